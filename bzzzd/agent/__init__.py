@@ -1,0 +1,1 @@
+"""The agent door: bzzz-agent, an autonomous worker that attaches to bzzzd."""

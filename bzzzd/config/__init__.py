@@ -1,0 +1,1 @@
+"""Configuration words: the schema, the files and the rules across them."""

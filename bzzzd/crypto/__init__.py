@@ -1,0 +1,1 @@
+"""Crypto words: keys, signed envelopes and role encryption over well-kept libraries."""

@@ -1,0 +1,1 @@
+"""HMMM words: threads of conversation between agents and people."""

@@ -1,0 +1,1 @@
+"""Identity words: grants, agent records, roles and policy."""

@@ -1,0 +1,1 @@
+"""RPC words: MessagePack-RPC frames, methods, access rules, server and client."""

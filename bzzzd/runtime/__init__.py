@@ -1,0 +1,1 @@
+"""The runtime organ: services, life cycle, health, locks, breaker and limits."""

@@ -1,0 +1,1 @@
+"""Setup: what an administrator runs to bring BZZZ onto other machines."""

@@ -1,0 +1,1 @@
+"""SLURP words: tasks, leases, fencing tokens and matching."""

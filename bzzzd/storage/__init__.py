@@ -1,0 +1,1 @@
+"""The storage organ: journal, encrypted content, versions and context."""

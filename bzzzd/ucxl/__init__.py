@@ -1,0 +1,1 @@
+"""UCXL words: addresses in time, versions and their history."""
