@@ -28,7 +28,7 @@ class _Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
 
 
-class HandlerSection(_Section):
+class HandlerSection(_Section, frozen=True):
     """One handler that an agent runs for tasks of its capability."""
 
     kind: Annotated[Literal["answer", "command", "external"], doc("what runs: the model, an argv, or a program")]
@@ -39,7 +39,7 @@ class HandlerSection(_Section):
     memory_mb: Annotated[Count, doc("memory limit of the sandbox, in MiB")] = 512
 
 
-class AgentSection(_Section):
+class AgentSection(_Section, frozen=True):
     """Who this process is in the mesh."""
 
     id: Annotated[str, doc("id in the mesh, 1 to 64 of A-Z a-z 0-9 _ -; empty: made from the host's name")] = ""
@@ -50,7 +50,7 @@ class AgentSection(_Section):
     ] = ()
 
 
-class AiSection(_Section):
+class AiSection(_Section, frozen=True):
     """The model provider of an agent."""
 
     provider: Annotated[
@@ -65,7 +65,7 @@ class AiSection(_Section):
     retries: Annotated[int, Meta(ge=0, le=10), doc("further tries after a failed call")] = 2
 
 
-class NetworkSection(_Section):
+class NetworkSection(_Section, frozen=True):
     """The libp2p node (bzzzd), and how others reach it."""
 
     socket: Annotated[str, doc("unix socket of bzzzd; BZZZ_SOCKET and --socket win over it")] = "/run/bzzz/bzzzd.sock"
@@ -77,7 +77,7 @@ class NetworkSection(_Section):
     bind: Annotated[str, doc("address of the HTTP ports")] = "127.0.0.1"
 
 
-class LocalAgent(_Section):
+class LocalAgent(_Section, frozen=True):
     """An agent that this node may grant a role to."""
 
     user: Annotated[str, doc("system user whose processes may present this agent's key")]
@@ -86,7 +86,7 @@ class LocalAgent(_Section):
     capabilities: Annotated[tuple[Name, ...], doc("capabilities that the node grants; empty: all the role has")] = ()
 
 
-class SecuritySection(_Section):
+class SecuritySection(_Section, frozen=True):
     """Keys, grants and what guests may do."""
 
     key_file: Annotated[str, doc("this process's key; empty: made in the state folder")] = ""
@@ -100,7 +100,7 @@ class SecuritySection(_Section):
     agent_grant_s: Annotated[Seconds, doc("validity of the grants a node gives its agents; renewed at half")] = 86400.0
 
 
-class PortsSection(_Section):
+class PortsSection(_Section, frozen=True):
     """TCP ports on `network.bind`; 0 turns one off. Unset: the process's own default."""
 
     http_port: Annotated[Port | None, doc("API and UCXI: 8070 bzzzd, 8080 agent, 8090 portal")] = None
@@ -109,7 +109,7 @@ class PortsSection(_Section):
     admin_ui_port: Annotated[Port | None, doc("setup page; default: with the API")] = None
 
 
-class InterfaceSection(_Section):
+class InterfaceSection(_Section, frozen=True):
     """The portal's face."""
 
     mode: Annotated[Literal["terminal", "web", "headless"], doc("how the portal shows itself")] = "terminal"
@@ -118,7 +118,7 @@ class InterfaceSection(_Section):
     prompt_library_path: Annotated[str, doc("folder of the texts with which agents ask people")] = "/etc/bzzz/prompts"
 
 
-class StorageSection(_Section):
+class StorageSection(_Section, frozen=True):
     """Where state lives and what is kept."""
 
     state_dir: Annotated[str, doc("state folder, 0700; empty: the process's default")] = ""
@@ -127,7 +127,7 @@ class StorageSection(_Section):
     topic_keep_messages: Annotated[Count, doc("messages kept for each topic")] = 10_000
 
 
-class SlurpSection(_Section):
+class SlurpSection(_Section, frozen=True):
     """The task ledger."""
 
     engine: Annotated[Literal["embedded", "etcd"], doc("where the ledger lives")] = "embedded"
@@ -137,7 +137,7 @@ class SlurpSection(_Section):
     command_keep_s: Annotated[Seconds, doc("seconds a command id is remembered")] = 2_592_000.0
 
 
-class LimitsSection(_Section):
+class LimitsSection(_Section, frozen=True):
     """Bounds. Unset: the process's own default."""
 
     max_message_bytes: Annotated[Bytes | None, doc("largest mesh message: 1 MiB, portal 512 KiB")] = None
@@ -148,7 +148,7 @@ class LimitsSection(_Section):
     max_frame_bytes: Annotated[Bytes, doc("largest RPC frame")] = 68_157_440
 
 
-class LoggingSection(_Section):
+class LoggingSection(_Section, frozen=True):
     """What is logged, and how."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], doc("lowest level that is written")] = "info"
