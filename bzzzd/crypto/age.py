@@ -1,0 +1,58 @@
+"""Encryption for roles: the ``age`` format (age-encryption.org/v1), by pyrage.
+
+``pyrage`` holds the interpreter's lock while it works: a few recipients and small data cost about
+0.1 ms each, so callers move data over 256 KiB to a thread and passphrases to a subprocess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import pyrage
+from pyrage import x25519
+
+from bzzzd.errors import BadInput, NotAllowed
+
+
+def new_identity() -> str:
+    """A fresh secret identity, ``AGE-SECRET-KEY-1…``."""
+    return str(x25519.Identity.generate())
+
+
+@lru_cache(maxsize=256)
+def _recipient(text: str) -> x25519.Recipient:
+    try:
+        return x25519.Recipient.from_str(text)
+    except pyrage.RecipientError as error:
+        raise BadInput(f"{text[:70]!r} is not an age recipient (age1…)") from error
+
+
+def _identity(text: str) -> x25519.Identity:
+    try:
+        return x25519.Identity.from_str(text)
+    except pyrage.IdentityError as error:
+        # The text is a secret, damaged or not: it never appears in a message.
+        raise BadInput("this is not an age identity (AGE-SECRET-KEY-1…)") from error
+
+
+def recipient_of(identity: str) -> str:
+    """The public recipient, ``age1…``, of a secret identity."""
+    return str(_identity(identity).to_public())
+
+
+def encrypt(data: bytes, recipients: Sequence[str]) -> bytes:
+    """Encrypt ``data`` so that each of ``recipients`` (at least one) can read it."""
+    if not recipients:
+        raise BadInput("nothing is encrypted for nobody: name at least one recipient")
+    return pyrage.encrypt(data, [_recipient(text) for text in recipients])
+
+
+def decrypt(data: bytes, identities: Sequence[str]) -> bytes:
+    """Decrypt with the first of ``identities`` that fits; ``NotAllowed`` when none does or data is damaged."""
+    try:
+        return pyrage.decrypt(data, [_identity(text) for text in identities])
+    except pyrage.DecryptError as error:
+        raise NotAllowed(
+            "this content cannot be decrypted here: it is encrypted for other roles, or it is damaged"
+        ) from error

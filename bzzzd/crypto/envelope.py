@@ -1,0 +1,88 @@
+"""Signed envelopes: bytes that say who wrote them, for which mesh, and of what kind.
+
+The signature covers ``domain ‖ payload``, and the domain holds the kind, its major number and the
+mesh id, so an envelope can't be used as another kind, in another mesh, or under another version's
+rules. What was signed is carried and stored exactly as it is; it is verified before the payload is
+decoded and never encoded again. On the wire: a MessagePack array
+``[major, kind, mesh_id, author, payload, signature]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Final
+
+import msgspec
+
+from bzzzd.crypto.keys import SigningKey, verify
+from bzzzd.errors import InvalidEnvelope, TooLarge
+
+MAJOR: Final = 1
+DEFAULT_LIMIT: Final = 1_048_576
+
+
+class _Wire(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    major: int
+    kind: str
+    mesh_id: str
+    author: bytes
+    payload: bytes
+    signature: bytes
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(_Wire)
+
+
+class Envelope:
+    """A verified envelope. ``author`` is the signer's public key; ``raw`` is what to carry and store."""
+
+    def __init__(self, kind: str, mesh_id: str, author: bytes, payload: bytes, raw: bytes) -> None:
+        self.kind = kind
+        self.mesh_id = mesh_id
+        self.author = author
+        self.payload = payload
+        self.raw = raw
+
+    @cached_property
+    def digest(self) -> bytes:
+        """SHA-256 of the whole envelope, signature included."""
+        return hashlib.sha256(self.raw).digest()
+
+    @property
+    def id(self) -> str:
+        return self.digest.hex()
+
+
+def _domain(kind: str, mesh_id: str) -> bytes:
+    return f"bzzz/{kind}/{MAJOR}\0{mesh_id}\0".encode()
+
+
+def seal(key: SigningKey, kind: str, mesh_id: str, payload: bytes) -> bytes:
+    """Sign ``payload`` as an envelope of ``kind`` in ``mesh_id``; gives the bytes to send."""
+    signature = key.sign(_domain(kind, mesh_id) + payload)
+    return msgspec.msgpack.encode(_Wire(MAJOR, kind, mesh_id, key.public, payload, signature))
+
+
+def open_envelope(raw: bytes, *, kind: str, mesh_id: str, limit: int = DEFAULT_LIMIT) -> Envelope:
+    """Check size, kind, mesh, major and signature; the payload is still undecoded data.
+
+    Raises ``TooLarge`` over ``limit`` bytes and ``InvalidEnvelope`` for everything else.
+    """
+    if len(raw) > limit:
+        raise TooLarge(
+            f"a {kind} envelope of {len(raw)} bytes is over the limit of {limit}", size=len(raw), limit=limit
+        )
+    try:
+        wire = _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidEnvelope(f"this is not a signed {kind} envelope") from error
+    if wire.kind != kind:
+        raise InvalidEnvelope(f"expected a {kind} envelope, got one of kind {wire.kind[:40]!r}", kind=wire.kind[:40])
+    if wire.major != MAJOR:
+        raise InvalidEnvelope(f"this {kind} envelope has major {wire.major}; this version reads {MAJOR}")
+    if wire.mesh_id != mesh_id:
+        raise InvalidEnvelope(f"this {kind} envelope belongs to mesh {wire.mesh_id[:40]!r}, not to {mesh_id!r}")
+    if not verify(wire.author, wire.signature, _domain(kind, mesh_id) + wire.payload):
+        raise InvalidEnvelope(f"the signature of this {kind} envelope is wrong")
+    return Envelope(kind, mesh_id, wire.author, wire.payload, raw)
