@@ -1,0 +1,92 @@
+"""The shape of roles.yaml: what each role may read, write, do, approve and decrypt.
+
+A *resource* is a word, or a word and a name: ``task``, ``context``, ``topic:alerts``. A rule ends in ``*``
+to mean everything that begins so. *Acts* are what an agent may do on its own (``command``, ``external``,
+``answer``); those under ``approve`` need a person's answer first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+AuthorityLevel = Literal["master", "decision", "coordination", "suggestion", "read_only"]
+AUTHORITY_LEVELS: tuple[AuthorityLevel, ...] = ("master", "decision", "coordination", "suggestion", "read_only")
+
+RoleName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", description="a name of 1 to 64 of A-Z a-z 0-9 _ -")]
+Rule = Annotated[
+    str, Meta(pattern=r"^(\*|[a-z0-9_.-]+(:[A-Za-z0-9_./-]*)?\*?)\Z", description="a word, word:name, or either with *")
+]
+ContentRule = Annotated[
+    str, Meta(pattern=r"^(\*|[a-z0-9.+/-]+\*?)\Z", description="a content type like text/plain, text/* or *")
+]
+
+
+def _doc(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class RoleRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the members of one role may do."""
+
+    authority: Annotated[AuthorityLevel, _doc("how far its word goes; a plan's conflicts are settled by level")]
+    capabilities: Annotated[tuple[RoleName, ...], _doc("capabilities its members may offer; `any` for all")] = ()
+    read: Annotated[tuple[Rule, ...], _doc("resources its members may read")] = ()
+    write: Annotated[tuple[Rule, ...], _doc("resources its members may change")] = ()
+    act: Annotated[tuple[Rule, ...], _doc("acts its members may do without asking")] = ()
+    approve: Annotated[tuple[Rule, ...], _doc("acts its members may do once a person has approved them")] = ()
+    decrypts: Annotated[tuple[RoleName, ...], _doc("roles whose content its members can read, besides their own")] = ()
+
+
+class RolesFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The policy of a mesh, as an administrator writes it."""
+
+    version: Annotated[Literal[1], _doc("major number of this format")]
+    roles: Annotated[dict[RoleName, RoleRule], _doc("the roles by name")]
+    guests: Annotated[
+        tuple[Rule, ...], _doc("methods that a local caller without a grant may call, like `status` or `task.list`")
+    ] = ()
+    content: Annotated[
+        dict[ContentRule, tuple[RoleName, ...]],
+        _doc("for each content type: the roles that read it besides its author's; the longest rule that fits counts"),
+    ] = {}
+
+
+class Problem(Struct, frozen=True):
+    """A rule of roles.yaml that is broken: where (keys from the top), what, and what to do."""
+
+    at: tuple[str | int, ...]
+    message: str
+    fix: str
+
+
+def problems(file: RolesFile) -> Iterator[Problem]:
+    """Broken rules that the shape alone does not show: roles that nobody defined, nobody in charge."""
+    known = ", ".join(sorted(file.roles)) or "none"
+    for name, rule in file.roles.items():
+        for index, other in enumerate(rule.decrypts):
+            if other not in file.roles:
+                yield Problem(
+                    ("roles", name, "decrypts", index),
+                    f"role {other} is not defined here",
+                    f"use one of the roles of this file ({known}), or define {other}",
+                )
+        both = sorted(set(rule.act) & set(rule.approve))
+        if both:
+            yield Problem(
+                ("roles", name, "approve"),
+                f"{', '.join(both)} stands under both `act` and `approve`",
+                "keep it under `approve` if a person has to agree first, else under `act`",
+            )
+    for pattern, readers in file.content.items():
+        for index, other in enumerate(readers):
+            if other not in file.roles:
+                yield Problem(
+                    ("content", pattern, index),
+                    f"role {other} is not defined here",
+                    f"use one of the roles of this file ({known}), or define {other}",
+                )
+    if not any(rule.authority == "master" for rule in file.roles.values()):
+        yield Problem(("roles",), "no role has the authority `master`", "give one role `authority: master`")
