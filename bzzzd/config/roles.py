@@ -50,7 +50,10 @@ class RolesFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = ()
     content: Annotated[
         dict[ContentRule, tuple[RoleName, ...]],
-        _doc("for each content type: the roles that read it besides its author's; the longest rule that fits counts"),
+        _doc(
+            "for each content type: the roles that read it besides its author's; the longest rule that fits counts, "
+            "and where none fits, `decrypts` decides"
+        ),
     ] = {}
 
 
