@@ -1,0 +1,250 @@
+"""Who is a member: admits grants, issues those this node may issue, and turns an attach into a caller."""
+
+from __future__ import annotations
+
+import pwd
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from bzzzd.config.schema import LocalAgent, SecuritySection
+from bzzzd.daemon.people import Binding, People
+from bzzzd.errors import BadInput, GrantRefused, NotFound
+from bzzzd.identity.attach import AttachProof, open_attach
+from bzzzd.identity.caller import Caller
+from bzzzd.identity.grants import Grant
+from bzzzd.identity.node import YEAR_S, NodeIdentity, make_grant, read_grants, write_grant
+from bzzzd.identity.policy import Policy
+from bzzzd.identity.records import open_record
+
+PERSON_VALIDITY_S: Final = YEAR_S
+_KNOWN_GRANTS: Final = 16_384
+
+
+class Peer(NamedTuple):
+    """What the kernel says of a caller (SO_PEERCRED)."""
+
+    uid: int
+    gid: int
+    pid: int
+
+
+class Attached(NamedTuple):
+    """The outcome of an attach: the caller, its grant chain, and its verified agent record (raw)."""
+
+    caller: Caller
+    chain: tuple[bytes, ...]
+    proof: AttachProof
+    record: bytes
+
+
+def uid_of(user: str) -> int | None:
+    """The uid of a system user; ``None`` when there is none of that name."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
+
+
+class Members:
+    """Grants by key, as far as this node has seen and admitted them."""
+
+    def __init__(
+        self,
+        identity: NodeIdentity,
+        policy: Callable[[], Policy],
+        security: SecuritySection,
+        people: People,
+        grants: Path,
+        *,
+        own_uid: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._identity = identity
+        self._policy = policy
+        self._security = security
+        self._people = people
+        self._grants = grants
+        self._own_uid = own_uid
+        self._clock = clock
+        self._known: OrderedDict[bytes, tuple[Grant, tuple[bytes, ...]]] = OrderedDict()
+        self._admins: set[bytes] = set()
+
+    def load(self) -> None:
+        """Admit the grant files of this node; those that have expired are passed over."""
+        for _, file in read_grants(self._grants):
+            if file.authority == self._identity.trust.authority:
+                try:
+                    self.admit(file.chain)
+                except GrantRefused:
+                    continue
+
+    def admit(self, chain: Sequence[bytes]) -> Grant:
+        """Check a chain now and remember its leaf."""
+        grant = self._identity.trust.admit(chain, now=self._clock())
+        if grant.kind == "admin":
+            self._admins.add(grant.key)
+            return grant
+        self._known[grant.key] = (grant, tuple(chain))
+        self._known.move_to_end(grant.key)
+        while len(self._known) > _KNOWN_GRANTS:
+            self._known.popitem(last=False)
+        return grant
+
+    def grant_of(self, key: bytes) -> Grant:
+        """The grant of a key, valid now; raises ``GrantRefused``."""
+        found = self._known.get(key)
+        if found is None:
+            raise GrantRefused(
+                "this key has no grant in this mesh; attach first, or ask an administrator (bzzz mesh members)"
+            )
+        grant = found[0]
+        if self._clock() > grant.not_after or self._identity.trust.revocations.void(grant):
+            del self._known[key]
+            raise GrantRefused(f"the grant of {grant.kind} {grant.id} has ended; attach again to renew it")
+        return grant
+
+    def is_member(self, key: bytes) -> bool:
+        return key in self._known
+
+    def is_admin(self, key: bytes) -> bool:
+        return key in self._admins
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every known member, for ``bzzz mesh members``."""
+        return [
+            {
+                "id": grant.id, "kind": grant.kind, "role": grant.role, "capabilities": list(grant.capabilities),
+                "key": grant.key.hex(), "not_after": grant.not_after, "admin": self.is_admin(grant.key),
+            }
+            for grant, _ in self._known.values()
+        ]  # fmt: skip
+
+    def attach(self, raw: bytes, record: bytes, chain: Sequence[bytes], nonce: bytes, peer: Peer) -> Attached:
+        """Verify a proof and give the caller that its key's grant makes of it.
+
+        Raises ``InvalidEnvelope`` for a proof that does not hold and ``GrantRefused`` with the command that mends it.
+        """
+        envelope, proof = open_attach(raw, self._identity.mesh_id, nonce)
+        told = open_record(record, self._identity.mesh_id)
+        if (told.public_key, told.id, told.role) != (envelope.author, proof.id, proof.role):
+            raise BadInput("the agent record and the proof of identity name different subjects")
+        if proof.kind == "agent":
+            grant, found = self._agent(proof, envelope.author, chain, peer)
+        else:
+            grant, found = self._person(proof, envelope.author, chain, peer)
+        kind = "admin" if grant.kind == "person" and self.is_admin(grant.key) else grant.kind
+        caller = Caller(
+            *peer, kind=kind, id=grant.id, role=grant.role, capabilities=frozenset(grant.capabilities), key=grant.key
+        )  # fmt: skip
+        return Attached(caller, found, proof, record)
+
+    def _agent(
+        self, proof: AttachProof, key: bytes, chain: Sequence[bytes], peer: Peer
+    ) -> tuple[Grant, tuple[bytes, ...]]:
+        if chain:
+            try:
+                grant = self.admit(chain)
+            except GrantRefused:
+                grant = None
+            if grant is not None and grant.key == key and grant.kind == "agent" and self._matches(grant, proof):
+                self._check_uid(peer, proof)
+                return grant, tuple(chain)
+        rule = self._check_uid(peer, proof)
+        if proof.role not in self._identity.grant.may_grant:
+            raise GrantRefused(
+                f"this node may not grant the role {proof.role}; its grant lists "
+                f"{', '.join(self._identity.grant.may_grant) or 'none'} (agent.role in agent.yaml)"
+            )
+        policy = self._policy()
+        allowed = rule.capabilities or proof.capabilities
+        names = [name for name in proof.capabilities if name in allowed and policy.may_hold(proof.role, name)]
+        now = self._clock()
+        raw = make_grant(
+            self._identity.key, self._identity.mesh_id, kind="agent", id=proof.id, key=key, role=proof.role,
+            capabilities=names, valid_s=self._security.agent_grant_s, now=now,
+        )  # fmt: skip
+        issued = (raw, *self._identity.chain)
+        return self.admit(issued), issued
+
+    def _matches(self, grant: Grant, proof: AttachProof) -> bool:
+        """Whether a grant still fits what the agent asks for and has more than half of its time left."""
+        left = grant.not_after - self._clock()
+        return (
+            (grant.id, grant.role) == (proof.id, proof.role)
+            and set(proof.capabilities) <= set(grant.capabilities)
+            and left > (grant.not_after - grant.not_before) / 2
+        )
+
+    def _check_uid(self, peer: Peer, proof: AttachProof) -> LocalAgent:
+        for rule in self._security.agents:
+            if uid_of(rule.user) == peer.uid and rule.id in ("*", proof.id) and rule.role == proof.role:
+                return rule
+        if self._security.development and peer.uid == self._own_uid:
+            return LocalAgent(user="", id=proof.id, role=proof.role)
+        raise GrantRefused(
+            f"uid {peer.uid} may not run an agent {proof.id} with role {proof.role} on this machine; "
+            "add it under security.agents in bzzzd.yaml and restart bzzzd"
+        )
+
+    def _person(
+        self, proof: AttachProof, key: bytes, chain: Sequence[bytes], peer: Peer
+    ) -> tuple[Grant, tuple[bytes, ...]]:
+        if chain:
+            grant = self.admit(chain)
+            if grant.key != key or grant.kind != "person":
+                raise GrantRefused("the grant shown is not a person's, or not for this key")
+            return grant, tuple(chain)
+        known = self._known.get(key)
+        if known is not None and known[0].kind == "person":
+            return self.grant_of(key), known[1]
+        binding = self._people.find(peer.uid)
+        if binding is None and self._security.development and peer.uid == self._own_uid:
+            binding = Binding(uid=peer.uid, id=proof.id, role="admin", admin=True)
+            self._people.bind(binding)
+        if binding is None:
+            user = _user_of(peer.uid)
+            raise GrantRefused(
+                f"{user} has no person grant in this mesh; an administrator runs: sudo bzzz mesh admin add {user}"
+            )
+        return self._issue_person(self._people.pin(peer.uid, key), key)
+
+    def _issue_person(self, binding: Binding, key: bytes) -> tuple[Grant, tuple[bytes, ...]]:
+        authority = self._identity.authority_key
+        if authority is None:
+            raise GrantRefused(
+                f"this node cannot make a person grant for {binding.id}: the authority's key is on another machine; "
+                "run there: sudo bzzz mesh admin add"
+            )
+        now, mesh = self._clock(), self._identity.mesh_id
+        raw = make_grant(
+            authority, mesh, kind="person", id=binding.id, key=key, role=binding.role,
+            valid_s=PERSON_VALIDITY_S, now=now,
+        )  # fmt: skip
+        write_grant(self._grants, f"person-{binding.id}", authority.public, [raw])
+        if binding.admin:
+            delegation = make_grant(
+                authority, mesh, kind="admin", id=binding.id, key=key, role=binding.role, valid_s=PERSON_VALIDITY_S,
+                now=now, may_grant=self._policy().roles, max_validity_s=PERSON_VALIDITY_S,
+            )  # fmt: skip
+            write_grant(self._grants, f"admin-{binding.id}", authority.public, [delegation])
+            self.admit([delegation])
+        return self.admit([raw]), (raw,)
+
+    def bind(self, user: str, *, role: str, admin: bool) -> Binding:
+        """Let the system user ``user`` become a person of ``role`` with the first key that their portal shows."""
+        uid = uid_of(user)
+        if uid is None:
+            raise NotFound(f"this machine has no user {user}; check the name (getent passwd)")
+        self._policy().authority_level(role)
+        binding = Binding(uid=uid, id=user, role=role, admin=admin)
+        self._people.bind(binding)
+        return binding
+
+
+def _user_of(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid-{uid}"
