@@ -78,7 +78,7 @@ def is_free(host: str, port: int) -> bool:
 def free_port(host: str, wanted: int, *, avoid: Iterable[int] = ()) -> int:
     """``wanted`` when it is free, else one that the kernel picks; never one of ``avoid``."""
     taken = set(avoid)
-    if wanted not in taken and is_free(host, wanted):
+    if wanted and wanted not in taken and is_free(host, wanted):
         return wanted
     while True:
         with listen(host, 0) as probe:
