@@ -3,14 +3,10 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import signal
 import sqlite3
-import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -334,16 +330,16 @@ async def test_after_kill_9_at_any_moment_every_acknowledged_write_is_there(open
     chance = random.Random(5)
     acknowledged: set[int] = set()
     for _ in range(6):
-        child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(CHILD), str(path)], stdout=subprocess.PIPE)
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CHILD, str(path), stdout=asyncio.subprocess.PIPE
+        )
         assert child.stdout is not None
-        lines = chance.randrange(1, 2000)
-        for _ in range(lines):
-            acknowledged.add(int(child.stdout.readline()))
-        child.send_signal(signal.SIGKILL)
-        rest = child.stdout.read().split(b"\n")
+        for _ in range(chance.randrange(1, 2000)):
+            acknowledged.add(int(await child.stdout.readline()))
+        child.kill()
+        rest = (await child.stdout.read()).split(b"\n")
         acknowledged.update(int(line) for line in rest[:-1])  # the last one may be cut
-        child.wait(30)
-        child.stdout.close()
+        await child.wait()
         journal = await open_journal(path)
         assert acknowledged <= set(await journal.read(ids))
         assert await journal.check() == []
@@ -386,18 +382,16 @@ async def test_a_read_only_state_folder_is_refused_with_what_to_do(open_journal,
     for parent, mode in modes.items():
         parent.chmod(mode | 0o011)
     try:
-        result = subprocess.run(
-            [sys.executable, "-c", AS_NOBODY, str(folder / "journal.sqlite")],
-            capture_output=True,
-            text=True,
-            timeout=60,
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", AS_NOBODY, str(folder / "journal.sqlite"), stdout=asyncio.subprocess.PIPE
         )
+        output, _ = await asyncio.wait_for(child.communicate(), 60)
     finally:
         for parent, mode in modes.items():
             parent.chmod(mode)
         folder.chmod(0o700)
-    assert result.stdout.startswith("STORAGE_FAILED the state folder"), result.stderr
-    assert "storage.state_dir" in result.stdout
+    assert output.startswith(b"STORAGE_FAILED the state folder")
+    assert b"storage.state_dir" in output
 
 
 async def test_a_backup_is_whole_private_and_a_journal_of_its_own(journal, open_journal, tmp_path):
