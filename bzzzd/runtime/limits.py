@@ -1,4 +1,4 @@
-"""What one process may use: message size and time-out by its kind, a memory target, and the garbage collector."""
+"""What one process may use: message size and time-out, a memory target, and the garbage collector."""
 
 from __future__ import annotations
 
@@ -12,48 +12,41 @@ from typing import Protocol
 
 MIB = 1_048_576
 
+# A portal waits for a person and is sparing with memory; the others answer fast and collect rarely
+# (the portal specification, section 13.1).
+GC_THRESHOLDS = {"daemon": (50_000, 20, 50), "agent": (50_000, 20, 50), "hap": (10_000, 10, 10)}
+
 
 class Settings(Protocol):
-    """The part of the ``limits`` section that is used here; ``None`` takes the default of the kind."""
+    """The part of a process's settings that is used here."""
 
     @property
-    def max_message_bytes(self) -> int | None: ...
+    def binary_type(self) -> str: ...
     @property
-    def message_timeout_s(self) -> float | None: ...
+    def max_message_bytes(self) -> int: ...
     @property
-    def memory_mb(self) -> int | None: ...
+    def message_timeout_s(self) -> float: ...
+    @property
+    def memory_mb(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one process. ``gc_thresholds`` are those of ``gc.set_threshold``.
-
-    The numbers are those of the portal specification, section 13: an agent coordinates fast and may use memory,
-    a portal waits for a person and is sparing.
-    """
+    """The limits of one process: bytes, seconds, MiB, and the thresholds of ``gc.set_threshold``."""
 
     max_message_bytes: int
     message_timeout_s: float
     memory_mb: int
     gc_thresholds: tuple[int, int, int]
 
-
-DEFAULTS = {
-    "daemon": Limits(1 * MIB, 5.0, 512, (50_000, 20, 50)),
-    "agent": Limits(1 * MIB, 5.0, 256, (50_000, 20, 50)),
-    "hap": Limits(MIB // 2, 30.0, 128, (10_000, 10, 10)),
-}
-
-
-def limits_for(kind: str, settings: Settings) -> Limits:
-    """The limits of a process of ``kind`` (daemon, agent, hap) under its configuration."""
-    base = DEFAULTS[kind]
-    return Limits(
-        max_message_bytes=settings.max_message_bytes or base.max_message_bytes,
-        message_timeout_s=settings.message_timeout_s or base.message_timeout_s,
-        memory_mb=settings.memory_mb or base.memory_mb,
-        gc_thresholds=base.gc_thresholds,
-    )
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        return cls(
+            settings.max_message_bytes,
+            settings.message_timeout_s,
+            settings.memory_mb,
+            GC_THRESHOLDS[settings.binary_type],
+        )
 
 
 def tune_gc(limits: Limits) -> None:

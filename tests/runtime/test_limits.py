@@ -2,29 +2,44 @@ import asyncio
 import gc
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from bzzzd.runtime.limits import MIB, MemoryWatch, limits_for, resident_bytes, tune_gc
+from bzzzd.config.roles import default_roles
+from bzzzd.config.schema import BinaryType, empty
+from bzzzd.config.settings import Surroundings, settle
+from bzzzd.runtime.limits import MIB, Limits, MemoryWatch, resident_bytes, tune_gc
 
-UNSET = SimpleNamespace(max_message_bytes=None, message_timeout_s=None, memory_mb=None)
+AROUND = Surroundings({}, "atlas", "alice", Path("/home/alice"))
+
+
+def _limits(kind: BinaryType, **given: object) -> Limits:
+    config = empty(kind)
+    config = msgspec.structs.replace(config, limits=msgspec.structs.replace(config.limits, **given))
+    settings = settle(
+        config, instance="", around=AROUND, roles=default_roles(), path=Path("x.yaml"), found=True,
+        roles_path=Path("roles.yaml"), roles_found=True, socket=None,
+    )  # fmt: skip
+    return Limits.of(settings)
 
 
 @pytest.mark.parametrize(
     ("kind", "size", "seconds"), [("daemon", MIB, 5.0), ("agent", MIB, 5.0), ("hap", MIB // 2, 30.0)]
 )
-def test_each_kind_of_process_has_its_own_message_limits(kind: str, size: int, seconds: float) -> None:
-    limits = limits_for(kind, UNSET)
+def test_each_kind_of_process_has_its_own_message_limits(kind: BinaryType, size: int, seconds: float) -> None:
+    limits = _limits(kind)
     assert (limits.max_message_bytes, limits.message_timeout_s) == (size, seconds)
 
 
 def test_a_portal_is_more_sparing_than_an_agent() -> None:
-    assert limits_for("hap", UNSET).memory_mb <= limits_for("agent", UNSET).memory_mb / 2
+    portal, agent = _limits("hap"), _limits("agent")
+    assert portal.memory_mb <= agent.memory_mb / 2
+    assert portal.gc_thresholds < agent.gc_thresholds
 
 
 def test_the_configuration_wins() -> None:
-    limits = limits_for("agent", SimpleNamespace(max_message_bytes=1000, message_timeout_s=2.5, memory_mb=64))
+    limits = _limits("agent", max_message_bytes=1000, message_timeout_s=2.5, memory_mb=64)
     assert (limits.max_message_bytes, limits.message_timeout_s, limits.memory_mb) == (1000, 2.5, 64)
 
 
@@ -38,7 +53,7 @@ def _gc_as_before() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_gc_as_before")
 def test_tuning_freezes_what_exists_and_sets_the_thresholds() -> None:
-    limits = limits_for("agent", UNSET)
+    limits = _limits("agent")
     tune_gc(limits)
     assert gc.get_freeze_count() > 1000
     assert gc.get_threshold() == limits.gc_thresholds
