@@ -12,15 +12,17 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from bzzzd.config.faults import Problem
+
 AuthorityLevel = Literal["master", "decision", "coordination", "suggestion", "read_only"]
 AUTHORITY_LEVELS: tuple[AuthorityLevel, ...] = ("master", "decision", "coordination", "suggestion", "read_only")
 
-RoleName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", description="a name of 1 to 64 of A-Z a-z 0-9 _ -")]
+RoleName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", title="a name of 1 to 64 of A-Z a-z 0-9 _ -")]
 Rule = Annotated[
-    str, Meta(pattern=r"^(\*|[a-z0-9_.-]+(:[A-Za-z0-9_./-]*)?\*?)\Z", description="a word, word:name, or either with *")
+    str, Meta(pattern=r"^(\*|[a-z0-9_.-]+(:[A-Za-z0-9_./-]*)?\*?)\Z", title="a word, word:name, or either with *")
 ]
 ContentRule = Annotated[
-    str, Meta(pattern=r"^(\*|[a-z0-9.+/-]+\*?)\Z", description="a content type like text/plain, text/* or *")
+    str, Meta(pattern=r"^(\*|[a-z0-9.+/-]+\*?)\Z", title="a content type like text/plain, text/* or *")
 ]
 
 
@@ -57,14 +59,6 @@ class RolesFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = {}
 
 
-class Problem(Struct, frozen=True):
-    """A rule of roles.yaml that is broken: where (keys from the top), what, and what to do."""
-
-    at: tuple[str | int, ...]
-    message: str
-    fix: str
-
-
 def problems(file: RolesFile) -> Iterator[Problem]:
     """Broken rules that the shape alone does not show: roles that nobody defined, nobody in charge."""
     known = ", ".join(sorted(file.roles)) or "none"
@@ -93,3 +87,59 @@ def problems(file: RolesFile) -> Iterator[Problem]:
                 )
     if not any(rule.authority == "master" for rule in file.roles.values()):
         yield Problem(("roles",), "no role has the authority `master`", "give one role `authority: master`")
+
+
+def default_roles() -> RolesFile:
+    """The roles of a machine without a roles.yaml: those that etc/roles.yaml ships."""
+    topics = "topic:*"
+    members = ("worker", "reviewer", "observer")
+    return RolesFile(
+        version=1,
+        roles={
+            "admin": RoleRule(
+                authority="master",
+                capabilities=("any",),
+                read=("*",),
+                write=("*",),
+                act=("*",),
+                decrypts=("operator", "coordinator", *members),
+            ),
+            "operator": RoleRule(
+                authority="decision",
+                capabilities=("any",),
+                read=("*",),
+                write=("task", "context", topics, "prompt"),
+                act=("answer",),
+                decrypts=("coordinator", *members),
+            ),
+            "coordinator": RoleRule(
+                authority="coordination",
+                capabilities=("any",),
+                read=("task", "context", "agent", "peer", topics, "prompt"),
+                write=("task", "context", topics, "prompt"),
+                act=("answer",),
+                approve=("command", "external"),
+                decrypts=members,
+            ),
+            "worker": RoleRule(
+                authority="suggestion",
+                capabilities=("any",),
+                read=("task", "context", "agent", topics, "prompt"),
+                write=("task", "context", topics, "prompt"),
+                act=("answer", "command", "external"),
+                decrypts=("observer",),
+            ),
+            "reviewer": RoleRule(
+                authority="suggestion",
+                capabilities=("review", "summarise", "answer"),
+                read=("task", "context", "agent", topics, "prompt"),
+                write=("context", topics, "prompt"),
+                act=("answer",),
+                decrypts=("worker", "observer"),
+            ),
+            "observer": RoleRule(authority="read_only", read=("task", "agent", "peer", topics)),
+            "node": RoleRule(authority="read_only", read=("task", "context", "agent", "peer", topics), write=(topics,)),
+        },
+        guests=("status", "health", "peers", "agent.list", "agent.show", "doctor"),
+        content={"application/x-bzzz-brief": ("admin", "operator", "coordinator", "worker", "reviewer")},
+    )

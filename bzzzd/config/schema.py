@@ -1,7 +1,8 @@
 """The configuration's shape: every section and key with its type, default and meaning.
 
 ``docs/configuration.md`` is generated from this file, so each key's meaning stands in its ``doc``.
-One ``Config`` serves all three processes; ``defaults.py`` has what differs between them.
+One ``Config`` serves all three processes; ``settings.py`` has the defaults that differ between them, and
+``rules.py`` says which keys belong to which.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400 * 366)]
 Bytes = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", title="a name of 1 to 64 of A-Z a-z 0-9 _ -")]
+NameOrEmpty = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}\Z", title='a name of 1 to 64 of A-Z a-z 0-9 _ -, or ""')
+]
 BinaryType = Literal["daemon", "agent", "hap"]
 
 
@@ -42,8 +46,13 @@ class HandlerSection(_Section, frozen=True):
 class AgentSection(_Section, frozen=True):
     """Who this process is in the mesh."""
 
-    id: Annotated[str, doc("id in the mesh, 1 to 64 of A-Z a-z 0-9 _ -; empty: made from the host's name")] = ""
-    role: Annotated[Name, doc("role of etc/roles.yaml that this process asks for")] = "worker"
+    id: Annotated[NameOrEmpty, doc("id in the mesh; empty: the host's name, HOST-agent, or the person's user name")] = (
+        ""
+    )
+    role: Annotated[
+        NameOrEmpty,
+        doc("role of roles.yaml that it asks for; empty: node for bzzzd, worker for agents, operator for people"),
+    ] = ""
     slots: Annotated[Count, doc("tasks worked on at the same time")] = 1
     handlers: Annotated[
         tuple[HandlerSection, ...], doc("what this agent can do; empty: `summarise` and `answer` by the model")
@@ -74,7 +83,7 @@ class NetworkSection(_Section, frozen=True):
     )
     static_peers: Annotated[tuple[str, ...], doc("multiaddrs with /p2p/ID that are dialled and kept")] = ()
     mesh_protocol: Annotated[int, Meta(ge=1), doc("major number of the mesh protocol; equal on all nodes")] = 1
-    bind: Annotated[str, doc("address of the HTTP ports")] = "127.0.0.1"
+    bind: Annotated[str, doc("IP address of the HTTP ports")] = "127.0.0.1"
 
 
 class LocalAgent(_Section, frozen=True):
@@ -87,11 +96,11 @@ class LocalAgent(_Section, frozen=True):
 
 
 class SecuritySection(_Section, frozen=True):
-    """Keys, grants and what guests may do."""
+    """Keys and grants."""
 
     key_file: Annotated[str, doc("this process's key; empty: made in the state folder")] = ""
     grants_dir: Annotated[str, doc("folder of grants, one file each; empty: grants/ in the state folder")] = ""
-    agents: Annotated[tuple[LocalAgent, ...], doc("agents on this machine that the node may grant (bzzzd)")] = (
+    agents: Annotated[tuple[LocalAgent, ...], doc("agents on this machine that the node may grant")] = (
         LocalAgent(user="bzzz-agent"),
     )
     development: Annotated[
@@ -140,9 +149,12 @@ class SlurpSection(_Section, frozen=True):
 class LimitsSection(_Section, frozen=True):
     """Bounds. Unset: the process's own default."""
 
-    max_message_bytes: Annotated[Bytes | None, doc("largest mesh message: 1 MiB, portal 512 KiB")] = None
+    max_message_bytes: Annotated[
+        Annotated[int, Meta(ge=1024, le=1_048_576)] | None,
+        doc("largest mesh message: 1 MiB, portal 512 KiB; the transport's own limit counts too"),
+    ] = None
     message_timeout_s: Annotated[Seconds | None, doc("freshness of live requests: 5 s, portal 30 s")] = None
-    memory_mb: Annotated[Count | None, doc("memory target in MiB, reported when passed")] = None
+    memory_mb: Annotated[Count | None, doc("memory target in MiB, reported when passed: 256, portal 128")] = None
     max_connections: Annotated[Count, doc("clients on the socket at once")] = 256
     max_inflight: Annotated[Count, doc("requests of one client being worked on at once")] = 256
     max_frame_bytes: Annotated[Bytes, doc("largest RPC frame")] = 68_157_440
