@@ -1,0 +1,178 @@
+"""What the ledger can be told: one signed, validated value for each command.
+
+A command is a MessagePack map with its name under ``op``, in an envelope of kind ``command`` that
+its author's own key signed; nodes forward the bytes unchanged and the ledger stores them so. All
+bounds are checked here, once; inside the ledger nothing checks them again. A field that this
+version doesn't know is refused: what somebody signed must not be half understood.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bzzzd.crypto.envelope import Envelope, open_envelope, seal
+from bzzzd.crypto.keys import SigningKey
+from bzzzd.errors import InvalidEnvelope, NotAllowed
+from bzzzd.identity.grants import Grant
+from bzzzd.ucxl.address import parse
+
+KIND: Final = "command"
+COMMAND_LIMIT: Final = 16_384
+
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+NameOrAny = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}\Z")]
+VersionId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+ReasonCode = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,64}\Z")]
+UnixTime = Annotated[float, Meta(ge=0, le=1e11)]
+Priority = Annotated[int, Meta(ge=0, le=9)]
+Half = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class _Command(Struct, frozen=True, kw_only=True, tag_field="op", forbid_unknown_fields=True, omit_defaults=True):
+    """``id`` makes the command idempotent and is its author's own; ``at`` is the author's Unix time in seconds."""
+
+    id: Id
+    task: Id
+    at: UnixTime
+
+
+class Submit(_Command, frozen=True, tag="submit"):
+    """Ask for something. ``brief`` is the id of the encrypted version that says what.
+
+    An empty ``role`` or ``capability`` matches every agent; priority 9 goes first. ``deadline_s`` is in
+    seconds from the submit and stands still while a person is asked. ``approve``: a person must agree before it runs.
+    """
+
+    brief: VersionId
+    role: NameOrAny = ""
+    capability: NameOrAny = ""
+    priority: Priority = 5
+    project: Id = "default"
+    retry_of: Id | None = None
+    deadline_s: Annotated[float, Meta(gt=0, le=366 * 86400)] | None = None
+    approve: bool = False
+
+
+class Claim(_Command, frozen=True, tag="claim"):
+    """Take the task; the agent is the author. ``lease_s`` asks for another period than the ledger's default."""
+
+    lease_s: Annotated[float, Meta(ge=1, le=86400)] | None = None
+
+
+class _Held(_Command, frozen=True):
+    """A command of the lease's holder; ``token`` is the (term, counter) that its claim got."""
+
+    token: tuple[Half, Half]
+
+
+class Renew(_Held, frozen=True, tag="renew"):
+    """Keep the lease for one more period."""
+
+
+class Pause(_Held, frozen=True, tag="pause"):
+    """The owner waits for a person."""
+
+
+class Resume(_Held, frozen=True, tag="resume"):
+    """The person has answered."""
+
+
+class Complete(_Held, frozen=True, tag="complete"):
+    """Done: ``result`` is the id of the decision's version, ``address`` the UCXL address that it is stored under."""
+
+    result: VersionId
+    address: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class Fail(_Held, frozen=True, tag="fail"):
+    """Not done: ``reason`` is a stable code that every member may see, ``detail`` an encrypted version."""
+
+    reason: ReasonCode
+    retryable: bool = False
+    detail: VersionId | None = None
+
+
+class Release(_Held, frozen=True, tag="release"):
+    """Hand the task back; no strike."""
+
+
+class Cancel(_Command, frozen=True, tag="cancel"):
+    """End the task. ``reason`` is a stable code: every member can read it."""
+
+    reason: ReasonCode = "canceled"
+
+
+class Retry(_Command, frozen=True, tag="retry"):
+    """Ask for the same again, as ``new_task``, after ``task`` has ended."""
+
+    new_task: Id
+
+
+Command = Submit | Claim | Renew | Pause | Resume | Complete | Fail | Release | Cancel | Retry
+
+_DECODER: Final = msgspec.msgpack.Decoder(Command)
+
+
+class Author(Struct, frozen=True):
+    """Who signed a command, as its grant says; ``key`` is the grant's public key."""
+
+    id: str
+    kind: str
+    role: str
+    capabilities: tuple[str, ...]
+    key: bytes
+
+
+def author_of(envelope: Envelope, grant: Grant) -> Author:
+    """The author of ``envelope`` by a grant that was admitted; the forwarder plays no part.
+
+    Raises ``NotAllowed`` when the grant is for another key than the one that signed.
+    """
+    if envelope.author != grant.key:
+        raise NotAllowed(f"the command was not signed by the key in the grant of {grant.kind} {grant.id}")
+    return Author(grant.id, grant.kind, grant.role, grant.capabilities, grant.key)
+
+
+def seal_command(key: SigningKey, mesh_id: str, command: Command) -> bytes:
+    """Sign ``command``; the bytes to send, and to send again with the same id when no answer came."""
+    return seal(key, KIND, mesh_id, msgspec.msgpack.encode(command))
+
+
+def open_command(raw: bytes, mesh_id: str, limit: int = COMMAND_LIMIT) -> tuple[Envelope, Command]:
+    """Verify, then decode and validate.
+
+    Raises ``TooLarge``, ``InvalidEnvelope`` and, for a decision's address, ``InvalidAddress``.
+    """
+    envelope = open_envelope(raw, kind=KIND, mesh_id=mesh_id, limit=limit)
+    try:
+        command = _DECODER.decode(envelope.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidEnvelope(f"a signed command has a wrong shape: {error}") from error
+    if isinstance(command, Complete):
+        parse(command.address)
+    return envelope, command
+
+
+def new_id(prefix: str, at: float, entropy: Callable[[int], bytes] = os.urandom) -> str:
+    """An id that sorts by time: ``prefix``, "-", and 17 characters of order-preserving base32.
+
+    45 bits of milliseconds from ``at`` (Unix seconds) and 40 random bits. Tasks have the prefix
+    ``t``, commands ``c``.
+    """
+    number = int(at * 1000) % 2**45 << 40 | int.from_bytes(entropy(5), "big")
+    text = base64.b32hexencode((number << 3).to_bytes(11, "big"))[:17]
+    return f"{prefix}-{text.decode('ascii').lower()}"
+
+
+def new_task_id(at: float, entropy: Callable[[int], bytes] = os.urandom) -> str:
+    return new_id("t", at, entropy)
+
+
+def new_command_id(at: float, entropy: Callable[[int], bytes] = os.urandom) -> str:
+    return new_id("c", at, entropy)
