@@ -1,0 +1,1 @@
+"""Model providers: an OpenAI-compatible endpoint, and the embedded model behind the same interface."""

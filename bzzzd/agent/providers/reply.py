@@ -1,0 +1,105 @@
+"""A chat completion put together from its chunks, without I/O; nonsense raises ``ModelFailed``."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from bzzzd.agent.providers.base import Answer, Usage
+from bzzzd.errors import ModelFailed
+
+# Far above what any answer needs: a token has about four characters.
+_CHARS_PER_TOKEN: Final = 32
+_END: Final = b"[DONE]"
+
+
+class _Part(Struct):
+    content: str | None = None
+
+
+class _Choice(Struct):
+    delta: _Part | None = None
+    message: _Part | None = None
+    finish_reason: str | None = None
+
+
+class _Usage(Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    model: str = ""
+    error: Any = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Chunk)
+
+
+def clean(text: str) -> str:
+    """Text without control characters other than line ends and tabs: a terminal may show it."""
+    return "".join(char for char in text if char in "\n\t" or (char.isprintable() or char == "\u200d"))
+
+
+def words(value: object, limit: int = 200) -> str:
+    """An endpoint's own words, fit for one line of a message."""
+    if isinstance(value, dict):
+        value = value.get("message", value)
+    return " ".join(clean(str(value)).split())[:limit]
+
+
+class Reply:
+    """One answer as it comes. ``model`` is what was asked for, in case the endpoint does not say."""
+
+    def __init__(self, model: str, max_tokens: int) -> None:
+        self._model = model
+        self._limit = max_tokens * _CHARS_PER_TOKEN
+        self._pieces: list[str] = []
+        self._length = 0
+        self._finish: str | None = None
+        self._usage = Usage()
+        self.ended = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether a token has come; from then on the call is not repeated."""
+        return bool(self._pieces)
+
+    def feed(self, data: bytes) -> str:
+        """Take one chunk (or a whole completion); gives the new text, which may be empty."""
+        if data.strip() == _END:
+            self.ended = True
+            return ""
+        try:
+            chunk = _DECODER.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ModelFailed(f"the model endpoint sent nonsense: {words(error)}", reason="nonsense") from error
+        if chunk.error:
+            raise ModelFailed(f"the model endpoint reported: {words(chunk.error)}", reason="endpoint_error")
+        if chunk.usage:
+            self._usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+        self._model = words(chunk.model) or self._model
+        text = ""
+        for choice in chunk.choices[:1]:
+            part = choice.delta or choice.message
+            text = clean(part.content or "") if part else ""
+            self._finish = choice.finish_reason or self._finish
+        if text:
+            self._pieces.append(text)
+            self._length += len(text)
+            if self._length > self._limit:
+                raise ModelFailed("the model wrote far more than it was asked for", reason="too_large")
+        return text
+
+    def finish(self, seconds: float) -> Answer:
+        """The whole answer, once the stream has ended; a stream that was cut, or empty, raises."""
+        if self._finish is None and not self.ended:
+            raise ModelFailed("the model endpoint cut its stream before the answer was whole", reason="cut_stream")
+        text = "".join(self._pieces).strip()
+        if not text:
+            raise ModelFailed("the model answered nothing", reason="empty")
+        return Answer(text, self._model, self._usage, cut=self._finish == "length", seconds=seconds)
