@@ -41,6 +41,7 @@ def serve(spec: dict[str, Any]) -> Any:
     params.n_parallel = 1
     params.cache_ram_mib = 0
     params.verbosity = 0
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec["threads"]
     return xllamacpp.Server(params)
 
 

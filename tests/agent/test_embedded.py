@@ -57,6 +57,7 @@ async def test_the_embedded_model_answers_within_its_grammar_and_dies_with_its_o
     assert answer.text.count(".") == 2
     assert len(heard) > 5
     assert answer.usage.written
+    assert (await model.complete(prompt, heard.append)).text.endswith(".")
     assert "ready" in model.health().detail
     (child,) = children()
     line = process(child, "cmdline") + process(child, "environ")

@@ -94,11 +94,15 @@ class Chat:
 
     def _http(self) -> ClientSession:
         # aiohttp costs 8 MB and a fifth of a second: it is paid by the first call.
-        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
         if self._session is None:
             timeout = ClientTimeout(total=None, sock_connect=_CONNECT_S)
-            self._session = ClientSession(timeout=timeout, cookie_jar=DummyCookieJar(), auto_decompress=False)
+            # A connection each: the next call must not fail on one that the server is closing.
+            connector = TCPConnector(force_close=True)
+            self._session = ClientSession(
+                connector=connector, timeout=timeout, cookie_jar=DummyCookieJar(), auto_decompress=False
+            )
         return self._session
 
     async def complete(self, endpoint: Endpoint, prompt: Prompt, on_text: OnText) -> Answer:
