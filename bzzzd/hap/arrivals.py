@@ -1,0 +1,223 @@
+"""What comes in: the connection, the streams, and answers to questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from bzzzd.hap import reading
+from bzzzd.hap.feed import Happened, TaskChanged, TaskProgressed
+from bzzzd.hap.lists import settled, with_tasks
+from bzzzd.hap.messages import (
+    Answered,
+    Ask,
+    Came,
+    DropDraft,
+    Due,
+    Effects,
+    Later,
+    Offline,
+    Online,
+    Refused,
+    SaveCache,
+    Snapshot,
+    Tag,
+)
+from bzzzd.hap.model import Draft, Link, Model, Task
+from bzzzd.hap.orders import name_of, say
+
+Result = tuple[Model, Effects]
+TASK_LIMIT = 500
+
+SOON_S = 0.4
+
+_STATUS = Ask("status", {}, ("status",))
+_HEALTH = Ask("health", {}, ("health",))
+_PEERS = Ask("peers", {}, ("peers",))
+_AGENTS = Ask("agent.list", {}, ("agents",))
+_TASKS = Ask("task.list", {"limit": TASK_LIMIT}, ("tasks",))
+# What to ask for again after news of a stream.
+_NEWS: Mapping[str, Effects] = {"agents": (_AGENTS,), "events": (_HEALTH, _PEERS, _AGENTS, _STATUS), "tasks": (_TASKS,)}
+
+
+def refresh(model: Model) -> Effects:
+    """Ask for everything. Titles come with the list, which only an attached person may have."""
+    lists = (_STATUS, _HEALTH, _AGENTS, _PEERS)
+    return lists if model.me.guest else (_TASKS, *lists)
+
+
+def soon(model: Model, what: str) -> Result:
+    """Ask again in a moment, once for all the news until then: a thousand events a second cost two questions."""
+    if what in model.soon or model.link.state != "online":
+        return model, ()
+    return replace(model, soon=model.soon | {what}), (Later(SOON_S, Due("ask", what)),)
+
+
+def ask(model: Model, what: str) -> Result:
+    """The moment has come."""
+    model = replace(model, soon=model.soon - {what})
+    if model.link.state != "online" or (what == "tasks" and model.me.guest):
+        return model, ()
+    if what == "page":
+        task = model.tasks.get(model.page.id) if model.page is not None else None
+        return model, reading.questions(model, task) if task is not None else ()
+    return model, _NEWS.get(what, ())
+
+
+def online(model: Model, message: Online) -> Result:
+    link = replace(model.link, state="online", since=model.now, why="")
+    model = replace(model, link=link, me=message.me, status=message.status)
+    effects = refresh(model)
+    if model.page is not None and model.page.kind == "tasks" and model.page.id in model.tasks:
+        effects += reading.questions(model, model.tasks[model.page.id])
+    return settled(model), effects
+
+
+def offline(model: Model, message: Offline) -> Result:
+    was = model.link
+    since = was.since if was.state == "offline" else model.now
+    link = replace(was, state="offline", since=since, why=message.why)
+    return settled(replace(model, link=link)), (SaveCache(),) if was.state == "online" else ()
+
+
+def merged(old: Task | None, new: Task) -> Task:
+    """The newer of two pictures of one task; what only one of them tells is kept.
+
+    Streams tell every member the same, so they may leave out a title that this person can read; and
+    progress is live state that a list does not repeat.
+    """
+    if old is None:
+        return new
+    if new.updated < old.updated:
+        old, new = new, old
+    return replace(
+        new,
+        title=new.title or old.title,
+        progress=new.progress or (old.progress if new.state == "working" and new.agent == old.agent else None),
+    )
+
+
+def _heard(link: Link, number: int, now: float) -> Link:
+    return replace(link, number=max(number, 0), seen=now)
+
+
+def snapshot(model: Model, message: Snapshot) -> Result:
+    """The whole list: what is not in it any more is gone, unless the list was cut off at its limit."""
+    cut = len(message.tasks) >= TASK_LIMIT
+    tasks = dict(model.tasks) if cut else {}
+    for new in message.tasks:
+        tasks[new.id] = merged(model.tasks.get(new.id), new)
+    number = message.number if message.number >= 0 else model.link.number
+    return with_tasks(replace(model, link=_heard(model.link, number, model.now)), tasks), ()
+
+
+def came(model: Model, message: Came) -> Result:
+    if message.stream != "tasks":
+        return soon(model, message.stream)
+    tasks = dict(model.tasks)
+    untitled = moved = False
+    for item in message.items:
+        match item:
+            case TaskChanged(task=new):
+                old = tasks.get(new.id)
+                tasks[new.id] = merged(old, new)
+                untitled = untitled or not tasks[new.id].title
+                if old is None or (old.state, old.agent, old.address) != (new.state, new.agent, new.address):
+                    moved = moved or (model.page is not None and model.page.id == new.id)
+            case TaskProgressed(id=id, progress=progress):
+                if id in tasks:
+                    tasks[id] = replace(tasks[id], progress=progress)
+            case Happened():
+                pass
+    model = with_tasks(replace(model, link=_heard(model.link, message.number, model.now)), tasks)
+    effects: Effects = ()
+    if untitled and not model.me.guest:
+        model, effects = soon(model, "tasks")
+    if moved:
+        model, more = soon(model, "page")
+        effects += more
+    return model, effects
+
+
+def answered(model: Model, message: Answered) -> Result:
+    tag, value = message.tag, message.value
+    match tag[0]:
+        case "status":
+            return replace(model, status=value), ()
+        case "health":
+            return settled(replace(model, health=value), "health"), ()
+        case "peers":
+            return settled(replace(model, peers=value), "peers"), ()
+        case "agents":
+            return settled(replace(model, agents=value), "agents"), ()
+        case "tasks":
+            return snapshot(model, Snapshot(tasks=value, number=-1))
+        case "submit":
+            return _submitted(model, tag[1], value)
+        case "order":
+            return _ordered(model, tag[1], value)
+    return _read(model, tag, value)
+
+
+def _submitted(model: Model, id: str, task: Task) -> Result:
+    model = replace(model, flying=model.flying - {id})
+    effects: Effects = ()
+    if model.draft.id == id:  # not one that was begun meanwhile
+        model, effects = replace(model, draft=Draft("")), (DropDraft(),)
+    if task.id:
+        model = with_tasks(model, {**model.tasks, task.id: merged(model.tasks.get(task.id), task)})
+        if model.page is None:
+            lists = {**model.lists, "tasks": replace(model.lists["tasks"], chosen=task.id)}
+            model = settled(replace(model, lists=lists), "tasks")
+    return say(model, f"sent: {name_of(model.tasks.get(task.id, task))}", "ok"), effects
+
+
+def _ordered(model: Model, id: str, task: Task) -> Result:
+    model = replace(model, flying=model.flying - {id})
+    if not task.id:
+        return model, ()
+    model = with_tasks(model, {**model.tasks, task.id: merged(model.tasks.get(task.id), task)})
+    told = model.tasks.get(task.id, task)
+    if told.retry_of:
+        return say(model, f"retried {told.retry_of} as {told.id}", "ok"), ()
+    return say(model, f"{told.state}: {name_of(told)}", "ok"), ()
+
+
+def _read(model: Model, tag: Tag, value: Any) -> Result:
+    """An answer for the opened page; one that comes after the page was left is dropped."""
+    page = model.page
+    if page is None or page.kind != "tasks" or page.id != tag[1]:
+        return model, ()
+    page = replace(page, faults={name: why for name, why in page.faults.items() if name != tag[0]})
+    match tag[0]:
+        case "show":
+            model = with_tasks(model, {**model.tasks, value.task.id: merged(model.tasks.get(page.id), value.task)})
+            page = replace(page, brief=value.brief, decision=page.decision or value.decision)
+        case "trace":
+            page = replace(page, trace=value)
+        case "history":
+            page = replace(page, history=value)
+        case "decision":
+            if tag[2] == str(page.wanted):
+                page = replace(page, decision=value)
+    return replace(model, page=page), ()
+
+
+def refused(model: Model, message: Refused) -> Result:
+    tag, fault = message.tag, message.fault
+    text = f"{fault.message} ({fault.code})"
+    match tag[0]:
+        case "submit":
+            model = replace(model, flying=model.flying - {tag[1]})
+            return say(model, f"not sent: {text} — the draft is kept, `n` opens it", "bad", 30.0), ()
+        case "order":
+            return say(replace(model, flying=model.flying - {tag[1]}), f"not done: {text}", "bad", 30.0), ()
+        case "show" | "trace" | "history" | "decision":
+            if model.page is None or model.page.id != tag[1]:
+                return model, ()
+            return replace(model, page=replace(model.page, faults={**model.page.faults, tag[0]: text})), ()
+    if fault.code == "UNREACHABLE":
+        return model, ()  # the banner tells it already
+    return say(model, f"could not read {tag[0]}: {text}", "warn"), ()

@@ -1,0 +1,71 @@
+"""How the window's rows are shared out; the same numbers serve the views and the scrolling."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from bzzzd.hap.model import Filter, Model
+
+WIDE = 110
+"""Columns from which a list has the chosen row's facts beside it."""
+
+
+FORM_LABEL = 13
+
+
+class Layout(Struct, frozen=True):
+    """Rows from the top: header, banner, body, hints, status; a part that has no room is left out."""
+
+    header: int
+    banner: int
+    body: int
+    hints: int
+    status: int
+
+    @property
+    def body_top(self) -> int:
+        return self.header + self.banner
+
+
+def layout(model: Model) -> Layout:
+    height = model.height
+    header = int(height >= 3)
+    status = int(height >= 2)
+    banner = int(height >= 5 and (model.link.state != "online" or bool(model.me.mend)))
+    hints = int(height >= 8)
+    return Layout(
+        header=header,
+        banner=banner,
+        body=max(0, height - header - banner - hints - status),
+        hints=hints,
+        status=status,
+    )
+
+
+def filter_shown(model: Model) -> bool:
+    return bool(model.lists[model.view].filter) or isinstance(model.overlay, Filter)
+
+
+def head_rows(model: Model) -> int:
+    """Rows above the health list that tell about the node."""
+    if model.view != "health" or layout(model).body < 9 or not model.status.node_id:
+        return 0
+    return 3 + len(model.status.warnings[:3]) + int(model.status.development)
+
+
+def list_rows(model: Model) -> int:
+    """Rows of a list that can be seen: the body without what stands above it."""
+    body = layout(model).body
+    titles = int(body >= 4) * (1 + int(filter_shown(model)))
+    return max(1, body - titles - head_rows(model))
+
+
+def page_rows(model: Model) -> int:
+    """Rows by which a page scrolls."""
+    return max(1, layout(model).body - 2)
+
+
+def form_area(model: Model) -> tuple[int, int]:
+    """Columns and rows of the form's body field; one column is left for the cursor at a line's end."""
+    body = layout(model).body
+    return max(1, model.width - FORM_LABEL - 2), max(1, body - (6 if body >= 10 else 4))

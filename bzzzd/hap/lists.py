@@ -1,0 +1,121 @@
+"""The four lists: which rows are in view, which one is chosen, and where the window stands on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from msgspec.structs import replace
+
+from bzzzd.hap.layout import list_rows
+from bzzzd.hap.model import FINAL, LISTS, Agent, ListState, Model, Peer, Service, Task
+
+KEPT_TASKS = 2000
+
+
+def _words(*parts: str | Iterable[str]) -> str:
+    return " ".join(part if isinstance(part, str) else " ".join(part) for part in parts).casefold()
+
+
+def _haystack(row: Task | Agent | Peer | Service) -> str:
+    match row:
+        case Task():
+            return _words(row.title, row.id, row.state, row.agent, row.role, row.capability, row.project, row.author)
+        case Agent():
+            return _words(row.id, row.role, row.capabilities, row.node, "attached" if row.attached else "away")
+        case Peer():
+            state = "connected" if row.connected else "away"
+            return _words(row.id, row.name, row.role, row.addresses, row.how, state)
+        case Service():
+            return _words(row.id, row.state, row.detail)
+
+
+def passes(row: Task | Agent | Peer | Service, filter: str) -> bool:
+    """Whether every word of the filter stands somewhere in the row."""
+    words = filter.casefold().split()
+    if not words:
+        return True
+    text = _haystack(row)
+    return all(word in text for word in words)
+
+
+def ids(model: Model, view: str = "") -> tuple[str, ...]:
+    """The rows in view by id, in the order in which they are shown."""
+    view = view or model.view
+    if view == "tasks":
+        return model.order
+    filter = model.lists[view].filter
+    rows: tuple[Agent | Peer | Service, ...] = (
+        model.agents if view == "agents" else model.peers if view == "peers" else model.health.services
+    )
+    return tuple(row.id for row in rows if passes(row, filter))
+
+
+def ordered(tasks: Mapping[str, Task], filter: str) -> tuple[str, ...]:
+    """Task ids that pass the filter, the newest first; equal times by id, so that no row jumps."""
+    rows = tasks.values() if not filter.strip() else (row for row in tasks.values() if passes(row, filter))
+    return tuple(row.id for row in sorted(rows, key=lambda row: (-row.created, row.id)))
+
+
+def with_tasks(model: Model, tasks: dict[str, Task]) -> Model:
+    """The model with these tasks: counted, ordered, and no more than ``KEPT_TASKS`` (ended ones go first)."""
+    if len(tasks) > KEPT_TASKS:
+        keep = sorted(tasks.values(), key=lambda row: (row.state in FINAL, -row.created))[:KEPT_TASKS]
+        tasks = {row.id: row for row in keep}
+    counts: dict[str, int] = {}
+    for row in tasks.values():
+        counts[row.state] = counts.get(row.state, 0) + 1
+    changed = replace(model, tasks=tasks, counts=counts)
+    return settled(replace(changed, order=ordered(tasks, model.lists["tasks"].filter)), "tasks")
+
+
+def filtered(model: Model, view: str, filter: str) -> Model:
+    """The model with another filter on one list."""
+    changed = with_list(model, view, replace(model.lists[view], filter=filter))
+    if view == "tasks":
+        changed = replace(changed, order=ordered(changed.tasks, filter))
+    return settled(changed, view)
+
+
+def with_list(model: Model, view: str, state: ListState) -> Model:
+    return replace(model, lists={**model.lists, view: state})
+
+
+def settled(model: Model, view: str = "") -> Model:
+    """Choose a row where none is chosen or the chosen one is gone, and scroll so that it can be seen."""
+    view = view or model.view
+    state, rows = model.lists[view], ids(model, view)
+    if not rows:
+        chosen, top = "", 0
+    else:
+        index = rows.index(state.chosen) if state.chosen in rows else min(state.top, len(rows) - 1)
+        if not state.chosen:
+            index = 0
+        chosen, room = rows[index], list_rows(model)
+        top = min(max(state.top, index - room + 1), index)
+        top = max(0, min(top, len(rows) - room))
+    if (chosen, top) == (state.chosen, state.top):
+        return model
+    return with_list(model, view, replace(state, chosen=chosen, top=top))
+
+
+def moved(model: Model, by: int) -> Model:
+    """Choose the row ``by`` further down in the list in view."""
+    rows, state = ids(model), model.lists[model.view]
+    if not rows:
+        return model
+    index = rows.index(state.chosen) if state.chosen in rows else 0
+    index = max(0, min(len(rows) - 1, index + by))
+    return settled(with_list(model, model.view, replace(state, chosen=rows[index])))
+
+
+def position(model: Model) -> tuple[int, int]:
+    """Which row of how many is chosen, from 1; (0, 0) in an empty list."""
+    rows, chosen = ids(model), model.lists[model.view].chosen
+    return (rows.index(chosen) + 1 if chosen in rows else 0, len(rows))
+
+
+def whole(model: Model) -> Model:
+    """Every list settled, after the window changed."""
+    for view in LISTS:
+        model = settled(model, view)
+    return model

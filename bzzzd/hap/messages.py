@@ -1,0 +1,170 @@
+"""Messages that change the model, and effects that an update asks for: values, both.
+
+Messages come from keys, timers, the connection, and answers; effects are performed by the runner
+(``session.py`` for the daemon, ``state.py`` for files, the surface for the window).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct, field
+
+from bzzzd.hap.feed import Item
+from bzzzd.hap.model import Draft, Fault, Me, Status, Task
+
+Tag = tuple[str, ...]
+
+
+class Key(Struct, frozen=True):
+    """A key by its name (``j``, ``enter``, ``ctrl+s``); ``text`` is what it types, if anything."""
+
+    name: str
+    text: str = ""
+
+
+class Paste(Struct, frozen=True):
+    """Text that arrived as a whole; ``cut`` when more came than is taken."""
+
+    text: str
+    cut: bool = False
+
+
+class Act(Struct, frozen=True):
+    """Perform a named action; headless and plain modes send these, keys become them."""
+
+    action: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Resized(Struct, frozen=True):
+    width: int
+    height: int
+
+
+class Tick(Struct, frozen=True):
+    """Time has passed; ``now`` is Unix seconds."""
+
+    now: float
+
+
+class Online(Struct, frozen=True):
+    """Attached, as a person or as a guest."""
+
+    me: Me
+    status: Status
+
+
+class Offline(Struct, frozen=True):
+    why: str
+
+
+class Snapshot(Struct, frozen=True):
+    """All tasks as they are at ``number`` of the stream."""
+
+    tasks: tuple[Task, ...]
+    number: int
+
+
+class Came(Struct, frozen=True):
+    """Items of a stream up to ``number``."""
+
+    stream: str
+    items: tuple[Item, ...]
+    number: int
+
+
+class Answered(Struct, frozen=True):
+    """The answer to an effect with this tag, as a value of the model."""
+
+    tag: Tag
+    value: Any
+
+
+class Refused(Struct, frozen=True):
+    tag: Tag
+    fault: Fault
+
+
+class Due(Struct, frozen=True):
+    """A delay is over: ``what`` is ``order``, ``save`` or ``leave``; ``id`` names which."""
+
+    what: str
+    id: str = ""
+
+
+class DraftSaved(Struct, frozen=True):
+    pass
+
+
+class DraftUnsaved(Struct, frozen=True):
+    why: str
+
+
+Message = (
+    Key | Paste | Act | Resized | Tick | Online | Offline | Snapshot | Came | Answered | Refused | Due | DraftSaved
+    | DraftUnsaved
+)  # fmt: skip
+
+
+class Ask(Struct, frozen=True):
+    """Read something: an RPC call whose answer comes as ``Answered`` or ``Refused`` with the tag."""
+
+    method: str
+    params: Mapping[str, Any]
+    tag: Tag
+
+
+class Submit(Struct, frozen=True):
+    """Sign and send a task; answered with the tag ``("submit", draft.id)``."""
+
+    draft: Draft
+
+
+class Order(Struct, frozen=True):
+    """Sign and send a cancel or retry; answered with the tag ``("order", id)``. ``id`` makes it idempotent."""
+
+    kind: str
+    task: str
+    id: str
+    reason: str = ""
+
+
+class Later(Struct, frozen=True):
+    """Send the message back after some seconds."""
+
+    seconds: float
+    message: Due
+
+
+class SaveDraft(Struct, frozen=True):
+    draft: Draft
+
+
+class DropDraft(Struct, frozen=True):
+    pass
+
+
+class SaveTheme(Struct, frozen=True):
+    theme: str
+
+
+class SaveCache(Struct, frozen=True):
+    """Keep what has been seen for the next start."""
+
+
+class Redraw(Struct, frozen=True):
+    pass
+
+
+class Suspend(Struct, frozen=True):
+    pass
+
+
+class Quit(Struct, frozen=True):
+    pass
+
+
+Effect = Ask | Submit | Order | Later | SaveDraft | DropDraft | SaveTheme | SaveCache | Redraw | Suspend | Quit
+Effects = tuple[Effect, ...]

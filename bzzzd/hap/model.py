@@ -1,0 +1,335 @@
+"""The portal's state and the messages that change it: values, nothing else.
+
+Strings inside these values are clean (``text.py``): ``feed.py`` makes the values from what the daemon
+sends. Times are Unix seconds; a mapping in the model is never changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from bzzzd.hap.actions import Registry
+from bzzzd.hap.buffer import Buffer
+
+LISTS = ("tasks", "agents", "peers", "health")
+TABS = ("brief", "decision", "trace")
+FINAL = frozenset({"completed", "failed", "canceled", "rejected"})
+UNDO_S = 5.0
+
+
+class Progress(Struct, frozen=True, gc=False):
+    """How far an owner says it is; ``total`` 0 means that it does not know."""
+
+    done: float = 0
+    total: float = 0
+    note: str = ""
+
+
+class Task(Struct, frozen=True):
+    """A task as the ledger shows it; ``title`` is empty when the caller may not read it."""
+
+    id: str
+    state: str = "submitted"
+    title: str = ""
+    agent: str = ""
+    role: str = ""
+    capability: str = ""
+    priority: int = 5
+    project: str = ""
+    author: str = ""
+    created: float = 0
+    updated: float = 0
+    strikes: int = 0
+    address: str = ""
+    reason: str = ""
+    retry_of: str = ""
+    progress: Progress | None = None
+
+
+class Agent(Struct, frozen=True):
+    id: str
+    role: str = ""
+    capabilities: tuple[str, ...] = ()
+    node: str = ""
+    attached: bool = False
+    local: bool = False
+    slots: int = 1
+    load: float = 0
+    since: float = 0
+    binary_type: str = ""
+
+
+class Peer(Struct, frozen=True):
+    id: str
+    name: str = ""
+    role: str = ""
+    addresses: tuple[str, ...] = ()
+    connected: bool = False
+    since: float = 0
+    agent_version: str = ""
+    rtt_ms: float | None = None
+    how: str = ""
+
+
+class Service(Struct, frozen=True):
+    id: str
+    state: str = ""
+    ok: bool = False
+    detail: str = ""
+    since: float = 0
+    depends: tuple[str, ...] = ()
+
+
+class Health(Struct, frozen=True):
+    ok: bool = False
+    services: tuple[Service, ...] = ()
+
+
+class Status(Struct, frozen=True):
+    """The node that the portal is attached to."""
+
+    node_id: str = ""
+    mesh_id: str = ""
+    build: str = ""
+    phase: str = ""
+    durability: str = ""
+    coordinator: str = ""
+    development: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class Step(Struct, frozen=True):
+    """One step on a task's way."""
+
+    at: float
+    what: str
+    by: str = ""
+    detail: str = ""
+
+
+class Version(Struct, frozen=True):
+    number: int
+    id: str
+    author: str = ""
+    at: float = 0
+    size: int = 0
+
+
+class History(Struct, frozen=True):
+    versions: tuple[Version, ...] = ()
+    conflict: bool = False
+
+
+class Content(Struct, frozen=True):
+    """Decrypted content of one version: ``number`` of ``of``, as a clean block of text."""
+
+    text: str
+    number: int = 0
+    of: int = 0
+    version_id: str = ""
+    author: str = ""
+    at: float = 0
+    content_type: str = ""
+    readers: tuple[str, ...] = ()
+    conflict: bool = False
+
+
+class Shown(Struct, frozen=True):
+    """The answer of ``task.show``."""
+
+    task: Task
+    brief: Content | None = None
+    decision: Content | None = None
+
+
+class Fault(Struct, frozen=True):
+    """An error as the daemon or the client library gave it."""
+
+    code: str
+    message: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Me(Struct, frozen=True):
+    """Who the daemon takes the person for; ``mend`` says what a guest can do about it."""
+
+    id: str = ""
+    kind: str = "guest"
+    role: str = ""
+    mend: str = ""
+
+    @property
+    def guest(self) -> bool:
+        return self.kind == "guest"
+
+
+class Link(Struct, frozen=True):
+    """The connection to the daemon; ``number`` and ``seen`` tell the newest thing heard of the task stream."""
+
+    state: Literal["connecting", "online", "offline"] = "connecting"
+    since: float = 0
+    why: str = ""
+    socket: str = ""
+    number: int = 0
+    seen: float = 0
+
+
+class Draft(Struct, frozen=True):
+    """A task being written. ``id`` is its command's id too, so that sending it twice makes one task.
+
+    ``tried`` is set when it may have reached the ledger; a change after that takes a new id.
+    """
+
+    id: str
+    title: str = ""
+    body: str = ""
+    role: str = ""
+    capability: str = ""
+    tried: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return not (self.title or self.body or self.role or self.capability)
+
+
+class Pending(Struct, frozen=True):
+    """A cancel or retry that waits until it can no longer be undone."""
+
+    id: str
+    kind: Literal["cancel", "retry"]
+    task: str
+    due: float
+    reason: str = ""
+
+
+class Notice(Struct, frozen=True):
+    """One line that tells what has just happened; ``level`` is ok, info, warn or bad."""
+
+    text: str
+    level: str = "info"
+    until: float = 0
+
+
+class ListState(Struct, frozen=True):
+    """Where one list stands: the chosen row by id (rows move, the choice does not), the first row shown."""
+
+    chosen: str = ""
+    top: int = 0
+    filter: str = ""
+
+
+class Page(Struct, frozen=True):
+    """One thing opened from a list. ``fault`` holds what went wrong, by tab."""
+
+    kind: str
+    id: str
+    tab: str = "brief"
+    scroll: int = 0
+    brief: Content | None = None
+    decision: Content | None = None
+    wanted: int = 0
+    history: History = History()
+    trace: tuple[Step, ...] | None = None
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+
+class Form(Struct, frozen=True):
+    """The task form: one buffer a field, in order of ``FORM_FIELDS``.
+
+    ``top`` is the body's first line shown; ``saving`` that a save is due; ``emptying`` that the key that
+    empties the form was pressed once.
+    """
+
+    buffers: tuple[Buffer, ...]
+    focus: int = 0
+    fault: str = ""
+    top: int = 0
+    saving: bool = False
+    emptying: bool = False
+
+
+class Palette(Struct, frozen=True):
+    query: Buffer = Buffer()
+    chosen: int = 0
+
+
+class Help(Struct, frozen=True):
+    scroll: int = 0
+
+
+class Filter(Struct, frozen=True):
+    """The filter of the list in view is being typed; ``before`` comes back on Esc."""
+
+    text: Buffer
+    before: str = ""
+
+
+Overlay = Form | Palette | Help | Filter
+FORM_FIELDS = ("title", "body", "role", "capability")
+
+
+class Model(Struct, frozen=True):
+    """Everything the portal knows and shows.
+
+    ``run`` is a random word of this start: with ``counter`` it makes ids. ``order`` are the tasks in view,
+    newest first, and ``counts`` all of them by state. ``flying`` are commands on their way, ``soon`` questions
+    that a timer will ask. ``unsaved`` says why the draft is in memory only. ``utc_offset`` is in seconds.
+    """
+
+    now: float
+    run: str
+    registry: Registry
+    width: int = 80
+    height: int = 24
+    utc_offset: int = 0
+    theme: str = "dark"
+    counter: int = 0
+    me: Me = Me()
+    link: Link = Link()
+    status: Status = Status()
+    health: Health = Health()
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    agents: tuple[Agent, ...] = ()
+    peers: tuple[Peer, ...] = ()
+    view: str = "tasks"
+    lists: Mapping[str, ListState] = field(default_factory=lambda: dict.fromkeys(LISTS, ListState()))
+    page: Page | None = None
+    overlay: Overlay | None = None
+    pending: tuple[Pending, ...] = ()
+    flying: frozenset[str] = frozenset()
+    soon: frozenset[str] = frozenset()
+    notice: Notice = Notice("")
+    draft: Draft = Draft("")
+    unsaved: str = ""
+    quitting: bool = False
+
+
+def mode(model: Model) -> str:
+    """Which keys apply now: a name of ``actions.MODES``."""
+    match model.overlay:
+        case Form():
+            return "form"
+        case Filter():
+            return "filter"
+        case Palette():
+            return "palette"
+        case Help():
+            return "help"
+    return mode_below(model)
+
+
+def mode_below(model: Model) -> str:
+    """The mode when no overlay is open."""
+    if model.page is not None:
+        return "task page" if model.page.kind == "tasks" else "page"
+    return model.view
+
+
+def chosen_id(model: Model) -> str:
+    """The row that an action without a target means: the opened page's, else the list's chosen one."""
+    return model.page.id if model.page is not None else model.lists[model.view].chosen

@@ -1,0 +1,1 @@
+"""The portal's views: pure functions from the model to rows of styled segments."""

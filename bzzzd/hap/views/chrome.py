@@ -1,0 +1,126 @@
+"""What every window has around its body: header, banner, hints, status line."""
+
+from __future__ import annotations
+
+from bzzzd.hap import lists, orders, words
+from bzzzd.hap.model import LISTS, Content, Model, mode
+from bzzzd.hap.rows import Row, Segment, clip, joined, on, row_width, spread
+
+_STATE_ORDER = ("working", "input_required", "submitted", "completed", "failed", "rejected", "canceled")
+
+
+def header(model: Model, columns: int) -> Row:
+    """The name, the views with their counts, and who is connected to what; parts go as room goes."""
+    brand: Row = (("brand", " BZZZ "), ("bar", " "))
+    right = joined([_link(model), _who(model)], ("bar", "  "))
+    for detail in (2, 1, 0):
+        left = brand + _tabs(model, detail)
+        for end in (right, _link(model)):
+            if row_width(left) + row_width(end) + 2 <= columns:
+                return spread(left, (*end, ("bar", " ")), columns, "bar")
+    here = model.view.capitalize()
+    return clip((*brand, ("tab", f" {here} ")) if columns > 16 else (("tab", f" {here} "),), columns, "bar")
+
+
+def _tabs(model: Model, detail: int) -> Row:
+    found: list[Segment] = []
+    for number, view in enumerate(LISTS, 1):
+        name = view.capitalize()
+        count = _count(model, view)
+        label = {2: f" {number} {name}{count} ", 1: f" {name}{count} ", 0: f" {name} "}[detail]
+        found.append(("tab" if view == model.view else "bar", label))
+    return tuple(found)
+
+
+def _count(model: Model, view: str) -> str:
+    if view == "health":
+        if not model.health.services:
+            return ""
+        bad = sum(not service.ok for service in model.health.services)
+        return f" ▲{bad}" if bad else " ✓"
+    known = {"tasks": len(model.tasks), "agents": len(model.agents), "peers": len(model.peers)}[view]
+    return f" {known}" if known else ""
+
+
+def _link(model: Model) -> Row:
+    sign = {"online": ("ok+bar", "● "), "connecting": ("info+bar", "○ "), "offline": ("warn+bar", "▲ ")}
+    return (sign[model.link.state], ("bar", model.link.state))
+
+
+def _who(model: Model) -> Row:
+    if not model.me.id:
+        return ()
+    kind = "guest" if model.me.guest else model.me.role or model.me.kind
+    return (("bar", f"{model.me.id} · {kind}"),)
+
+
+def banner(model: Model, columns: int) -> Row:
+    """Why what is shown may be old, or why some of it is closed."""
+    link, now, offset = model.link, model.now, model.utc_offset
+    seen = f"shown as of {words.clock(link.seen, now, offset)}, #{link.number}" if link.seen else "nothing seen yet"
+    if link.state == "connecting":
+        text = f" ○ connecting to {link.socket} · {seen}"
+    elif link.state == "offline":
+        text = f" ▲ offline for {words.age(now - link.since)} · {seen} · trying again · {link.why}"
+    else:
+        text = f" ▲ guest: {model.me.mend}"
+    return clip((("banner", text),), columns, "banner")
+
+
+def hints(model: Model, columns: int) -> Row:
+    """The keys of the actions that have a hint, as many as fit; help is always among them."""
+    shown = [action for action in model.registry.of_mode(mode(model)) if action.hint and _applies(model, action.name)]
+    parts: list[Row] = [(("key", action.keys[0]), ("dim", f" {action.hint}")) for action in shown]
+    last = next((part for action, part in zip(shown, parts, strict=True) if action.name == "help"), ())
+    row: Row = ()
+    for part in parts:
+        if part is last:
+            continue
+        wider = joined([row, part], ("dim", "   "))
+        if row_width(joined([wider, last], ("dim", "   "))) + 1 > columns:
+            break
+        row = wider
+    return clip((("dim", " "), *joined([row, last], ("dim", "   "))), columns)
+
+
+def _applies(model: Model, name: str) -> bool:
+    """Whether a hint makes sense now; a key that only leads to a refusal is not offered."""
+    match name:
+        case "cancel" | "retry":
+            return not orders.refusal(model, name, {})
+        case "undo":
+            return bool(model.pending)
+        case "earlier" | "later":
+            page = model.page
+            return page is not None and (len(page.history.versions) > 1 or (page.decision or Content("")).of > 1)
+    return True
+
+
+def status(model: Model, columns: int) -> Row:
+    """Counts or the newest notice on the left, freshness on the right."""
+    link = model.link
+    fresh = f"#{link.number} · {words.clock(link.seen, model.now, model.utc_offset)} " if link.seen else ""
+    left = _notice(model) or _counts(model)
+    return spread((("bar", " "), *left), (("bar", fresh),), columns, "bar")
+
+
+def _notice(model: Model) -> Row:
+    if not model.notice.text:
+        return (("bad+bar", f"▲ draft in memory only: {model.unsaved}"),) if model.unsaved else ()
+    sign = {"ok": "✓ ", "warn": "▲ ", "bad": "✗ "}.get(model.notice.level, "")
+    tail = ""
+    if model.pending and model.notice.level == "warn":
+        tail = f" in {max(0, round(model.pending[-1].due - model.now))} s · u takes it back"
+    return on(((model.notice.level, sign + model.notice.text + tail),), "bar")
+
+
+def _counts(model: Model) -> Row:
+    if model.view != "tasks":
+        at, of = lists.position(model)
+        return (("bar", f"{at} of {of}" if of else ""),)
+    parts: list[Row] = []
+    for state in _STATE_ORDER:
+        if count := model.counts.get(state, 0):
+            sign = words.task_sign(state)
+            parts.append(((f"{sign.style}+bar", sign.sign), ("bar", f" {count} {sign.word}")))
+    return joined(parts, ("bar", "  ")) or (("bar", "no tasks yet"),)

@@ -1,0 +1,113 @@
+"""What is known about one row, as labelled facts: the pane beside a wide list, and the pages of agents and peers."""
+
+from __future__ import annotations
+
+from bzzzd.hap import words
+from bzzzd.hap.model import Agent, Model, Peer, Service, Task
+from bzzzd.hap.rows import Row, Segment
+from bzzzd.hap.text import fit, wrap
+
+Fact = tuple[str, Segment]
+_LABEL = 12
+
+
+def facts_of(model: Model, kind: str, id: str) -> tuple[str, tuple[Fact, ...]]:
+    """The title and the facts of a row; an empty title when it is gone."""
+    if kind == "tasks":
+        task = model.tasks.get(id)
+        return (task.title or task.id, _task(model, task)) if task else ("", ())
+    if kind == "agents":
+        agent = next((row for row in model.agents if row.id == id), None)
+        return (agent.id, _agent(model, agent)) if agent else ("", ())
+    if kind == "peers":
+        peer = next((row for row in model.peers if row.id == id), None)
+        return (peer.name or peer.id, _peer(model, peer)) if peer else ("", ())
+    service = next((row for row in model.health.services if row.id == id), None)
+    return (service.id, _service(model, service)) if service else ("", ())
+
+
+def _when(model: Model, at: float) -> Segment:
+    if at <= 0:
+        return ("dim", "unknown")
+    return ("base", f"{words.clock(at, model.now, model.utc_offset)}, {words.age(model.now - at)} ago")
+
+
+def _or_any(value: str) -> Segment:
+    return ("base", value) if value else ("dim", "any")
+
+
+def _task(model: Model, task: Task) -> tuple[Fact, ...]:
+    sign = words.task_sign(task.state)
+    facts: list[Fact] = [("state", (sign.style, f"{sign.sign} {sign.word}"))]
+    if task.reason:
+        facts.append(("reason", ("warn", task.reason)))
+    facts += [
+        ("agent", ("base", task.agent) if task.agent else ("dim", "nobody yet")),
+        ("role", _or_any(task.role)),
+        ("capability", _or_any(task.capability)),
+        ("priority", ("base", f"{task.priority} of 0 to 9")),
+        ("project", ("base", task.project)),
+        ("author", ("base", task.author)),
+        ("created", _when(model, task.created)),
+        ("updated", _when(model, task.updated)),
+    ]
+    if task.progress is not None:
+        shown = words.percent(task.progress.done, task.progress.total)
+        facts.append(("progress", ("base", " ".join(part for part in (shown, task.progress.note) if part))))
+    if task.strikes:
+        facts.append(("strikes", ("warn", f"{task.strikes} of 3")))
+    if task.retry_of:
+        facts.append(("retry of", ("base", task.retry_of)))
+    if task.address:
+        facts.append(("decision", ("info", task.address)))
+    facts.append(("id", ("dim", task.id)))
+    return tuple(facts)
+
+
+def _agent(model: Model, agent: Agent) -> tuple[Fact, ...]:
+    sign = words.presence(agent.attached, "attached")
+    return (
+        ("state", (sign.style, f"{sign.sign} {sign.word}")),
+        ("role", ("base", agent.role)),
+        ("can do", ("base", ", ".join(agent.capabilities)) if agent.capabilities else ("dim", "nothing advertised")),
+        ("load", ("base", f"{agent.load:g} of {words.plural(agent.slots, 'slot')}")),
+        ("node", ("base", f"{agent.node} (this one)" if agent.local else agent.node)),
+        ("kind", ("base", agent.binary_type)),
+        ("since", _when(model, agent.since)),
+    )
+
+
+def _peer(model: Model, peer: Peer) -> tuple[Fact, ...]:
+    sign = words.presence(peer.connected, "connected")
+    return (
+        ("state", (sign.style, f"{sign.sign} {sign.word}")),
+        ("node", ("base", peer.name)),
+        ("role", ("base", peer.role)),
+        ("peer id", ("base", peer.id)),
+        ("round trip", ("base", f"{peer.rtt_ms:.1f} ms") if peer.rtt_ms is not None else ("dim", "not measured")),
+        ("found by", ("base", peer.how)),
+        ("software", ("base", peer.agent_version)),
+        ("since", _when(model, peer.since)),
+        *(("address", ("info", address)) for address in peer.addresses[:8]),
+    )
+
+
+def _service(model: Model, service: Service) -> tuple[Fact, ...]:
+    sign = words.service_sign(service.state)
+    return (
+        ("state", (sign.style, f"{sign.sign} {sign.word}")),
+        ("detail", ("base", service.detail)),
+        ("needs", ("base", ", ".join(service.depends)) if service.depends else ("dim", "nothing")),
+        ("since", _when(model, service.since)),
+    )
+
+
+def fact_rows(facts: tuple[Fact, ...], columns: int) -> tuple[Row, ...]:
+    """The facts as rows; long values go on below themselves."""
+    rows: list[Row] = []
+    for label, (style, value) in facts:
+        if not value:
+            continue
+        for number, line in enumerate(wrap(value, max(1, columns - _LABEL - 1))):
+            rows.append((("dim", " " + fit(label if number == 0 else "", _LABEL)), (style, line)))
+    return tuple(rows)

@@ -1,0 +1,72 @@
+"""The command palette and the help, both made from the registry."""
+
+from __future__ import annotations
+
+from bzzzd.hap import actions
+from bzzzd.hap.model import Help, Model, Palette, mode_below
+from bzzzd.hap.rows import Row, Segment, clip, lay_over, on, spread
+from bzzzd.hap.text import chunks, fit, width
+
+_PALETTE_ROWS = 10
+
+
+def palette(model: Model, overlay: Palette, rows: tuple[Row, ...], columns: int) -> tuple[tuple[Row, ...], int, int]:
+    """The rows with the palette laid over them, and the cursor's column and row."""
+    box = min(columns, max(20, min(72, columns - 8)))
+    left = (columns - box) // 2
+    found = actions.find(model.registry, mode_below(model), overlay.query.text)
+    room = max(1, min(_PALETTE_ROWS, len(rows) - 2))
+    top = max(0, overlay.chosen - room + 1)
+    query = chunks(overlay.query.line[: overlay.query.column], max(1, box - 6))[-1]
+    rest = overlay.query.line[overlay.query.column :]
+    lines: list[Row] = [on(clip((("key", " : "), ("strong", query + rest)), box), "over")]
+    for number, action in enumerate(found[top : top + room], top):
+        keys = f"{action.keys[0]} "
+        name: tuple[Segment, ...] = (("strong", f" {fit(action.name, 18)}"), ("base", action.help))
+        row = spread(name, (("key", keys),), box)
+        lines.append(on(row, "selected" if number == overlay.chosen else "over"))
+    if not found:
+        lines.append(on(clip((("dim", " no action is like that"),), box), "over"))
+    start = 1 if len(rows) > len(lines) + 1 else 0
+    laid = list(rows)
+    for offset, line in enumerate(lines[: len(rows) - start]):
+        laid[start + offset] = lay_over(clip(rows[start + offset], columns), line, left, columns)
+    return tuple(laid), left + 3 + width(query), start
+
+
+def help_view(model: Model, overlay: Help, columns: int, height: int) -> tuple[Row, ...]:
+    """Every key, by where it applies; what applies where the person stands comes first."""
+    lines = help_lines(model, columns)
+    top = min(overlay.scroll, max(0, len(lines) - height))
+    shown = list(lines[top : top + height])
+    if len(lines) > height > 0:
+        below = len(lines) - height - top
+        shown[-1] = spread(shown[-1], (("dim", f" ↓ {below} more " if below else " end "),), columns)
+    shown += [()] * (height - len(shown))
+    return tuple(clip(row, columns) for row in shown[:height])
+
+
+def help_lines(model: Model, columns: int) -> tuple[Row, ...]:
+    here = actions.MODES[mode_below(model)]
+    contexts = [*here, *(name for name in actions.CONTEXT_TITLES if name not in here)]
+    blocks = [_block(model, context) for context in contexts]
+    if columns < 100:
+        return tuple(row for block in blocks for row in block)
+    half = columns // 2
+    left: list[Row] = []
+    right: list[Row] = []
+    for block in blocks:
+        (left if len(left) <= len(right) else right).extend(block)
+    length = max(len(left), len(right))
+    left += [()] * (length - len(left))
+    right += [()] * (length - len(right))
+    return tuple((*clip(one, half), *other) for one, other in zip(left, right, strict=True))
+
+
+def _block(model: Model, context: str) -> list[Row]:
+    rows: list[Row] = [(("accent", f" {actions.CONTEXT_TITLES[context]}"),)]
+    for action in model.registry.actions:
+        if action.context == context:
+            undo = " (can be taken back)" if action.risk == "undo" else ""
+            rows.append((("key", f"  {fit(' '.join(action.keys), 22)} "), ("base", f"{action.help}{undo}")))
+    return [*rows, ()]

@@ -1,0 +1,103 @@
+"""How times, ages, sizes and states are written."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+
+class Sign(NamedTuple):
+    """A state's sign, its style and its word: the sign and the word tell it without the colour."""
+
+    sign: str
+    style: str
+    word: str
+
+
+_TASK_SIGNS = {
+    "submitted": Sign("○", "info", "submitted"),
+    "working": Sign("●", "accent", "working"),
+    "input_required": Sign("▲", "warn", "input_required"),
+    "completed": Sign("✓", "ok", "completed"),
+    "failed": Sign("✗", "bad", "failed"),
+    "canceled": Sign("■", "dim", "canceled"),
+    "rejected": Sign("✗", "bad", "rejected"),
+}
+_SERVICE_SIGNS = {
+    "ready": Sign("●", "ok", "ready"),
+    "starting": Sign("○", "info", "starting"),
+    "degraded": Sign("▲", "warn", "degraded"),
+    "failed": Sign("✗", "bad", "failed"),
+    "stopped": Sign("■", "dim", "stopped"),
+}
+
+
+def task_sign(state: str) -> Sign:
+    return _TASK_SIGNS.get(state, Sign("·", "dim", state))
+
+
+def service_sign(state: str) -> Sign:
+    return _SERVICE_SIGNS.get(state, Sign("·", "dim", state))
+
+
+def presence(present: bool, word: str) -> Sign:
+    return Sign("●", "ok", word) if present else Sign("○", "dim", "away")
+
+
+def age(seconds: float) -> str:
+    """A duration in at most three characters for years to come: ``12s``, ``5m``, ``3h``, ``8d``, ``40w``.
+
+    A time in the future, from a clock that is ahead, is ``now``.
+    """
+    if seconds < 1:
+        return "now"
+    for limit, unit, size in ((60, "s", 1), (3600, "m", 60), (86400, "h", 3600), (86400 * 60, "d", 86400)):
+        if seconds < limit:
+            return f"{int(seconds // size)}{unit}"
+    return f"{int(seconds // (86400 * 7))}w"
+
+
+def since(at: float, now: float) -> str:
+    """The age of something that happened at ``at``; empty when that is not known."""
+    return age(now - at) if at > 0 else ""
+
+
+def clock(at: float, now: float, offset: int) -> str:
+    """A time of day, with its date when that is not today; ``offset`` is the person's from UTC in seconds."""
+    if at <= 0:
+        return "never"
+    local, today = at + offset, now + offset
+    seconds = int(local) % 86400
+    time = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    return time if int(local // 86400) == int(today // 86400) else f"{_date(int(local // 86400))} {time}"
+
+
+def _date(days: int) -> str:
+    """ISO date of a day since the epoch, in the proleptic Gregorian calendar."""
+    return date.fromordinal(max(1, min(3652059, days + 719163))).isoformat()
+
+
+def size(count: int) -> str:
+    """Bytes with a unit."""
+    if count < 1024:
+        return f"{count} B"
+    for unit, step in (("KiB", 1024), ("MiB", 1024**2)):
+        if count < step * 1024:
+            return f"{count / step:.1f} {unit}"
+    return f"{count / 1024**3:.1f} GiB"
+
+
+def bar(done: float, total: float, columns: int) -> str:
+    """A progress bar; empty when the total is unknown."""
+    if total <= 0 or columns <= 0:
+        return ""
+    filled = max(0, min(columns, round(columns * done / total)))
+    return "▰" * filled + "▱" * (columns - filled)
+
+
+def percent(done: float, total: float) -> str:
+    return f"{max(0, min(100, int(100 * done / total)))}%" if total > 0 else ""
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
