@@ -49,7 +49,7 @@ class Step:
 
     def _line(self) -> str:
         seconds = time.monotonic() - self._began
-        return f"{self._title:<34} {seconds:6.1f} s" + (f"  {self._note}" if self._note else "")
+        return f"{self._title:<42} {seconds:6.1f} s" + (f"  {self._note}" if self._note else "")
 
     def _show(self) -> None:
         frame, wait = 0, 0.1 if self._live else HEARTBEAT_S

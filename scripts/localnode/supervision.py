@@ -1,0 +1,105 @@
+"""supervisord over the two processes of a local node: start, look, stop, and the last lines of a log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from bzzzd.errors import ServiceStartFailed
+from localnode.folder import ROOT, Folder
+
+PROGRAMS = ("bzzzd", "bzzz-agent")
+STOP_LIMIT_S = 40.0
+
+
+class Supervision:
+    """A running supervisord: our own child, or one that an earlier run left going (``child`` is ``None``)."""
+
+    def __init__(self, folder: Folder, child: subprocess.Popen[bytes] | None) -> None:
+        self._folder = folder
+        self.child = child
+        transport = SupervisorTransport(None, None, f"unix://{folder.supervisor_socket}")
+        self._proxy = ServerProxy("http://127.0.0.1", transport=transport)
+
+    def states(self) -> dict[str, str]:
+        """Supervisord's word for each program: STARTING, RUNNING, BACKOFF, FATAL, …; empty when it does not answer."""
+        try:
+            rows: Any = self._proxy.supervisor.getAllProcessInfo()
+        except (OSError, Fault):
+            return {}
+        return {row["name"]: row["statename"] for row in rows}
+
+    def fallen(self) -> str:
+        """The first program that failed to start and is tried again, or is given up; empty when none."""
+        if self.child is not None and self.child.poll() is not None:
+            return "supervisord"
+        states = self.states()
+        return next((name for name in PROGRAMS if states.get(name) in ("BACKOFF", "FATAL", "EXITED")), "")
+
+    def stop(self) -> None:
+        """Stop everything, the agent first. Returns when the processes are gone."""
+        if self.child is None or self.child.poll() is not None:
+            return
+        self.child.send_signal(signal.SIGTERM)
+        try:
+            self.child.wait(STOP_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+
+
+def running(folder: Folder) -> Supervision | None:
+    """The supervisord that already runs in this folder, if one answers."""
+    if not folder.supervisor_socket.exists():
+        return None
+    found = Supervision(folder, None)
+    return found if found.states() else None
+
+
+def start(folder: Folder) -> Supervision:
+    """Start supervisord. It gets SIGTERM when this process dies, however it dies, and stops its programs then."""
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("BZZZ_", "PYTHON"))},
+        "BZZZ_RUN_STATE": str(folder.path),
+        "BZZZ_RUN_SOCKETS": str(folder.sockets),
+        "BZZZ_RUN_BIN": str(Path(sys.executable).parent),
+        "PYTHONUNBUFFERED": "1",
+    }
+    folder.supervisor_socket.unlink(missing_ok=True)
+    command = [
+        "setpriv", "--pdeathsig", "TERM",
+        sys.executable, "-m", "supervisor.supervisord",
+        "-c", str(ROOT / "packaging" / "supervisor" / "local.conf"), "--silent",
+    ]  # fmt: skip
+    if os.geteuid() == 0:
+        command += ["--user", "root"]
+    out = folder.log("supervisord-start").open("wb")
+    with out:
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ, start_new_session=True
+        )
+    supervision = Supervision(folder, child)
+    deadline = time.monotonic() + 20
+    while not supervision.states():
+        if child.poll() is not None or time.monotonic() > deadline:
+            supervision.stop()
+            raise ServiceStartFailed(f"supervisord did not start:\n{last_lines(folder.log('supervisord-start'))}")
+        time.sleep(0.05)
+    return supervision
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    """The end of a log, indented, for an error message."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError as error:
+        return f"  ({log}: {error.strerror})"
+    return "\n".join(f"  {line}" for line in lines[-count:]) or f"  ({log} is empty)"
