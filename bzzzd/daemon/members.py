@@ -105,6 +105,16 @@ class Members:
             raise GrantRefused(f"the grant of {grant.kind} {grant.id} has ended; attach again to renew it")
         return grant
 
+    def chain_of(self, key: bytes) -> tuple[bytes, ...]:
+        """The chain that a key was admitted with; empty when it is not known."""
+        found = self._known.get(key)
+        return found[1] if found is not None else ()
+
+    def name_of(self, key: bytes) -> str:
+        """The id that a key's grant gives it; the key itself, shortened, where no grant is known."""
+        found = self._known.get(key)
+        return found[0].id if found is not None else f"{key.hex()[:12]}…"
+
     def is_member(self, key: bytes) -> bool:
         return key in self._known
 

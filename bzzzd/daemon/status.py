@@ -1,0 +1,154 @@
+"""Looking at a node: status, health, peers, agents, the doctor's findings, and the last lines of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from bzzzd import __version__
+from bzzzd.daemon.agents import AgentBook
+from bzzzd.daemon.gate import Gate
+from bzzzd.errors import BzzzError
+from bzzzd.rpc.access import guest, kinds
+from bzzzd.rpc.registry import NoParams, Registry
+from bzzzd.rpc.streams import Feed, Stream, StreamTable
+from bzzzd.runtime.services import ServiceManager
+from bzzzd.slurp.ledger import Ledger
+
+_LOG_LINES: Final = 200
+_DAY_S: Final = 86400.0
+
+# One finding: ("ok" | "warn" | "bad", what was looked at, what was found, what mends it).
+Finding = tuple[str, str, str, str]
+
+
+class AgentParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    id: Annotated[str, Meta(max_length=64)]
+
+
+class LogParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    lines: Annotated[int, Meta(ge=1, le=2000)] = _LOG_LINES
+
+
+class StatusDesk:
+    """``facts()`` gives what the node knows of itself; ``peers()`` the mesh's rows; ``checks`` the doctor's looks."""
+
+    def __init__(
+        self,
+        manager: ServiceManager,
+        ledger: Ledger,
+        agents: AgentBook,
+        gate: Gate,
+        *,
+        facts: Callable[[], dict[str, Any]],
+        peers: Callable[[], Sequence[dict[str, Any]]],
+        logs: Callable[[int], list[str]],
+        checks: Sequence[Callable[[], list[Finding]]],
+        events: Stream,
+        agent_events: Stream,
+        started: float,
+    ) -> None:
+        self._manager = manager
+        self._ledger = ledger
+        self._agents = agents
+        self._gate = gate
+        self._facts = facts
+        self._peers = peers
+        self._logs = logs
+        self._checks = checks
+        self._events = events
+        self._agent_events = agent_events
+        self._started = started
+
+    async def status(self, call: Any, params: NoParams) -> dict[str, Any]:
+        """Whether the node is ready, and how much there is of everything."""
+        self._gate.check(call.caller, "status", "task", "read")
+        facts = self._facts()
+        try:
+            ledger = await self._ledger.status()
+            tasks, dead, term = dict(ledger.counts), ledger.dead_letters, ledger.term
+        except BzzzError as error:
+            tasks, dead, term = {}, 0, 0
+            facts["warnings"] = [*facts["warnings"], f"the ledger does not answer: {error.message}"]
+        reason = self._manager.not_ready()
+        return {
+            **facts, "build": __version__, "phase": self._manager.phases.reached, "ready": not reason, "reason": reason,
+            "since": self._started, "uptime_s": round(time.time() - self._started, 3), "peers": len(self._peers()),
+            "agents": len(self._agents), "tasks": tasks, "dead_letters": dead, "term": term,
+            "phases": [phase.to_map() for phase in self._manager.phases.times],
+        }  # fmt: skip
+
+    def health(self, call: Any, params: NoParams) -> dict[str, Any]:
+        """One row for each service."""
+        self._gate.check(call.caller, "health", "task", "read")
+        reason = self._manager.not_ready()
+        return {"ok": not reason, "reason": reason, "services": [row.to_map() for row in self._manager.rows()]}
+
+    def peers(self, call: Any, params: NoParams) -> dict[str, Any]:
+        """The nodes that this one is connected to, or keeps trying to reach."""
+        self._gate.check(call.caller, "peers", "task", "read")
+        return {"peers": list(self._peers())}
+
+    def agent_list(self, call: Any, params: NoParams) -> dict[str, Any]:
+        """Agents here and, as far as they were announced, on other nodes."""
+        self._gate.check(call.caller, "agent.list", "task", "read")
+        return {"agents": self._agents.rows()}
+
+    def agent_show(self, call: Any, params: AgentParams) -> dict[str, Any]:
+        """One agent."""
+        self._gate.check(call.caller, "agent.show", "task", "read")
+        return {"agent": self._agents.row(params.id)}
+
+    async def doctor(self, call: Any, params: NoParams) -> dict[str, Any]:
+        """What is wrong here, why, and what mends it."""
+        self._gate.check(call.caller, "doctor", "task", "read")
+        found: list[Finding] = []
+        for check in self._checks:
+            # A check reads files and the clock; the loop goes on meanwhile.
+            found += await asyncio.to_thread(check)
+        for row in self._manager.rows():
+            if not row.ok:
+                found.append(("bad", f"service {row.name}", row.detail or row.state, "see: bzzz logs"))
+        return {"findings": [dict(zip(("level", "what", "why", "fix"), one, strict=True)) for one in found]}
+
+    def log_tail(self, call: Any, params: LogParams) -> dict[str, Any]:
+        """The last lines of bzzzd's log, without secrets."""
+        return {"lines": self._logs(params.lines)}
+
+    def _agent_feed(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
+        self._gate.check(call.caller, "agent.list", "task", "read")
+        return Feed(self._agent_events, None, lambda: {"agents": self._agents.rows()})
+
+    def _event_feed(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
+        self._gate.check(call.caller, "health", "task", "read")
+        return Feed(self._events)
+
+    def register(self, registry: Registry, streams: StreamTable) -> None:
+        anybody = guest()
+        registry.add(
+            "status", anybody, NoParams, self.status, reads=True,
+            result="{node_id, peer_id, mesh_id, build, phase, ready, reason, since, uptime_s, addresses, peers, "
+            "agents, tasks, dead_letters, term, durability, coordinator, development, warnings, phases}",
+        )  # fmt: skip
+        registry.add("health", anybody, NoParams, self.health, result="{ok, reason, services}", reads=True)
+        registry.add("peers", anybody, NoParams, self.peers, result="{peers}", reads=True)
+        registry.add("agent.list", anybody, NoParams, self.agent_list, result="{agents}", reads=True)
+        registry.add("agent.show", anybody, AgentParams, self.agent_show, result="{agent}", reads=True)
+        registry.add("doctor", anybody, NoParams, self.doctor, result="{findings}", reads=True)
+        registry.add("logs.tail", kinds("admin", "person"), LogParams, self.log_tail, result="{lines}", reads=True)
+        streams.add("events", anybody, self._event_feed, "what happens to services and the mesh")
+        streams.add("agents", anybody, self._agent_feed, "agents that come and go")
+
+
+def grant_ends(subject: str, not_after: float, now: float) -> Finding:
+    """How long a grant still holds."""
+    left = not_after - now
+    if left < 0:
+        return ("bad", f"grant of {subject}", "it has expired", "have it renewed by an administrator")
+    if left < 14 * _DAY_S:
+        return ("warn", f"grant of {subject}", f"it ends in {left / _DAY_S:.1f} days", "have it renewed")
+    return ("ok", f"grant of {subject}", f"valid for {left / _DAY_S:.0f} days", "")

@@ -1,0 +1,281 @@
+"""Context: versions of encrypted content at UCXL addresses, written by those who may and read by roles.
+
+A writer signs a header (``ucxl/version.py``); ``check`` verifies it against the plaintext, encrypts
+for its readers and gives a ``Pending``, which ``insert`` adds inside any transaction of the journal,
+so that a task's decision and its completion are one commit. Reading checks ids and hashes again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from bzzzd.errors import (
+    BadInput,
+    Conflict,
+    DiskFull,
+    InvalidAddress,
+    InvalidEnvelope,
+    InvalidTemporal,
+    NotAllowed,
+    StorageFailed,
+    TooLarge,
+)
+from bzzzd.storage import rows
+from bzzzd.storage.bulk import LARGE_BYTES
+from bzzzd.storage.content import SCHEMA as CONTENT_SCHEMA
+from bzzzd.storage.content import ContentStore
+from bzzzd.storage.difference import difference
+from bzzzd.storage.journal import Journal, Schema
+from bzzzd.storage.plaintexts import Plaintexts
+from bzzzd.storage.records import MAX_HEADS, HeadRecord
+from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.rows import History, Listing, Pending, VersionRow
+from bzzzd.ucxl.address import Address, Temporal, parse
+from bzzzd.ucxl.version import VersionHeader, open_version, version_id
+
+__all__ = ["SCHEMAS", "ContextStore", "Found", "History", "Listing", "Pending", "VersionRow", "Writer"]
+
+SCHEMAS: Final[tuple[Schema, ...]] = (CONTENT_SCHEMA, rows.SCHEMA)
+MAX_CONTENT_BYTES: Final = 67_108_864
+CACHE_BYTES: Final = 8_388_608
+FUTURE_S: Final = 30.0
+_ID: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Writer(Protocol):
+    """Who writes, as its grant says; ``Caller`` and the ledger's ``Author`` are such."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def key(self) -> bytes | None: ...
+
+
+class Found(Struct, frozen=True):
+    """A version and its plaintext."""
+
+    version: VersionRow
+    content: bytes
+
+
+class ContextStore:
+    """The versions in ``journal`` (which has ``SCHEMAS``); made once a process, used on its loop.
+
+    ``may_write(writer, address)`` is policy's word on addresses that are not the writer's own;
+    ``clock`` gives Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        content: ContentStore,
+        rolekeys: RoleKeys,
+        mesh_id: str,
+        *,
+        may_write: Callable[[Writer, Address], bool],
+        clock: Callable[[], float] = time.time,
+        max_content_bytes: int = MAX_CONTENT_BYTES,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._journal = journal
+        self._content = content
+        self._rolekeys = rolekeys
+        self._mesh_id = mesh_id
+        self._may_write = may_write
+        self._clock = clock
+        self._max_content_bytes = max_content_bytes
+        self._plaintexts = Plaintexts(cache_bytes)
+
+    async def check(self, raw_header: bytes, plaintext: bytes, writer: Writer) -> Pending:
+        """Verify a signed header against its plaintext and writer, and encrypt; nothing is stored yet.
+
+        Content over 256 KiB is worked on in a thread, and over ``inline_bytes`` its file is written
+        here. Raises ``InvalidEnvelope``, ``InvalidAddress`` or ``TooLarge`` for a header that cannot
+        be used, ``NotAllowed`` when this writer may not write there, ``BadInput`` for readers
+        without a key, ``Conflict`` when a new epoch began meanwhile, ``DiskFull``.
+        """
+        if len(plaintext) > self._max_content_bytes:
+            raise TooLarge(
+                f"content of {len(plaintext)} bytes is over the limit of {self._max_content_bytes}",
+                size=len(plaintext),
+                limit=self._max_content_bytes,
+            )
+        envelope, header = open_version(raw_header, self._mesh_id)
+        self._check_writer(header, envelope.author, writer)
+        self._check_header(header)
+        if len(plaintext) <= LARGE_BYTES:
+            ciphertext = self._encrypt(header, plaintext)
+        else:
+            ciphertext = await asyncio.to_thread(self._encrypt, header, plaintext)
+        blob = await self._content.stage(ciphertext)
+        self._plaintexts.put(envelope.id, plaintext)
+        return Pending(envelope.id, header, raw_header, envelope.author, writer.role, blob)
+
+    @staticmethod
+    def insert(connection: sqlite3.Connection, pending: Pending) -> str:
+        """Add a checked version inside a ``journal.write``; gives its id. Repeating it is harmless."""
+        return rows.insert(connection, pending)
+
+    async def discard(self, pending: Pending) -> None:
+        """Remove the file of a checked version that will not be inserted."""
+        await self._content.discard(pending.blob)
+
+    async def put(self, raw_header: bytes, plaintext: bytes, writer: Writer) -> str:
+        """Check and store a version; durable when its id is returned. Raises as ``check`` and the journal do."""
+        return await self.store(await self.check(raw_header, plaintext, writer))
+
+    async def store(self, pending: Pending) -> str:
+        """Store a checked version by itself; durable when its id is returned."""
+        try:
+            return await self._journal.write(partial(rows.insert, pending=pending))
+        except DiskFull:  # after other failures nobody knows whether a row names the file: the next start does
+            await self.discard(pending)
+            raise
+
+    async def get(self, address: str | Address, roles: Iterable[str]) -> Found:
+        """The version that ``address`` with its temporal part names, for a caller of ``roles``.
+
+        Raises ``NotFound``, ``NotAllowed`` when no role of the caller may read it, ``BadInput`` for
+        ``*~``, ``StorageFailed`` when it is damaged.
+        """
+        wanted = parse(address) if isinstance(address, str) else address
+        return await self._open(await self._journal.read(partial(rows.find, address=wanted)), roles)
+
+    async def get_id(self, id: str, roles: Iterable[str]) -> Found:
+        """The version with this id; raises as ``get`` does."""
+        _check_id(id)
+        return await self._open(await self._journal.read(partial(rows.find_id, id=id)), roles)
+
+    async def show(self, address: str | Address) -> VersionRow:
+        """What every member may see of a version: all but its content."""
+        wanted = parse(address) if isinstance(address, str) else address
+        return await self._journal.read(partial(rows.find, address=wanted))
+
+    async def list(self, pattern: str | Address | None = None, *, after: str = "", limit: int = 100) -> Listing:
+        """Addresses that ``pattern`` finds (``any`` matches every value, a path all below it), by name."""
+        wanted = parse(pattern) if isinstance(pattern, str) else pattern
+        return await self._journal.read(partial(rows.listing, pattern=wanted, after=after, limit=limit))
+
+    async def history(self, address: str | Address, *, after: int = 0, limit: int = 100) -> History:
+        """The versions of an address by number; ``NotFound`` when nothing is stored there."""
+        return await self._journal.read(partial(rows.history, base=_base(address), after=after, limit=limit))
+
+    async def heads(self, address: str | Address) -> tuple[str, ...]:
+        """The versions that a new one builds on: none for a new address, several for a conflict."""
+        return await self._journal.read(partial(rows.current_heads, base=_base(address)))
+
+    async def diff(self, address: str | Address, a: str, b: str, roles: Iterable[str]) -> str:
+        """The unified diff between two versions of an address: "" when equal, one line for binary content.
+
+        ``a`` and ``b`` are temporal parts (``*~1``, ``~~1``, ``*^``), numbers, or version ids.
+        """
+        wanted, held = parse(address) if isinstance(address, str) else address, tuple(roles)
+        one, two = await self._pick(wanted, a, held), await self._pick(wanted, b, held)
+        return await asyncio.to_thread(difference, one.content, two.content, _name(one), _name(two))
+
+    async def head_record(self, address: str | Address, writer: bytes) -> HeadRecord:
+        """What this node announces of one writer's versions at an address; ``NotFound`` when there are none."""
+        base = _base(address)
+        headers, count = await self._journal.read(partial(rows.writer_heads, base=base, writer=writer, limit=MAX_HEADS))
+        return HeadRecord(base, tuple(headers), count, self._clock())
+
+    def _check_writer(self, header: VersionHeader, key: bytes, writer: Writer) -> None:
+        if key != writer.key or header.author != writer.id:
+            raise NotAllowed(f"this version is signed as {header.author!r} by another key than that of {writer.id!r}")
+        address = parse(header.address)
+        if address.is_pattern:
+            raise NotAllowed(f"{header.address} names no single thing: `any` finds and is never written")
+        own = (address.agent, address.role) == (writer.id, writer.role)
+        if not own and not self._may_write(writer, address):
+            raise NotAllowed(
+                f"{writer.id} ({writer.role}) may not write {header.address}: write under "
+                f"ucxl://{writer.id}:{writer.role}@…, or ask an administrator to allow it in etc/roles.yaml",
+                address=header.address,
+            )
+
+    def _check_header(self, header: VersionHeader) -> None:
+        ahead = header.at - self._clock()
+        if ahead > FUTURE_S:
+            raise InvalidEnvelope(f"this version is dated {ahead:.0f} s in the future; set its author's clock")
+        if header.epoch != self._rolekeys.current:
+            raise Conflict(
+                f"the role keys are in epoch {self._rolekeys.current}, not {header.epoch}: "
+                "prepare the version again and sign it with the epoch in force",
+                epoch=self._rolekeys.current,
+            )
+
+    async def _open(self, row: VersionRow, roles: Iterable[str]) -> Found:
+        held = set(roles)
+        if not held & {*row.header.readers, row.writer_role}:
+            raise NotAllowed(
+                f"{row.address} is for {', '.join(row.header.readers)}; this caller's role is "
+                f"{', '.join(sorted(held)) or 'none'}",
+                readers=list(row.header.readers),
+            )
+        plaintext = self._plaintexts.get(row.id)
+        if plaintext is None:
+            plaintext = await self._decrypt(row)
+            self._plaintexts.put(row.id, plaintext)
+        return Found(row, plaintext)
+
+    async def _decrypt(self, row: VersionRow) -> bytes:
+        header = row.header
+        if version_id(row.raw) != row.id:
+            raise StorageFailed(f"the header of version {row.id} is damaged; restore a backup", version_id=row.id)
+        ciphertext = await self._content.read(row.blob)
+        if len(ciphertext) <= LARGE_BYTES:
+            plaintext = self._open_content(header, ciphertext)
+        else:
+            plaintext = await asyncio.to_thread(self._open_content, header, ciphertext)
+        if plaintext is None:
+            raise StorageFailed(f"the content of version {row.id} is not what its author signed", version_id=row.id)
+        return plaintext
+
+    def _encrypt(self, header: VersionHeader, plaintext: bytes) -> bytes:
+        if not header.matches(plaintext):
+            raise InvalidEnvelope("the signed digest and size are not those of this content; sign what is sent")
+        return self._rolekeys.encrypt(header.readers, plaintext, header.epoch)
+
+    def _open_content(self, header: VersionHeader, ciphertext: bytes) -> bytes | None:
+        plaintext = self._rolekeys.decrypt(ciphertext, header.readers, header.epoch)
+        return plaintext if header.matches(plaintext) else None
+
+    async def _pick(self, address: Address, which: str, roles: tuple[str, ...]) -> Found:
+        if _ID.fullmatch(which):
+            found = await self.get_id(which, roles)
+            if found.version.address != address.base:
+                raise BadInput(f"version {which} belongs to {found.version.address}, not to {address.base}")
+            return found
+        return await self.get(address.at(_temporal(which)), roles)
+
+
+def _check_id(id: str) -> None:
+    if not _ID.fullmatch(id):
+        raise BadInput(f"{id[:80]!r} is not a version id: expected 64 hex digits")
+
+
+def _temporal(which: str) -> Temporal:
+    try:
+        return parse(f"ucxl://a:a@a:a/{f'*~{which}' if which.isdecimal() else which}/").temporal
+    except InvalidAddress as error:
+        raise InvalidTemporal(
+            f"{which[:80]!r} names no version: use *^, *~N, ~~N, ^^N, a number from 1, or a version id", position=0
+        ) from error
+
+
+def _base(address: str | Address) -> str:
+    return (parse(address) if isinstance(address, str) else address).base
+
+
+def _name(found: Found) -> str:
+    return parse(found.version.address).canonical.replace("/*^/", f"/*~{found.version.number}/")
