@@ -87,17 +87,23 @@ class Painter:
             if self._ascii:
                 out.append(ascii_only(text))
             elif is_narrow(text):
-                out.append(text)
+                kept = text.rstrip(" ")
+                gap = size - len(kept)
+                out.append(f"{kept}\x1b[{gap}X\x1b[{gap}C" if gap > 12 and self._bare(name) else text)
             else:
                 out.append(f"\x1b[{size}X{text}\x1b[{column + size + 1}G")
             column += size
         return "".join(out) + tail
 
     def _erasable(self, segment: Segment) -> bool:
-        """Whether erasing to the end of the line shows the same: blanks on the terminal's own ground."""
+        """Whether erasing to the end of the line shows the same."""
         name, text = segment
+        return len(text) > 4 and text.isspace() and self._bare(name)
+
+    def _bare(self, name: str) -> bool:
+        """Whether blanks in this style are the terminal's own ground. Only that is erased alike everywhere."""
         look = self._theme.look(name)
-        return len(text) > 4 and text.isspace() and look.bg is None and not look.reverse and not look.underline
+        return look.bg is None and not look.reverse and not look.underline
 
     def _style(self, name: str) -> str:
         found = self._sgr.get(name)

@@ -45,15 +45,16 @@ def presence(present: bool, word: str) -> Sign:
 
 
 def age(seconds: float) -> str:
-    """A duration in at most three characters for years to come: ``12s``, ``5m``, ``3h``, ``8d``, ``40w``.
+    """A duration in at most three characters for years to come: ``10s``, ``5m``, ``3h``, ``8d``, ``40w``.
 
+    Seconds go in steps of five, because the window is drawn again no more often for an age alone.
     A time in the future, from a clock that is ahead, is ``now``.
     """
-    if seconds < 1:
+    if seconds < 5:
         return "now"
     for limit, unit, size in ((60, "s", 1), (3600, "m", 60), (86400, "h", 3600), (86400 * 60, "d", 86400)):
         if seconds < limit:
-            return f"{int(seconds // size)}{unit}"
+            return f"{int(seconds // 5) * 5 if size == 1 else int(seconds // size)}{unit}"
     return f"{int(seconds // (86400 * 7))}w"
 
 

@@ -12,10 +12,9 @@ _STATE_ORDER = ("working", "input_required", "submitted", "completed", "failed",
 def header(model: Model, columns: int) -> Row:
     """The name, the views with their counts, and who is connected to what; parts go as room goes."""
     brand: Row = (("brand", " BZZZ "), ("bar", " "))
-    right = joined([_link(model), _who(model)], ("bar", "  "))
     for detail in (2, 1, 0):
         left = brand + _tabs(model, detail)
-        for end in (right, _link(model)):
+        for end in (joined([_link(model), _who(model)], ("bar", " ")), _link(model)):
             if row_width(left) + row_width(end) + 2 <= columns:
                 return spread(left, (*end, ("bar", " ")), columns, "bar")
     here = model.view.capitalize()
@@ -43,8 +42,10 @@ def _count(model: Model, view: str) -> str:
 
 
 def _link(model: Model) -> Row:
-    sign = {"online": ("ok+bar", "● "), "connecting": ("info+bar", "○ "), "offline": ("warn+bar", "▲ ")}
-    return (sign[model.link.state], ("bar", model.link.state))
+    """The connection's sign, and its word unless all is well and a name follows."""
+    state = model.link.state
+    sign = {"online": ("ok+bar", "●"), "connecting": ("info+bar", "○"), "offline": ("warn+bar", "▲")}[state]
+    return (sign,) if state == "online" and model.me.id else (sign, ("bar", f" {state}"))
 
 
 def _who(model: Model) -> Row:
@@ -57,11 +58,12 @@ def _who(model: Model) -> Row:
 def banner(model: Model, columns: int) -> Row:
     """Why what is shown may be old, or why some of it is closed."""
     link, now, offset = model.link, model.now, model.utc_offset
-    seen = f"shown as of {words.clock(link.seen, now, offset)}, #{link.number}" if link.seen else "nothing seen yet"
+    seen = f"seen up to #{link.number}, {words.clock(link.seen, now, offset)}" if link.seen else "nothing seen yet"
     if link.state == "connecting":
         text = f" ○ connecting to {link.socket} · {seen}"
     elif link.state == "offline":
-        text = f" ▲ offline for {words.age(now - link.since)} · {seen} · trying again · {link.why}"
+        lag = words.age(now - link.since)
+        text = f" ▲ offline{'' if lag == 'now' else f' for {lag}'} · {seen} · {link.why}"
     else:
         text = f" ▲ guest: {model.me.mend}"
     return clip((("banner", text),), columns, "banner")

@@ -1,0 +1,145 @@
+"""The portal's files in the person's state folder: what was seen last, the draft, the theme.
+
+Everything is written whole or not at all, 0600 in 0700, because titles and drafts are readable in it.
+A second portal of the same person has a draft of its own: each takes the first draft that no other holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from bzzzd.errors import BzzzError
+from bzzzd.hap.lists import ordered
+from bzzzd.hap.model import Agent, Draft, Health, Me, Model, Peer, Status, Task
+from bzzzd.hap.themes import THEMES
+
+CACHED_TASKS = 200
+MAX_DRAFTS = 32
+_LIMIT = 16_777_216
+
+
+class Seen(Struct, frozen=True):
+    """What one portal had on its screen, for the first frame of the next."""
+
+    socket: str
+    number: int
+    at: float
+    me: Me = Me()
+    status: Status = Status()
+    health: Health = Health()
+    tasks: tuple[Task, ...] = ()
+    agents: tuple[Agent, ...] = ()
+    peers: tuple[Peer, ...] = ()
+
+
+def seen_of(model: Model) -> Seen:
+    """The part of the model that is worth keeping; the newest tasks only."""
+    return Seen(
+        socket=model.link.socket,
+        number=model.link.number,
+        at=model.link.seen,
+        me=model.me,
+        status=model.status,
+        health=model.health,
+        tasks=tuple(model.tasks[id] for id in ordered(model.tasks, "")[:CACHED_TASKS]),
+        agents=model.agents[:CACHED_TASKS],
+        peers=model.peers[:CACHED_TASKS],
+    )
+
+
+class StateFolder:
+    """The files below ``folder``. Reading never fails: what is missing or damaged counts as absent."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "portal"
+        self._draft: Path | None = None
+        self._lock: int | None = None
+
+    def _read(self, path: Path) -> bytes:
+        try:
+            with path.open("rb") as file:
+                return file.read(_LIMIT)
+        except OSError:
+            return b""
+
+    def _write(self, path: Path, data: bytes) -> None:
+        """Raises ``DiskFull`` or ``StorageFailed``."""
+        # Imported late: it brings the signing library, for which the first frame does not wait.
+        from bzzzd.crypto.keys import write_private
+
+        write_private(path, data, replace=True)
+
+    def seen(self, socket: str) -> Seen | None:
+        """What was last seen through this socket."""
+        try:
+            found = msgspec.msgpack.decode(self._read(self._folder / "seen.msgpack"), type=Seen)
+        except msgspec.DecodeError:  # missing, damaged or of another version: the daemon tells it all again
+            return None
+        return found if found.socket == socket else None
+
+    def save_seen(self, seen: Seen) -> None:
+        self._write(self._folder / "seen.msgpack", msgspec.msgpack.encode(seen))
+
+    def theme(self) -> str:
+        """The theme that the person chose, or nothing."""
+        name = self._read(self._folder / "theme").decode("utf-8", "replace").strip()
+        return name if name in THEMES else ""
+
+    def save_theme(self, name: str) -> None:
+        self._write(self._folder / "theme", f"{name}\n".encode())
+
+    def take_draft(self) -> Draft:
+        """The first kept draft that no other portal holds, or an empty one in a place of its own."""
+        folder = self._folder / "drafts"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return Draft("")  # saving will say why
+        free: list[tuple[bool, int, Path]] = []
+        for number in range(MAX_DRAFTS):
+            path = folder / f"{number}.json"
+            free.append((not path.exists(), number, path))
+        for _, _, path in sorted(free):
+            if self._hold(path):
+                self._draft = path
+                try:
+                    return msgspec.json.decode(self._read(path), type=Draft)
+                except msgspec.DecodeError:
+                    return Draft("")
+        return Draft("")
+
+    def _hold(self, path: Path) -> bool:
+        try:
+            lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            return False
+        self._lock = lock
+        return True
+
+    def save_draft(self, draft: Draft) -> None:
+        """Raises ``DiskFull`` or ``StorageFailed``; the file is then the one before."""
+        if self._draft is None:
+            self.take_draft()
+        if self._draft is None:
+            raise BzzzError(f"no place for a draft in {self._folder}: the folder is not writable, or has {MAX_DRAFTS}")
+        self._write(self._draft, msgspec.json.encode(draft))
+
+    def drop_draft(self) -> None:
+        if self._draft is not None:
+            self._draft.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let another portal have the draft."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

@@ -1,0 +1,63 @@
+"""Each view at three sizes, as it was when somebody last looked at it and found it good.
+
+``pytest tests/hap --renew-goldens`` writes them anew; look at the difference before committing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bzzzd.hap.messages import Offline, Online, Paste, Snapshot
+from bzzzd.hap.model import Model
+from bzzzd.hap.rows import Frame, plain
+from bzzzd.hap.view import view
+from hap.builders import GUEST, STATUS, after, blank, keys, online, opened
+
+GOLDENS = Path(__file__).parent / "goldens"
+SIZES = ((80, 24), (120, 40), (40, 12))
+
+
+def _form(width: int, height: int) -> Model:
+    model = after(online(width, height), *keys("n"), Paste("Check the backups of the mail server"), *keys("tab"))
+    return after(model, Paste("They should hold:\n- the queues\n- the keys\n\nTell me what is missing."))
+
+
+VIEWS: dict[str, Callable[[int, int], Model]] = {
+    "first": blank,
+    "tasks": online,
+    "tasks-none": lambda w, h: online(w, h, tasks=()),
+    "tasks-filtered": lambda w, h: after(online(w, h), *keys("/ o t t o")),
+    "tasks-canceling": lambda w, h: after(online(w, h), *keys("j c")),
+    "tasks-offline": lambda w, h: after(online(w, h), Offline("bzzzd does not answer on /run/bzzz/bzzzd.sock")),
+    "tasks-guest": lambda w, h: after(blank(w, h), Online(GUEST, STATUS), Snapshot((), 3)),
+    "agents": lambda w, h: after(online(w, h), *keys("2")),
+    "peers": lambda w, h: after(online(w, h), *keys("3")),
+    "health": lambda w, h: after(online(w, h), *keys("4 G")),
+    "task-decision": opened,
+    "task-brief": lambda w, h: after(opened(w, h), *keys("b")),
+    "task-trace": lambda w, h: after(opened(w, h), *keys("t")),
+    "peer-page": lambda w, h: after(online(w, h), *keys("3 enter")),
+    "form": _form,
+    "palette": lambda w, h: after(online(w, h), *keys(": c a")),
+    "help": lambda w, h: after(online(w, h), *keys("?")),
+}
+
+
+def _drawn(frame: Frame) -> str:
+    """The frame as a person sees it, then the styles of each row with their lengths."""
+    lines = [f"|{plain(row)}|" for row in frame.rows]
+    styles = [" ".join(f"{style}:{len(text)}" for style, text in row) for row in frame.rows]
+    return "\n".join([*lines, f"cursor {frame.cursor}", *styles])
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_looks_as_it_did(name: str, request: pytest.FixtureRequest) -> None:
+    drawn = "\n\n".join(f"{w} x {h}\n{_drawn(view(VIEWS[name](w, h), w, h))}" for w, h in SIZES) + "\n"
+    path = GOLDENS / f"{name}.txt"
+    if request.config.getoption("--renew-goldens", default=False):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(drawn, encoding="utf-8")
+    assert drawn == path.read_text(encoding="utf-8")
