@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Error, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
 
@@ -17,6 +18,7 @@ from bzzzd.errors import ServiceStartFailed
 from localnode.folder import ROOT, Folder
 
 PROGRAMS = ("bzzzd", "bzzz-agent")
+START_LIMIT_S = 20.0
 STOP_LIMIT_S = 40.0
 
 
@@ -26,15 +28,17 @@ class Supervision:
     def __init__(self, folder: Folder, child: subprocess.Popen[bytes] | None) -> None:
         self._folder = folder
         self.child = child
-        transport = SupervisorTransport(None, None, f"unix://{folder.supervisor_socket}")
-        self._proxy = ServerProxy("http://127.0.0.1", transport=transport)
 
     def states(self) -> dict[str, str]:
         """Supervisord's word for each program: STARTING, RUNNING, BACKOFF, FATAL, …; empty when it does not answer."""
+        # A connection for each question: supervisor's transport does not recover one that broke.
+        transport = SupervisorTransport(None, None, f"unix://{self._folder.supervisor_socket}")
         try:
-            rows: Any = self._proxy.supervisor.getAllProcessInfo()
-        except (OSError, Fault):
+            rows: Any = ServerProxy("http://127.0.0.1", transport=transport).supervisor.getAllProcessInfo()
+        except (OSError, HTTPException, Error):
             return {}
+        finally:
+            transport.close()
         return {row["name"]: row["statename"] for row in rows}
 
     def fallen(self) -> str:
@@ -64,13 +68,16 @@ def running(folder: Folder) -> Supervision | None:
     return found if found.states() else None
 
 
-def start(folder: Folder) -> Supervision:
-    """Start supervisord. It gets SIGTERM when this process dies, however it dies, and stops its programs then."""
+def start(folder: Folder, programs: Path = Path(sys.executable).parent) -> Supervision:
+    """Start supervisord, and with it the two programs of the folder ``programs``.
+
+    It gets SIGTERM when this process dies, however it dies, and stops its programs then.
+    """
     environ = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("BZZZ_", "PYTHON"))},
         "BZZZ_RUN_STATE": str(folder.path),
         "BZZZ_RUN_SOCKETS": str(folder.sockets),
-        "BZZZ_RUN_BIN": str(Path(sys.executable).parent),
+        "BZZZ_RUN_BIN": str(programs),
         "PYTHONUNBUFFERED": "1",
     }
     folder.supervisor_socket.unlink(missing_ok=True)
@@ -87,13 +94,20 @@ def start(folder: Folder) -> Supervision:
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ, start_new_session=True
         )
     supervision = Supervision(folder, child)
-    deadline = time.monotonic() + 20
+    try:
+        _wait_until_it_answers(supervision, child, folder)
+    except BaseException:
+        supervision.stop()
+        raise
+    return supervision
+
+
+def _wait_until_it_answers(supervision: Supervision, child: subprocess.Popen[bytes], folder: Folder) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
     while not supervision.states():
         if child.poll() is not None or time.monotonic() > deadline:
-            supervision.stop()
             raise ServiceStartFailed(f"supervisord did not start:\n{last_lines(folder.log('supervisord-start'))}")
         time.sleep(0.05)
-    return supervision
 
 
 def last_lines(log: Path, count: int = 15) -> str:
