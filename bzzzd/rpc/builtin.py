@@ -1,17 +1,20 @@
-"""The methods that every server has: greeting, proving who one is, leaving, and subscribing."""
+"""The methods that every server has: greeting, leaving, subscribing.
+
+How a session proves who it is belongs to the daemon, which lists ``session.attach`` itself and uses
+``Session.take_nonce`` and ``Session.become``.
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
 
 from bzzzd.errors import ClientTooNew, ClientTooOld
-from bzzzd.rpc.access import Caller, allowed, attached, greeting, guest
+from bzzzd.rpc.access import allowed, greeting, guest
 from bzzzd.rpc.registry import Registry
-from bzzzd.rpc.session import Call, Session
+from bzzzd.rpc.session import Call
 from bzzzd.rpc.streams import StreamTable
 from bzzzd.rpc.subscriptions import Opened
 from bzzzd.rpc.wire import API, MIN_API
@@ -25,14 +28,6 @@ class Hello(Struct, frozen=True, forbid_unknown_fields=True):
     client: str
 
 
-class Attach(Struct, frozen=True, forbid_unknown_fields=True):
-    """``envelope`` signs this connection's nonce; ``chain`` is the grant chain, leaf first, if one is held."""
-
-    envelope: bytes
-    chain: tuple[bytes, ...] = ()
-    record: bytes | None = None
-
-
 class Subscribe(Struct, frozen=True, forbid_unknown_fields=True):
     """``cursor`` is [incarnation, number] of the last item seen; ``filter`` is for the stream to read."""
 
@@ -43,11 +38,6 @@ class Subscribe(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Unsubscribe(Struct, frozen=True, forbid_unknown_fields=True):
     subscription: int
-
-
-Attached = tuple[Caller, Mapping[str, Any]]
-Attacher = Callable[[Session, bytes, Attach], Attached | Awaitable[Attached]]
-"""``attach(session, nonce, params)`` gives who the session is from now on, and the result for the client."""
 
 
 def compare(hello: Hello) -> None:
@@ -73,14 +63,10 @@ class Builtin:
         registry: Registry,
         streams: StreamTable,
         hello: Callable[[], Mapping[str, Any]],
-        attach: Attacher | None,
-        left: Callable[[Session, Caller], None],
     ) -> None:
         self._registry = registry
         self._streams = streams
         self._hello = hello
-        self._attach = attach
-        self._left = left
 
     def register(self) -> None:
         """List the methods in the registry."""
@@ -92,9 +78,6 @@ class Builtin:
         add("subscribe", guest(), Subscribe, self.subscribe, result="{subscription, cursor, reset, snapshot?}")
         add("unsubscribe", guest(), Unsubscribe, self.unsubscribe)
         add("session.goodbye", guest(), None, self.goodbye)
-        if self._attach is not None:
-            add("session.attach", guest(), Attach, self.attach, result="{caller, chain, policy}")
-            add("session.detach", attached(), None, self.detach)
 
     def hello(self, call: Call, params: Hello) -> dict[str, Any]:
         """Compare versions, say who is here, and give a nonce to sign; may be said again for a fresh nonce."""
@@ -106,26 +89,6 @@ class Builtin:
             "extensions": self._registry.extensions,
             "nonce": call.session.greet(params.client[:128]),
         }
-
-    async def attach(self, call: Call, params: Attach) -> Mapping[str, Any]:
-        """Prove an identity: the session acts as the grant's subject from then on."""
-        session = call.session
-        assert self._attach is not None
-        found = self._attach(session, session.take_nonce(), params)
-        caller, result = await found if inspect.isawaitable(found) else found
-        before, was = session.caller, session.attached
-        session.become(caller)
-        if was and (before.kind, before.id) != (caller.kind, caller.id):
-            session.subscriptions.close()  # they were opened with somebody else's rights
-            self._left(session, before)
-        return result
-
-    def detach(self, call: Call, params: Any) -> dict[str, Any]:
-        """Be a guest again; subscriptions end, because they were opened with the rights that are given up."""
-        call.session.subscriptions.close()
-        call.session.become(None)
-        self._left(call.session, call.caller)
-        return {}
 
     def goodbye(self, call: Call, params: Any) -> dict[str, Any]:
         """Leave in order: the connection is closed after the answer."""

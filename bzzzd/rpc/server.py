@@ -10,7 +10,7 @@ from typing import Any
 
 from bzzzd.errors import NotReady, Overloaded
 from bzzzd.rpc.access import Caller
-from bzzzd.rpc.builtin import Attacher, Builtin
+from bzzzd.rpc.builtin import Builtin
 from bzzzd.rpc.connection import Connection
 from bzzzd.rpc.limits import Counters, Limits
 from bzzzd.rpc.listen import Bound, bind
@@ -23,8 +23,7 @@ class RpcServer:
     """Serves the methods of ``registry`` and the streams of ``streams``.
 
     ``hello()`` gives the daemon's part of the greeting. ``guest(peer)`` makes the frozen caller of a session that has
-    proved nothing. ``attach`` turns a signed nonce into a caller. ``on_open`` and ``on_close`` hear of sessions;
-    ``on_leave(session, caller)`` hears when an attached identity detaches, is replaced or disconnects.
+    proved nothing. ``on_open`` and ``on_close`` hear of sessions; a closed one still has the caller that it had.
     """
 
     def __init__(
@@ -33,12 +32,10 @@ class RpcServer:
         *,
         hello: Callable[[], Mapping[str, Any]],
         guest: Callable[[PeerCred], Caller],
-        attach: Attacher | None = None,
         streams: StreamTable | None = None,
         limits: Limits | None = None,
         on_open: Callable[[Session], None] | None = None,
         on_close: Callable[[Session], None] | None = None,
-        on_leave: Callable[[Session, Caller], None] | None = None,
     ) -> None:
         self.registry = registry
         self.streams = StreamTable() if streams is None else streams
@@ -47,7 +44,6 @@ class RpcServer:
         self._guest = guest
         self._on_open = on_open
         self._on_close = on_close
-        self._on_leave = on_leave
         self._connections: set[Connection] = set()
         self._users: Counter[int] = Counter()
         self._left_over: set[asyncio.Task[None]] = set()
@@ -55,7 +51,7 @@ class RpcServer:
         self._bound: Bound | None = None
         self._server: asyncio.AbstractServer | None = None
         self._closing = False
-        Builtin(registry, self.streams, hello, attach, self._leave).register()
+        Builtin(registry, self.streams, hello).register()
 
     @property
     def sessions(self) -> tuple[Session, ...]:
@@ -136,11 +132,5 @@ class RpcServer:
             if not reads:
                 self._left_over.add(task)
                 task.add_done_callback(self._left_over.discard)
-        if session.attached:
-            self._leave(session, session.caller)
         if self._on_close is not None:
             self._on_close(session)
-
-    def _leave(self, session: Session, caller: Caller) -> None:
-        if self._on_leave is not None:
-            self._on_leave(session, caller)

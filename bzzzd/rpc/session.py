@@ -89,7 +89,13 @@ class Session:
         return self._link.closed
 
     def become(self, caller: Caller | None) -> None:
-        """From the next request on, this session is ``caller``; ``None`` makes it a guest again."""
+        """From the next request on, this session is ``caller``; ``None`` makes it a guest again.
+
+        Subscriptions that were opened with the rights of another identity end.
+        """
+        before = self.current.caller
+        if before is not self._guest and before != caller:
+            self.subscriptions.close()
         self.current = Call(caller or self._guest, self)
         self.routes.clear()
         self._link.set_frame_limit(self._limits.max_frame if caller else self._limits.max_guest_frame)
