@@ -30,6 +30,7 @@ from bzzzd.hap.orders import name_of, say
 
 Result = tuple[Model, Effects]
 TASK_LIMIT = 500
+_WHOLE_BELOW = 100
 
 SOON_S = 0.4
 
@@ -42,10 +43,9 @@ _TASKS = Ask("task.list", {"limit": TASK_LIMIT}, ("tasks",))
 _NEWS: Mapping[str, Effects] = {"agents": (_AGENTS,), "events": (_HEALTH, _PEERS, _AGENTS, _STATUS), "tasks": (_TASKS,)}
 
 
-def refresh(model: Model) -> Effects:
-    """Ask for everything. Titles come with the list, which only an attached person may have."""
-    lists = (_STATUS, _HEALTH, _AGENTS, _PEERS)
-    return lists if model.me.guest else (_TASKS, *lists)
+def refresh() -> Effects:
+    """Ask for everything; the list of tasks brings titles that the stream may leave out."""
+    return (_TASKS, _STATUS, _HEALTH, _AGENTS, _PEERS)
 
 
 def soon(model: Model, what: str) -> Result:
@@ -58,7 +58,7 @@ def soon(model: Model, what: str) -> Result:
 def ask(model: Model, what: str) -> Result:
     """The moment has come."""
     model = replace(model, soon=model.soon - {what})
-    if model.link.state != "online" or (what == "tasks" and model.me.guest):
+    if model.link.state != "online":
         return model, ()
     if what == "page":
         task = model.tasks.get(model.page.id) if model.page is not None else None
@@ -69,7 +69,7 @@ def ask(model: Model, what: str) -> Result:
 def online(model: Model, message: Online) -> Result:
     link = replace(model.link, state="online", since=model.now, why="")
     model = replace(model, link=link, me=message.me, status=message.status)
-    effects = refresh(model)
+    effects = refresh()
     if model.page is not None and model.page.kind == "tasks" and model.page.id in model.tasks:
         effects += reading.questions(model, model.tasks[model.page.id])
     return settled(model), effects
@@ -104,9 +104,10 @@ def _heard(link: Link, number: int, now: float) -> Link:
 
 
 def snapshot(model: Model, message: Snapshot) -> Result:
-    """The whole list: what is not in it any more is gone, unless the list was cut off at its limit."""
-    cut = len(message.tasks) >= TASK_LIMIT
-    tasks = dict(model.tasks) if cut else {}
+    """The newest tasks. What is missing among them is gone; what is older than all of them lies beyond the list."""
+    oldest = min((row.created for row in message.tasks), default=0.0)
+    whole = len(message.tasks) < _WHOLE_BELOW
+    tasks = {} if whole else {row.id: row for row in model.tasks.values() if row.created < oldest}
     for new in message.tasks:
         tasks[new.id] = merged(model.tasks.get(new.id), new)
     number = message.number if message.number >= 0 else model.link.number
@@ -194,7 +195,9 @@ def _read(model: Model, tag: Tag, value: Any) -> Result:
     match tag[0]:
         case "show":
             model = with_tasks(model, {**model.tasks, value.task.id: merged(model.tasks.get(page.id), value.task)})
-            page = replace(page, brief=value.brief, decision=page.decision or value.decision)
+            page = replace(
+                page, brief=value.brief, decision=page.decision or value.decision, explanation=value.explanation
+            )
         case "trace":
             page = replace(page, trace=value)
         case "history":

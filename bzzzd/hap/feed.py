@@ -247,9 +247,9 @@ def content(value: object) -> Content:
     """The answer of ``context.get``, or the ``brief`` and ``decision`` of ``task.show``."""
     row = _map(value)
     kind = clean(row.get("content_type"), 80)
-    body = row.get("content", row.get("plaintext"))
-    if body is None:  # a brief that comes as its map
-        body = {name: inner for name, inner in row.items() if name not in ("title", "content_type", "version_id")}
+    body = row.get("content")
+    if body is None:  # a brief comes as its map; its title stands above it
+        body = {name: inner for name, inner in row.items() if name != "title"}
     return Content(
         text=readable(body, kind),
         number=_whole(row.get("number")),
@@ -265,17 +265,12 @@ def content(value: object) -> Content:
 
 def shown(value: object) -> Shown:
     row = _map(value)
-    brief, decision = row.get("brief"), row.get("decision")
-    return Shown(
-        task=task(_map(row.get("task")) or row),
-        brief=content(brief) if isinstance(brief, Mapping) else None,
-        decision=content(decision) if isinstance(decision, Mapping) and "content" in decision else None,
-    )
+    parts = {name: content(row[name]) for name in ("brief", "decision", "explanation") if _map(row.get(name))}
+    return Shown(task=task(_map(row.get("task"))), **parts)
 
 
 def one_task(value: object) -> Task:
-    row = _map(value)
-    return task(_map(row.get("task")) or row)
+    return task(_map(_map(value).get("task")))
 
 
 def me(caller: object, mend: str = "") -> Me:
@@ -299,11 +294,10 @@ def items(stream: str, values: Iterable[object]) -> tuple[Item, ...]:
         row = _map(value)
         if stream != "tasks":
             found.append(Happened(clean(row.get("kind") or row.get("what"), 60) or stream))
-        elif isinstance(row.get("task"), Mapping) or "state" in row:
-            if (changed := one_task(row)).id:
-                found.append(TaskChanged(changed))
+        elif (changed := one_task(row)).id:
+            found.append(TaskChanged(changed))
         elif inner := progress(row.get("progress")):
-            found.append(TaskProgressed(clean(row.get("task") or row["progress"].get("task"), 64), inner))
+            found.append(TaskProgressed(clean(row.get("id"), 64), inner))
     return tuple(found)
 
 

@@ -110,7 +110,7 @@ class Decoder:
             found.append(self._end_paste())
             return text[end + len(_PASTE_END) :]
         # The end mark may be cut in two by the read.
-        split = text.rfind("\x1b", len(text) - len(_PASTE_END) + 1)
+        split = text.rfind("\x1b", max(0, len(text) - len(_PASTE_END) + 1))
         if split >= 0 and _PASTE_END.startswith(text[split:]):
             text, self._held = text[:split], text[split:]
         self._add_paste(text)

@@ -94,17 +94,20 @@ class Due(Struct, frozen=True):
     id: str = ""
 
 
-class DraftSaved(Struct, frozen=True):
-    pass
+class Saved(Struct, frozen=True):
+    """The draft is on disk again after it could not be saved."""
 
 
-class DraftUnsaved(Struct, frozen=True):
+class Unsaved(Struct, frozen=True):
+    """A file could not be written; ``what`` is ``draft``, ``theme`` or ``seen``."""
+
+    what: str
     why: str
 
 
 Message = (
-    Key | Paste | Act | Resized | Tick | Online | Offline | Snapshot | Came | Answered | Refused | Due | DraftSaved
-    | DraftUnsaved
+    Key | Paste | Act | Resized | Tick | Online | Offline | Snapshot | Came | Answered | Refused | Due | Saved
+    | Unsaved
 )  # fmt: skip
 
 

@@ -138,11 +138,12 @@ class Content(Struct, frozen=True):
 
 
 class Shown(Struct, frozen=True):
-    """The answer of ``task.show``."""
+    """The answer of ``task.show``; ``explanation`` says why a task failed."""
 
     task: Task
     brief: Content | None = None
     decision: Content | None = None
+    explanation: Content | None = None
 
 
 class Fault(Struct, frozen=True):
@@ -230,6 +231,7 @@ class Page(Struct, frozen=True):
     scroll: int = 0
     brief: Content | None = None
     decision: Content | None = None
+    explanation: Content | None = None
     wanted: int = 0
     history: History = History()
     trace: tuple[Step, ...] | None = None

@@ -17,14 +17,14 @@ Result = tuple[Model, Effects]
 
 
 def questions(model: Model, task: Task) -> Effects:
-    """Everything the page of a task shows. A guest may read none of it, so nothing is asked."""
-    if model.me.guest or model.link.state != "online":
+    """Everything the page of a task shows. Content is for attached people, so a guest does not ask for it."""
+    if model.link.state != "online":
         return ()
     effects: Effects = (
         Ask("task.show", {"id": task.id}, ("show", task.id)),
         Ask("task.trace", {"id": task.id}, ("trace", task.id)),
     )
-    if task.address:
+    if task.address and not model.me.guest:
         effects += (
             Ask("context.get", {"address": task.address}, ("decision", task.id, "0")),
             Ask("context.history", {"address": task.address}, ("history", task.id)),

@@ -20,12 +20,14 @@ _SEQUENCE = re.compile(
 )
 # Characters without a place on a screen of cells: C0 and C1, soft hyphen, bidirectional controls (Trojan
 # source, CVE-2021-42574), zero-width fillers, variation selectors (terminals disagree about their width),
-# interlinear and tag characters. Zero width joiner and non-joiner stay: several scripts need them.
+# interlinear and tag characters. Zero width joiner and non-joiner stay where they join something, because
+# several scripts need them.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+_JOINS_NOTHING = re.compile("(?<![^\\s\u200c\u200d])[\u200c\u200d]+|[\u200c\u200d]+(?![^\\s\u200c\u200d])")
 _LINE_BREAK = re.compile("\r\n|[\r\u0085\u2028\u2029\x0b\x0c]")
 _BROKEN = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _MARKS = (
@@ -64,7 +66,8 @@ def clean_block(text: str, limit: int = 4_000_000) -> str:
     text = _HIDDEN.sub("", text)
     if text.isascii():
         return text
-    return _STACKED.sub(r"\1", _BROKEN.sub("\ufffd", text))
+    text = _STACKED.sub(r"\1", _BROKEN.sub("\ufffd", text))
+    return _JOINS_NOTHING.sub("", text) if "\u200c" in text or "\u200d" in text else text
 
 
 def _measuring() -> ModuleType:
@@ -139,7 +142,7 @@ def _wrap_line(line: str, columns: int) -> Iterator[str]:
         return
     narrow = is_narrow(line)
     indent = len(line) - len(line.lstrip(" "))
-    hang = " " * min(indent, columns // 2)
+    hang = " " * min(indent, columns // 3)
     start, lead = 0, ""
     while start < len(line):
         room = max(1, columns - len(lead))

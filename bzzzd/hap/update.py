@@ -19,8 +19,6 @@ from bzzzd.hap.messages import (
     Act,
     Answered,
     Came,
-    DraftSaved,
-    DraftUnsaved,
     Due,
     Effects,
     Key,
@@ -34,10 +32,12 @@ from bzzzd.hap.messages import (
     Refused,
     Resized,
     SaveCache,
+    Saved,
     SaveTheme,
     Snapshot,
     Suspend,
     Tick,
+    Unsaved,
 )
 from bzzzd.hap.model import LISTS, TABS, Filter, Form, Help, Model, Notice, Palette, mode, mode_below
 from bzzzd.hap.orders import say
@@ -101,10 +101,12 @@ def _update(model: Model, message: Message) -> Result:
             return _landed(*arrivals.refused(model, message))
         case Due(what=what, id=id):
             return _due(model, what, id)
-        case DraftSaved():
+        case Saved():
             return replace(model, unsaved=""), ()
-        case DraftUnsaved(why=why):
+        case Unsaved(what="draft", why=why):
             return say(replace(model, unsaved=why), f"the draft is in memory only: {why}", "bad", 30.0), ()
+        case Unsaved(what=what, why=why):
+            return say(model, f"the {'theme' if what == 'theme' else 'last view'} was not saved: {why}", "warn"), ()
 
 
 def next_tick(model: Model) -> float | None:
@@ -296,7 +298,7 @@ def _theme(model: Model, args: Args) -> Result:
 def _refresh(model: Model, _: Args) -> Result:
     if model.link.state != "online":
         return say(model, "bzzzd is away; what is shown comes back to life by itself", "warn"), ()
-    effects = arrivals.refresh(model)
+    effects = arrivals.refresh()
     if model.page is not None and (task := model.tasks.get(model.page.id)) is not None:
         effects += reading.questions(model, task)
     return model, effects

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from bzzzd.hap import words
 from bzzzd.hap.layout import layout
-from bzzzd.hap.model import TABS, Content, Model, Page, Task
+from bzzzd.hap.model import FINAL, TABS, Content, Model, Page, Task
 from bzzzd.hap.rows import Row, Segment, clip, joined, spread
 from bzzzd.hap.text import fit, wrap
 from bzzzd.hap.views.facts import fact_rows, facts_of
@@ -139,8 +139,10 @@ def _decision(model: Model, page: Page, columns: int) -> list[Row]:
     if page.decision is None:
         if task is not None and not task.address and "decision" not in page.faults:
             ended = words.task_sign(task.state).word
-            open_ = task.state in ("submitted", "working", "input_required")
-            return _told("No decision yet." if open_ else f"No decision: the task is {ended}.", columns)
+            if task.state not in FINAL:
+                return _told("No decision yet.", columns)
+            rows = _told(f"No decision: the task is {ended}.", columns)
+            return rows if page.explanation is None else [*rows, (), *_prose(page.explanation.text, columns)]
         return _missing(model, page, "decision", columns, "reading…")
     rows = [_provenance(model, page.decision), ()]
     if "decision" in page.faults:

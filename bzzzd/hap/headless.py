@@ -1,0 +1,128 @@
+"""``--headless``: the portal as JSON lines, one object a line, both ways.
+
+Lines out, by ``type``:
+
+| type | fields | when |
+|---|---|---|
+| `hello` | `schema` 1, `version` | first line |
+| `link` | `state` connecting/online/offline, `why`, `socket`, `number`, `seen` | the connection changes |
+| `me` | `id`, `kind`, `role`, `mend` | it is known who the daemon takes the caller for |
+| `status` | `status` | the node tells another status |
+| `task` | `task` | a task is new or has changed |
+| `gone` | `id` | a task is not listed any more |
+| `agents`, `peers`, `health` | a field of the same name | they changed |
+| `page` | `page` (`kind`, `id`, `tab`, `brief`, `decision`, `history`, `trace`, `faults`) | what was opened changes |
+| `notice` | `level` ok/info/warn/bad, `text` | something to tell |
+| `handled` | `re`, `action`, `commands` (ids begun by it), `pending` (orders that can be undone) | after each line in |
+| `outcome` | `command`, `ok`, `task` or `code` and `message` | a command was answered |
+| `error` | `re`, `code`, `message` | a line in cannot be used |
+
+Lines in: ``{"action": NAME, "id": any value given back as "re", ...arguments}``. The names are those of the
+action registry; with arguments: ``submit`` (`title`, `body`, `role`, `capability`), ``cancel`` and ``retry``
+(`task`, `reason`, `now` true to leave out the 5 s in which ``undo`` takes it back), ``open`` (`task`, or `id` in
+another list), ``filter`` (`text`), ``theme`` (`name`). The end of input is ``quit``.
+
+Text in it is as safe as on the screen: no control, escape or bidirectional characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from bzzzd.errors import BadInput
+from bzzzd.hap.messages import Act, Answered, Message, Refused
+from bzzzd.hap.model import Model, Task
+
+SCHEMA = 1
+_ARGUMENTS: Mapping[str, frozenset[str]] = {
+    "submit": frozenset({"title", "body", "role", "capability"}),
+    "new": frozenset({"title", "body", "role", "capability"}),
+    "cancel": frozenset({"task", "reason", "now"}),
+    "retry": frozenset({"task", "reason", "now"}),
+    "open": frozenset({"task", "row"}),
+    "filter": frozenset({"text"}),
+    "theme": frozenset({"name"}),
+}
+
+Line = dict[str, Any]
+
+
+def encode(line: Line) -> bytes:
+    return msgspec.json.encode(line) + b"\n"
+
+
+def read(line: bytes, model: Model) -> tuple[Act, Any]:
+    """The action of a line and the value to answer it with; raises ``BadInput``."""
+    try:
+        given = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise BadInput(f"this line is not JSON: {error}") from error
+    if not isinstance(given, dict) or not isinstance(given.get("action"), str):
+        raise BadInput('a line is an object like {"action": "tasks"}')
+    name, re = given["action"], given.get("id")
+    action = model.registry.by_name.get(name)
+    if action is None:
+        raise BadInput(f"there is no action {name[:64]!r}", re=re)
+    args = {key: value for key, value in given.items() if key not in ("action", "id")}
+    if unknown := sorted(set(args) - _ARGUMENTS.get(name, frozenset())):
+        takes = ", ".join(sorted(_ARGUMENTS.get(name, frozenset()))) or "no arguments"
+        raise BadInput(f"{name} has no argument {unknown[0][:64]!r}; it takes {takes}", re=re)
+    if wrong := [key for key, value in args.items() if not isinstance(value, str) and key != "now"]:
+        raise BadInput(f"the argument {wrong[0]} of {name} is text", re=re)
+    if "row" in args:
+        args["id"] = args.pop("row")
+    return Act(name, args), re
+
+
+def begun(old: Model, new: Model, act: Act, re: Any) -> Line:
+    """The answer to a line in: which commands it has begun, and which orders wait until they cannot be undone."""
+    return {
+        "type": "handled",
+        "re": re,
+        "action": act.action,
+        "commands": sorted(new.flying - old.flying),
+        "pending": [order.id for order in new.pending],
+    }
+
+
+def lines(old: Model, new: Model, message: Message) -> list[Line]:
+    """What changed, in the order in which it makes sense to read it."""
+    found: list[Line] = []
+    if (old.link.state, old.link.why) != (new.link.state, new.link.why):
+        link = msgspec.to_builtins(new.link)
+        found.append({"type": "link", **link})
+    if old.me != new.me:
+        found.append({"type": "me", **msgspec.to_builtins(new.me)})
+    if old.status != new.status:
+        found.append({"type": "status", "status": msgspec.to_builtins(new.status)})
+    found += _tasks(old, new)
+    for name in ("agents", "peers", "health"):
+        if getattr(old, name) != getattr(new, name):
+            found.append({"type": name, name: msgspec.to_builtins(getattr(new, name))})
+    if new.page is not None and new.page != old.page:
+        page = msgspec.to_builtins(new.page)
+        found.append({"type": "page", "page": {name: page[name] for name in page if name not in ("scroll", "wanted")}})
+    if new.notice.text and new.notice != old.notice:
+        found.append({"type": "notice", "level": new.notice.level, "text": new.notice.text})
+    return found + _outcome(message)
+
+
+def _tasks(old: Model, new: Model) -> list[Line]:
+    if old.tasks is new.tasks:
+        return []
+    changed = [
+        {"type": "task", "task": msgspec.to_builtins(row)} for row in new.tasks.values() if row != old.tasks.get(row.id)
+    ]
+    return [*changed, *({"type": "gone", "id": id} for id in old.tasks if id not in new.tasks)]
+
+
+def _outcome(message: Message) -> list[Line]:
+    match message:
+        case Answered(tag=("submit" | "order", id), value=Task() as task):
+            return [{"type": "outcome", "command": id, "ok": True, "task": task.id}]
+        case Refused(tag=("submit" | "order", id), fault=fault):
+            return [{"type": "outcome", "command": id, "ok": False, "code": fault.code, "message": fault.message}]
+    return []

@@ -1,0 +1,253 @@
+"""``--plain``: the portal in words, for screen readers, scripts, and terminals that cannot move their cursor.
+
+Lines are only ever added: no boxes, no spinner, no colour. Lists are numbered, and a number opens its row.
+What to print is computed from two models; this file writes nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from bzzzd.errors import BadInput
+from bzzzd.hap import lists, words
+from bzzzd.hap.messages import Act, Message
+from bzzzd.hap.model import FORM_FIELDS, Content, Model, Page, Task
+from bzzzd.hap.views.facts import facts_of
+
+GREETING = "BZZZ portal, plain mode. Type help for the commands, quit to leave."
+_LEVELS = {"ok": "", "info": "", "warn": "warning: ", "bad": "error: "}
+_QUESTIONS: Mapping[str, str] = {
+    "title": "Title:",
+    "body": "Body; end it with a line that holds only a dot:",
+    "role": "Role, or an empty line for any:",
+    "capability": "Capability, or an empty line for any:",
+}
+
+
+class Asking(Struct, frozen=True):
+    """A task being asked for field by field; ``body`` collects its lines."""
+
+    given: Mapping[str, str]
+    field: str
+    body: tuple[str, ...] = ()
+
+
+def command(line: str, model: Model) -> Act:
+    """The action that a typed line means; raises ``BadInput`` with what to type instead."""
+    first, _, rest = line.strip().partition(" ")
+    rest = rest.strip()
+    if first.isdigit():
+        return Act("open", {"id": _by_number(first, model)})
+    known = [action for action in model.registry.actions if action.typed]
+    fitting = [action for action in known if action.name.startswith(first)]
+    exact = [action for action in fitting if action.name == first]
+    if len(exact or fitting) != 1:
+        found = ", ".join(action.name for action in fitting)
+        raise BadInput(f"{first!r} may mean {found}" if fitting else f"there is no command {first!r}; try help")
+    name = (exact or fitting)[0].name
+    match name:
+        case "open":
+            return Act(name, {"id": _target(rest, model)})
+        case "cancel" | "retry":
+            target, _, reason = rest.partition(" ")
+            if not target and model.page is not None:
+                return Act(name, {})
+            return Act(name, {"task": _target(target, model), "reason": reason.strip()})
+        case "filter":
+            return Act(name, {"text": rest})
+        case "theme":
+            return Act(name, {"name": rest} if rest else {})
+        case "submit":
+            return Act(name, _fields(rest))
+        case "new":
+            return Act(name, {"title": rest} if rest else {})
+    if rest:
+        raise BadInput(f"{name} takes no arguments")
+    return Act(name, {})
+
+
+def _fields(text: str) -> dict[str, Any]:
+    try:
+        given = msgspec.json.decode(text, type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise BadInput('submit takes its fields as JSON: submit {"title": "…"}; `new` asks for them') from error
+    if unknown := sorted(set(given) - set(FORM_FIELDS)):
+        raise BadInput(f"a task has no field {unknown[0]!r}; it has {', '.join(FORM_FIELDS)}")
+    return dict(given)
+
+
+def _target(word: str, model: Model) -> str:
+    if not word:
+        raise BadInput("which one? Give its number in the list, or its id")
+    return _by_number(word, model) if word.isdigit() else word
+
+
+def _by_number(word: str, model: Model) -> str:
+    rows = lists.ids(model)
+    number = int(word) if len(word) < 9 else 0
+    if not 1 <= number <= len(rows):
+        raise BadInput(f"there is no row {word}; {model.view} has {len(rows)}. `{model.view}` lists them")
+    return rows[number - 1]
+
+
+def asking(model: Model, title: str) -> tuple[Asking | None, str]:
+    """Begin to ask for a task; what a kept draft holds is not asked again."""
+    given = {name: getattr(model.draft, name) for name in FORM_FIELDS if getattr(model.draft, name)}
+    return _next({**given, **({"title": title} if title else {})}, -1)
+
+
+def _next(given: Mapping[str, str], after: int) -> tuple[Asking | None, str]:
+    for number, name in enumerate(FORM_FIELDS):
+        if number > after and name not in given:
+            return Asking(given, name), _QUESTIONS[name]
+    return None, ""
+
+
+def hear(asked: Asking, line: str) -> tuple[Asking | None, str, Mapping[str, str]]:
+    """One line of an answer: what is asked next, the question, and the fields so far."""
+    if asked.field == "body" and line.strip() != ".":
+        more = Asking(asked.given, "body", (*asked.body, line))
+        return more, "", {**asked.given, "body": "\n".join(more.body)}
+    if asked.field == "title" and not line.strip():
+        return asked, "A task needs a title. Title:", asked.given
+    value = "\n".join(asked.body) if asked.field == "body" else line.strip()
+    given = {**asked.given, asked.field: value}
+    following, question = _next(given, FORM_FIELDS.index(asked.field))
+    return following, question, given
+
+
+# What to print
+
+
+def listing(model: Model) -> list[str]:
+    """The list in view, numbered."""
+    rows = lists.ids(model)
+    filter = model.lists[model.view].filter
+    wording = f" with the words {filter}" if filter else ""
+    found = [f"{model.view}, {len(rows)}{wording}:" if rows else f"{model.view}: none{wording}"]
+    if model.view == "health" and model.status.node_id:
+        node = model.status
+        found.insert(0, f"node {node.node_id}, mesh {node.mesh_id}, phase {node.phase}, durability {node.durability}")
+        found[1:1] = [f"warning: {warning}" for warning in node.warnings]
+    return [*found, *(f"{number}. {_row(model, id)}" for number, id in enumerate(rows, 1))]
+
+
+def _row(model: Model, id: str) -> str:
+    if model.view == "tasks":
+        return task_line(model, model.tasks[id])
+    _, facts = facts_of(model, model.view, id)
+    told = dict(reversed([(label, value) for label, (_, value) in facts if value]))
+    state = told.get("state", "").split(" ")[-1]
+    keys = {"agents": ("role", "can do", "load"), "peers": ("node", "found by", "address", "round trip")}
+    rest = [f"{label} {told[label]}" for label in keys.get(model.view, ()) if label in told]
+    if model.view == "health" and told.get("detail"):
+        rest = [told["detail"]]
+    return ", ".join([f"{id}, {state}", *rest])
+
+
+def task_line(model: Model, task: Task) -> str:
+    """One task in one line."""
+    parts = [task.state]
+    if task.agent:
+        parts.append(f"by {task.agent}")
+    if task.state == "working" and task.progress is not None and task.progress.total:
+        parts.append(words.percent(task.progress.done, task.progress.total))
+    if task.created:
+        parts.append(f"{words.age(model.now - task.created)} old")
+    if task.reason:
+        parts.append(task.reason)
+    return f"{', '.join(parts)}: {task.title or task.id}" + (f" ({task.id})" if task.title else "")
+
+
+def help_lines(model: Model) -> list[str]:
+    """The typed commands, from the registry."""
+    rows = [(action.typed, action.help) for action in model.registry.actions if action.typed]
+    size = max(len(typed) for typed, _ in rows)
+    return ["commands; the beginning of a name is enough:", *(f"  {typed:<{size}}  {help}" for typed, help in rows),
+            f"  {'NUMBER':<{size}}  open that row of the list"]  # fmt: skip
+
+
+def changes(old: Model, new: Model, message: Message) -> list[str]:
+    """What is worth a line."""
+    found: list[str] = []
+    if (old.link.state, old.link.why, old.me) != (new.link.state, new.link.why, new.me):
+        found += _link(new)
+    if old.tasks is not new.tasks and old.link.seen:
+        found += _tasks(old, new)
+    if new.page is not None and new.page != old.page:
+        found += _page(old, new, new.page)
+    if new.notice.text and new.notice != old.notice:
+        found.append(_LEVELS.get(new.notice.level, "") + new.notice.text)
+    if new.pending and len(new.pending) > len(old.pending):
+        found.append("type undo within 5 seconds to take it back")
+    return found
+
+
+def _link(model: Model) -> list[str]:
+    if model.link.state == "online":
+        who = "as a guest" if model.me.guest else f"as {model.me.id}, role {model.me.role or model.me.kind}"
+        return [f"online at {model.status.node_id or model.link.socket}, {who}"] + (
+            [f"warning: {model.me.mend}"] if model.me.mend else []
+        )
+    if model.link.state == "offline":
+        seen = f"; shown is what was seen up to number {model.link.number}" if model.link.seen else ""
+        return [f"offline: {model.link.why}{seen}"]
+    return []
+
+
+def _tasks(old: Model, new: Model) -> list[str]:
+    found = []
+    opened = new.page.id if new.page is not None else ""
+    for row in new.tasks.values():
+        before = old.tasks.get(row.id)
+        if before is None or (before.state, before.agent) != (row.state, row.agent):
+            found.append(f"task {task_line(new, row)}")
+        elif row.id == opened and row.progress is not None and row.progress != before.progress:
+            share = words.percent(row.progress.done, row.progress.total)
+            found.append(f"progress {' '.join(part for part in (share, row.progress.note) if part)}")
+    return found
+
+
+def _page(old: Model, new: Model, page: Page) -> list[str]:
+    """What is new on the opened page: its facts when it opens, its text when it is there."""
+    before = old.page if old.page is not None and (old.page.kind, old.page.id) == (page.kind, page.id) else None
+    found: list[str] = []
+    if before is None:
+        title, facts = facts_of(new, page.kind, page.id)
+        found += [title, *(f"{label}: {value}" for label, (_, value) in facts if value)]
+    for tag, why in page.faults.items():
+        if before is None or before.faults.get(tag) != why:
+            found.append(f"warning: {tag}: {why}")
+    if page.kind != "tasks":
+        return found
+    turned = before is None or before.tab != page.tab
+    part = getattr(page, page.tab)
+    if part is not None and (turned or before is None or getattr(before, page.tab) != part):
+        found += {"brief": _brief, "decision": _decision, "trace": _trace}[page.tab](new, part)
+    elif part is None and turned and before is not None:
+        found.append(f"{page.tab}: not there yet")
+    return found
+
+
+def _brief(model: Model, brief: Content) -> list[str]:
+    return ["brief:", *brief.text.split("\n")]
+
+
+def _decision(model: Model, decision: Content) -> list[str]:
+    version = f", version {decision.number} of {decision.of}" if decision.of else ""
+    by = f", by {decision.author}" if decision.author else ""
+    conflict = ["warning: two writers at once: both versions are kept"] if decision.conflict else []
+    return [*conflict, f"decision{version}{by}:", *decision.text.split("\n")]
+
+
+def _trace(model: Model, steps: Any) -> list[str]:
+    found = ["trace:"]
+    for step in steps:
+        by = f" by {step.by}" if step.by else ""
+        detail = f": {step.detail}" if step.detail else ""
+        found.append(f"  {words.clock(step.at, model.now, model.utc_offset)} {step.what}{by}{detail}")
+    return found

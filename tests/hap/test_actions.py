@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from bzzzd.errors import ConfigInvalid
+from bzzzd.hap import actions
+from bzzzd.hap.actions import ACTIONS, MODES
+from bzzzd.hap.update import act
+from hap.builders import online
+
+
+def _with(name: str, *keys: str) -> list[actions.Action]:
+    return [replace(action, keys=(*action.keys, *keys)) if action.name == name else action for action in ACTIONS]
+
+
+def test_the_table_loads_without_a_clash() -> None:
+    registry = actions.load(ACTIONS)
+    found = registry.answer("tasks", "c")
+    assert found is not None
+    assert found.name == "cancel"
+
+
+def test_one_key_for_two_actions_of_a_mode_is_refused_with_both_names() -> None:
+    with pytest.raises(ConfigInvalid, match="key `c` means both `cancel` and `help` in tasks"):
+        actions.load(_with("help", "c"))
+
+
+def test_all_clashes_are_told_at_once() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        actions.load([replace(action, keys=("z",)) if action.context == "list" else action for action in ACTIONS])
+    assert len(caught.value.data["faults"]) > 5
+
+
+def test_the_same_key_in_modes_that_never_meet_is_no_clash() -> None:
+    registry = actions.load(ACTIONS)
+    names = {mode: found.name for mode in MODES if (found := registry.answer(mode, "esc"))}
+    assert names["form"] == "close"
+    assert names["tasks"] == "clear-filter"
+
+
+def test_a_letter_is_refused_where_letters_are_typed() -> None:
+    with pytest.raises(ConfigInvalid, match="would be typed as text"):
+        actions.load(_with("submit", "s"))
+
+
+def test_a_name_used_twice_is_refused() -> None:
+    with pytest.raises(ConfigInvalid, match="two actions are named `help`"):
+        actions.load([*ACTIONS, replace(ACTIONS[0], name="help", keys=())])
+
+
+def test_every_action_can_be_performed_and_changes_nothing_badly() -> None:
+    model = online()
+    for action in ACTIONS:
+        after, _ = act(model, action.name, {})
+        assert "there is no action" not in after.notice.text, action.name
+
+
+def test_every_context_of_the_table_has_a_title_and_a_mode() -> None:
+    assert {action.context for action in ACTIONS} == set(actions.CONTEXT_TITLES)
+
+
+@pytest.mark.parametrize(("query", "first"), [("canc", "cancel"), ("ag", "agents"), ("hlp", "help"), ("write", "new")])
+def test_the_palette_finds_an_action_by_some_of_its_letters(query: str, first: str) -> None:
+    found = actions.find(actions.load(ACTIONS), "tasks", query)
+    assert first in [action.name for action in found[:3]]
+
+
+def test_the_palette_offers_everything_of_a_mode_for_an_empty_query_and_nothing_for_nonsense() -> None:
+    registry = actions.load(ACTIONS)
+    assert len(actions.find(registry, "tasks", "")) == len(registry.of_mode("tasks")) - 1
+    assert actions.find(registry, "tasks", "qqzz") == ()
+
+
+def test_the_reference_names_every_key() -> None:
+    text = actions.reference(actions.load(ACTIONS))
+    assert all(f"`{key}`" in text for action in ACTIONS for key in action.keys)
