@@ -5,6 +5,7 @@ holds signed commands, states and names, and no content: briefs and results are 
 the content store keeps. ``check_backup`` needs no journal and may take long, so it runs in a thread
 of the caller's; ``restore`` takes only what it has passed.
 """
+# ruff: noqa: S608 - statements are put together from the names of tables and columns alone, never from input.
 
 from __future__ import annotations
 
@@ -13,32 +14,44 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from types import GenericAlias
+from typing import Any, Final, get_type_hints
 from urllib.parse import quote
 
-from bzzzd.errors import BadInput, BzzzError, Conflict, DiskFull, InvalidAddress, InvalidEnvelope, StorageFailed
+import msgspec
+
+from bzzzd.errors import (
+    BadInput,
+    BzzzError,
+    Conflict,
+    DiskFull,
+    InvalidAddress,
+    InvalidEnvelope,
+    StorageFailed,
+    TooLarge,
+)
 from bzzzd.slurp import schema
-from bzzzd.slurp.commands import Retry, open_command
+from bzzzd.slurp.commands import Command, Retry, open_command
 from bzzzd.slurp.ledger import Backup, LedgerEvent
 from bzzzd.slurp.query import head
 from bzzzd.slurp.sqlite import promote
-from bzzzd.slurp.task import STATES, LedgerClock
+from bzzzd.slurp.task import LedgerClock, Task
 
 _CHUNK: Final = 1000
 _COPIES: Final = tuple(
-    (f"SELECT * FROM {name}", f"INSERT INTO {name} VALUES ({', '.join('?' * columns)})", f"DELETE FROM {name}")  # noqa: S608
+    (f"SELECT * FROM {name}", f"INSERT INTO {name} VALUES ({', '.join('?' * columns)})", f"DELETE FROM {name}")
     for name, columns in schema.TABLE_WIDTHS
 )
 _SHAPES: Final = "SELECT name, type, sql FROM sqlite_master WHERE name = ?"
-_FIRST_AND_LAST: Final = """
-    SELECT t.id, t.state, t.term, t.counter, first.kind, first.raw, last.after
+_TASKS: Final = f"""
+    SELECT first.kind, first.raw, last.after, {", ".join(f"t.{name}" for name in Task.__struct_fields__)}
     FROM slurp_tasks AS t
     LEFT JOIN (SELECT task, min(number) AS a, max(number) AS z FROM slurp_entries GROUP BY task) AS m ON m.task = t.seq
     LEFT JOIN slurp_entries AS first ON first.number = m.a
     LEFT JOIN slurp_entries AS last ON last.number = m.z"""
-_SIGNED: Final = """
-    SELECT e.number, e.kind, e.command, e.raw, t.id FROM slurp_entries AS e
-    LEFT JOIN slurp_tasks AS t ON t.seq = e.task WHERE e.raw IS NOT NULL OR t.id IS NULL"""
+_ENTRIES: Final = """
+    SELECT e.number, e.command, e.raw, e.after, t.id FROM slurp_entries AS e
+    LEFT JOIN slurp_tasks AS t ON t.seq = e.task"""
 
 
 def backup(conn: sqlite3.Connection, target: Path) -> None:
@@ -84,16 +97,32 @@ def check_backup(path: Path, mesh_id: str) -> Backup:
     """
     with _file(path, "ro") as side, _faults(path):
         _check_file(side, path)
-        for number, kind, command_id, raw, task_id in side.execute(_SIGNED):
-            _check_command(path, mesh_id, number, kind, command_id, raw, task_id)
+        halves = _half_decoder()
+        for number, command_id, raw, after, task_id in side.execute(_ENTRIES):
+            what = f"entry {number}"
+            if task_id is None:
+                raise _fault(path, f"{what} belongs to no task")
+            try:
+                halves.decode(after)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise _fault(path, f"{what}: {error}") from error
+            if raw is not None:
+                _check_command(path, what, _open_signed(path, what, raw, mesh_id), command_id, task_id)
         tasks = 0
-        for task_id, state, term, counter, kind, raw, after in side.execute(_FIRST_AND_LAST):
+        for kind, raw, after, *row in side.execute(_TASKS):
             tasks += 1
+            task = schema.task_from_row(row)
             if kind not in ("submitted", "rejected") or raw is None:
-                raise _fault(path, f"task {task_id} has no signed beginning")
-            if state not in STATES or schema.state_left_by(after) != (state, term, counter):
-                raise _fault(path, f"task {task_id} is not as its last entry left it")
+                raise _fault(path, f"task {task.id} has no signed beginning")
+            if schema.as_left_by(task, after) != task:
+                raise _fault(path, f"task {task.id} is not as its last entry left it")
         return Backup(path, schema.term(side), head(side), tasks)
+
+
+def _half_decoder() -> msgspec.msgpack.Decoder[Any]:
+    """Reads what an entry says of the changing part of a task, and accepts nothing else."""
+    hints = get_type_hints(Task)
+    return msgspec.msgpack.Decoder(GenericAlias(tuple, tuple(hints[name] for name in schema.CHANGING)))
 
 
 def _check_file(side: sqlite3.Connection, path: Path) -> None:
@@ -110,18 +139,17 @@ def _check_file(side: sqlite3.Connection, path: Path) -> None:
         raise _fault(path, "it has no term")
 
 
-def _check_command(
-    path: Path, mesh_id: str, number: int, kind: str, command_id: str | None, raw: bytes | None, task_id: str | None
-) -> None:
-    if task_id is None or raw is None:
-        raise _fault(path, f"entry {number} belongs to no task")
+def _open_signed(path: Path, what: str, raw: bytes, mesh_id: str) -> Command:
     try:
-        _, command = open_command(raw, mesh_id)
-    except (InvalidEnvelope, InvalidAddress) as error:
-        raise _fault(path, f"entry {number}: {error.message}") from error
+        return open_command(raw, mesh_id)[1]
+    except (InvalidEnvelope, InvalidAddress, TooLarge) as error:
+        raise _fault(path, f"{what}: {error.message}") from error
+
+
+def _check_command(path: Path, what: str, command: Command, command_id: str | None, task_id: str) -> None:
     about = command.new_task if isinstance(command, Retry) else command.task
     if about != task_id or command_id not in (None, command.id):
-        raise _fault(path, f"entry {number} ({kind}) names another task or command than the one that was signed")
+        raise _fault(path, f"{what} names another task or command than the one that was signed")
 
 
 def restore(conn: sqlite3.Connection, checked: Backup, clock: LedgerClock, incarnation: str) -> tuple[LedgerEvent, ...]:

@@ -23,7 +23,9 @@ _BY_BOTH: Final = _PAGE.format("AND state = ? AND project = ?")
 _DEAD: Final = _PAGE.format("AND dead = 1")
 _OPEN: Final = f"""SELECT {COLUMNS} FROM slurp_tasks
     WHERE state = 'submitted' AND role = ? AND capability = ? ORDER BY priority DESC, seq LIMIT ?"""
-_NEEDS: Final = "SELECT DISTINCT role, capability FROM slurp_tasks WHERE state = 'submitted'"
+_NEED: Final = "SELECT role, capability FROM slurp_tasks INDEXED BY slurp_open WHERE state = 'submitted'"
+_FIRST_NEED: Final = f"{_NEED} ORDER BY role, capability LIMIT 1"
+_NEXT_NEED: Final = f"{_NEED} AND (role, capability) > (?, ?) ORDER BY role, capability LIMIT 1"
 _RETRIES: Final = "SELECT id FROM slurp_tasks WHERE retry_of = ? ORDER BY seq"
 _TRACE: Final = """SELECT number, at, kind, by, raw, after FROM slurp_entries
     WHERE task = ? AND number > ? ORDER BY number LIMIT ?"""
@@ -75,8 +77,13 @@ def _check_limit(limit: int) -> None:
 
 
 def open_needs(conn: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Every (role, capability) that an open task asks for; walks over all open tasks, so it is for the start."""
-    return [(role, capability) for role, capability in conn.execute(_NEEDS)]
+    """Every (role, capability) that an open task asks for; hops from one to the next, not over the tasks."""
+    needs = []
+    row = conn.execute(_FIRST_NEED).fetchone()
+    while row is not None:
+        needs.append((row[0], row[1]))
+        row = conn.execute(_NEXT_NEED, needs[-1]).fetchone()
+    return needs
 
 
 def open_tasks(conn: sqlite3.Connection, role: str, capability: str, limit: int) -> list[Task]:
@@ -133,7 +140,7 @@ def events(conn: sqlite3.Connection, rules: Rules, since: int, limit: int = 500)
 
 
 def counts(conn: sqlite3.Connection) -> dict[str, int]:
-    """How many tasks are in each state; kept by triggers, so it costs the same at any size."""
+    """How many tasks are in each state; kept with every change, so it costs the same at any size."""
     return dict(conn.execute(_COUNTS).fetchall())
 
 

@@ -26,7 +26,7 @@ from bzzzd.slurp.commands import (
     Submit,
 )
 from bzzzd.slurp.ledger import Expired, LedgerEvent, Outcome, Rules
-from bzzzd.slurp.task import LedgerClock, Task
+from bzzzd.slurp.task import LedgerClock, State, Task
 
 # Entries of one call, so that the writer's other work never waits long for an expiry or a pruning.
 BATCH: Final = 256
@@ -56,7 +56,7 @@ def execute(
         if kind == "renewed":
             schema.prolong(conn, seq, after)
         else:
-            schema.update(conn, seq, after)
+            schema.update(conn, seq, before.state, after)
     event = schema.enter(conn, seq, after, at=clock.wall, kind=kind, by=by, command=command.id, raw=raw)
     return Outcome(after, (event,))
 
@@ -199,15 +199,15 @@ def expire(conn: sqlite3.Connection, rules: Rules, clock: LedgerClock) -> Expire
     """Enter what time has ended, a batch at most; ``next_at`` lies in the past when there is more."""
     events = []
     for seq, found in schema.overdue(conn, clock.wall, BATCH):
-        events.append(_decide(conn, seq, task.deadline_passed(found, clock), "deadline_passed", clock))
+        events.append(_decide(conn, seq, found.state, task.deadline_passed(found, clock), "deadline_passed", clock))
     for seq, found in schema.ended_leases(conn, clock.boot, BATCH):
         assert found.lease_end is not None
         if clock.boot - found.lease_end > rules.stall_s:
             prolonged = task.lease_prolonged(found, clock)
-            events.append(_decide(conn, seq, prolonged, "lease_prolonged", clock))
+            events.append(_decide(conn, seq, found.state, prolonged, "lease_prolonged", clock))
         else:
             ended = task.lease_ended(found, limit=rules.strikes, now=clock)
-            events.append(_decide(conn, seq, ended, "lease_ended", clock))
+            events.append(_decide(conn, seq, found.state, ended, "lease_ended", clock))
     return Expired(tuple(events), next_deadline(conn, clock))
 
 
@@ -222,7 +222,7 @@ def on_start(conn: sqlite3.Connection, clock: LedgerClock, incarnation: str) -> 
     if known not in ("", incarnation):
         return Expired(promote(conn, clock), next_deadline(conn, clock))
     events = tuple(
-        _decide(conn, seq, task.lease_prolonged(found, clock), "lease_prolonged", clock)
+        _decide(conn, seq, found.state, task.lease_prolonged(found, clock), "lease_prolonged", clock)
         for seq, found in schema.leased(conn)
     )
     return Expired(events, next_deadline(conn, clock))
@@ -236,13 +236,15 @@ def promote(conn: sqlite3.Connection, clock: LedgerClock, above: int = 0) -> tup
     """
     schema.raise_term(conn, max(above, int(clock.wall)))
     return tuple(
-        _decide(conn, seq, task.lease_dropped(found, clock), "lease_dropped", clock)
+        _decide(conn, seq, found.state, task.lease_dropped(found, clock), "lease_dropped", clock)
         for seq, found in schema.leased(conn)
     )
 
 
-def _decide(conn: sqlite3.Connection, seq: int, after: Task, kind: str, clock: LedgerClock) -> LedgerEvent:
-    schema.update(conn, seq, after)
+def _decide(
+    conn: sqlite3.Connection, seq: int, before: State, after: Task, kind: str, clock: LedgerClock
+) -> LedgerEvent:
+    schema.update(conn, seq, before, after)
     return schema.enter(conn, seq, after, at=clock.wall, kind=kind)
 
 

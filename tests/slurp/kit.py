@@ -1,0 +1,160 @@
+"""What the ledger's tests share: a clock set by hand, people and agents with keys, a journal without a thread."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from bzzzd.crypto.keys import SigningKey
+from bzzzd.slurp import schema
+from bzzzd.slurp.commands import (
+    Author,
+    Cancel,
+    Claim,
+    Command,
+    Complete,
+    Fail,
+    Pause,
+    Release,
+    Renew,
+    Resume,
+    Retry,
+    Submit,
+    seal_command,
+)
+from bzzzd.slurp.ledger import Rules
+from bzzzd.slurp.task import LedgerClock, Task, Token
+
+T = TypeVar("T")
+MESH = "mesh-of-the-tests"
+BRIEF = "b" * 64
+RESULT = "d" * 64
+WALL = 1_700_000_000.0
+
+OPS: dict[str, type[Any]] = {
+    "submit": Submit,
+    "claim": Claim,
+    "renew": Renew,
+    "pause": Pause,
+    "resume": Resume,
+    "complete": Complete,
+    "fail": Fail,
+    "release": Release,
+    "cancel": Cancel,
+    "retry": Retry,
+}
+
+
+class Clock:
+    """``boot`` and ``wall`` go together unless a test moves one alone."""
+
+    def __init__(self) -> None:
+        self.boot, self.wall = 1000.0, WALL
+
+    def __call__(self) -> LedgerClock:
+        return LedgerClock(self.boot, self.wall)
+
+    def go(self, seconds: float) -> None:
+        self.boot += seconds
+        self.wall += seconds
+
+
+class Member:
+    """Somebody with a key and a grant."""
+
+    def __init__(
+        self, id: str, kind: str, role: str, capabilities: tuple[str, ...] = (), seed: int | None = None
+    ) -> None:
+        number = sum(id.encode()) if seed is None else seed
+        self.key = SigningKey.from_seed(number.to_bytes(32, "big"))
+        self.author = Author(id, kind, role, capabilities, self.key.public)
+
+
+def person(id: str = "alice", role: str = "operator") -> Member:
+    return Member(id, "person", role)
+
+
+def agent(id: str = "agent-1", role: str = "worker", capabilities: tuple[str, ...] = ("answer",)) -> Member:
+    return Member(id, "agent", role, capabilities)
+
+
+def may(author: Author, operation: str, task: Task) -> bool:
+    """The tests' policy: observers do nothing, admins everything, the others submit."""
+    return author.role == "admin" or (operation == "submit" and author.role != "observer")
+
+
+class Maker:
+    """Makes signed commands with ids of their own."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._numbers = itertools.count(1)
+
+    def command(self, op: str, task: str, token: Token | None = None, **fields: Any) -> Command:
+        if op == "submit":
+            fields.setdefault("brief", BRIEF)
+        elif op == "complete":
+            fields.setdefault("result", RESULT)
+            fields.setdefault("address", f"ucxl://agent-1:worker@default:{task}/*^/decision")
+        elif op == "fail":
+            fields.setdefault("reason", "model_failed")
+        if token is not None:
+            fields["token"] = token
+        fields.setdefault("id", f"c-{next(self._numbers)}")
+        fields.setdefault("at", self.clock.wall)
+        command: Command = OPS[op](task=task, **fields)
+        return command
+
+    def new_task_id(self) -> str:
+        return f"t-{next(self._numbers)}"
+
+
+def raw_of(member: Member, command: Command) -> bytes:
+    return seal_command(member.key, MESH, command)
+
+
+def rules(**changed: Any) -> Rules:
+    return Rules(**{"may": may, "events_keep": 1000, **changed})
+
+
+def connect() -> sqlite3.Connection:
+    """A ledger in memory, with the settings that the journal gives its connection."""
+    conn = sqlite3.connect(":memory:", isolation_level=None)
+    conn.execute("PRAGMA foreign_keys=ON")
+    for statement in schema.SCHEMA:
+        conn.execute(statement)
+    return conn
+
+
+class InlineJournal:
+    """The journal's promise without its thread: a write is whole or undone."""
+
+    def __init__(self, incarnation: str = "first") -> None:
+        self.incarnation = incarnation
+        self.conn = connect()
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return atomically(self.conn, work)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        self.conn.execute("PRAGMA query_only=ON")
+        try:
+            return work(self.conn)
+        finally:
+            self.conn.execute("PRAGMA query_only=OFF")
+
+    async def close(self) -> None:
+        self.conn.close()
+
+
+def atomically(conn: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    conn.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(conn)
+    except BaseException:
+        conn.execute("ROLLBACK")
+        raise
+    conn.execute("COMMIT")
+    return result
