@@ -3,8 +3,12 @@
 Callers hand over functions of the connection. Up to ``BATCH`` writes share one transaction, each in
 a savepoint of its own, and one ``fsync`` makes all of them durable::
 
-    loop ──SimpleQueue──▶ thread: reads │ BEGIN · (SAVEPOINT · write · RELEASE)* · COMMIT
+    loop ──one SimpleQueue item per turn──▶ thread: reads │ BEGIN (SAVEPOINT write RELEASE)* COMMIT
       ◀──one call_soon_threadsafe per group──┘
+
+What one turn of the loop asks for goes over together at its end: handed over one by one, the thread
+would wake for the first, commit it alone, and fight the loop for the interpreter's lock meanwhile
+(measured: a quarter more CPU for each write).
 
 A write's future is done when it is durable. A read sees every write acknowledged before it was
 asked, and never one that could still be undone: the reads of a batch run before its transaction.
@@ -74,7 +78,8 @@ class Journal:
         self._batch = batch
         self._max_pending = max_pending
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Operation | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Operation] | None] = SimpleQueue()
+        self._turn: list[_Operation] = []
         self._opened: asyncio.Future[Opened] = self._loop.create_future()
         self._pending = self._writes = self._commits = 0
         self._closing = False
@@ -149,6 +154,7 @@ class Journal:
         """Make everything that was handed over durable and end the thread. Later calls get ``NotReady``."""
         if not self._closing:
             self._closing = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.wait([self.ended])
 
@@ -165,8 +171,15 @@ class Journal:
             )
         else:
             self._pending += 1
-            self._queue.put(_Operation(kind, work, future))
+            if not self._turn:
+                self._loop.call_soon(self._hand_over)
+            self._turn.append(_Operation(kind, work, future))
         return future
+
+    def _hand_over(self) -> None:
+        for start in range(0, len(self._turn), self._batch):
+            self._queue.put(self._turn[start : start + self._batch])
+        self._turn = []
 
     def _deliver(self, answers: list[_Answer]) -> None:
         self._pending -= len(answers)
@@ -187,11 +200,12 @@ class Journal:
 
     def _end(self, failure: BzzzError | None) -> None:
         self._failure = failure
-        left: list[_Operation | None] = [*self._at_hand]
+        self._hand_over()
+        left = [*self._at_hand]
         while not self._queue.empty():
-            left.append(self._queue.get_nowait())
+            left += self._queue.get_nowait() or ()
         for operation in left:
-            if operation is not None and not operation.future.done():
+            if not operation.future.done():
                 operation.future.set_exception(self._refusal())
         self._pending = 0
         if failure is None:
@@ -234,19 +248,30 @@ class Journal:
 
     def _serve(self, connection: sqlite3.Connection) -> BzzzError | None:
         """Work until the closing mark (``None``) or damage, which is returned."""
-        queue = self._queue
-        while True:
-            operations = [queue.get()]
-            operations += [queue.get_nowait() for _ in range(min(queue.qsize(), self._batch - 1))]
-            closing = None in operations
-            self._at_hand = [operation for operation in operations if operation is not None]
-            wanted = [operation for operation in self._at_hand if not operation.future.done()]
-            if len(wanted) < len(self._at_hand):
-                self._call(self._skip, len(self._at_hand) - len(wanted))
+        turn = self._queue.get()
+        while turn is not None:
+            batch, turn = self._gather(turn)
+            self._at_hand = [*batch, *(turn or ())]
+            wanted = [operation for operation in batch if not operation.future.done()]
+            if len(wanted) < len(batch):
+                self._call(self._skip, len(batch) - len(wanted))
             damage = self._work(connection, wanted)
-            if damage is not None or closing:
+            if damage is not None:
                 return damage
             self._at_hand = ()
+            if turn is not None and not turn:
+                turn = self._queue.get()
+        return None
+
+    def _gather(self, turn: list[_Operation]) -> tuple[list[_Operation], list[_Operation] | None]:
+        """The turns that fit into one batch, and the one that came next: empty, too large, or the closing mark."""
+        batch = turn
+        while not self._queue.empty():
+            following = self._queue.get_nowait()
+            if following is None or len(batch) + len(following) > self._batch:
+                return batch, following
+            batch = batch + following
+        return batch, []
 
     def _skip(self, count: int) -> None:
         self._pending -= count

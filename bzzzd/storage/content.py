@@ -1,0 +1,141 @@
+"""Content by the hash of its ciphertext: small in the journal, large as files.
+
+The name is where the bytes are, not what they mean: encrypting a version again gives its content
+another name and changes nothing else. A file is written whole before the journal's row names it,
+so a crash between the two leaves a file without a row, which the next start removes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from bzzzd.errors import StorageFailed
+from bzzzd.storage.faults import from_os
+from bzzzd.storage.folder import TEMPORARY, prepare_folder, sync_folder, write_whole
+from bzzzd.storage.journal import Journal, Schema
+
+SCHEMA: Final = Schema(
+    "content",
+    1,
+    (
+        # `data` is NULL for content that lives in a file.
+        "CREATE TABLE IF NOT EXISTS content (hash BLOB PRIMARY KEY, size INTEGER NOT NULL, data BLOB) STRICT",
+    ),
+)
+_NAME: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Blob(Struct, frozen=True):
+    """Ciphertext with its name: ``hash`` is its SHA-256, ``data`` the bytes unless they are in a file."""
+
+    hash: bytes
+    size: int
+    data: bytes | None
+
+
+class ContentStore:
+    """Ciphertext in ``journal`` up to ``inline_bytes`` and in ``folder`` above."""
+
+    def __init__(self, journal: Journal, folder: Path, inline_bytes: int) -> None:
+        self._journal = journal
+        self._folder = folder
+        self._inline_bytes = inline_bytes
+
+    @classmethod
+    async def open(cls, journal: Journal, folder: Path, inline_bytes: int = 65_536) -> ContentStore:
+        """Make the folder and remove what a crash left in it. ``journal`` has ``SCHEMA``."""
+        names = await asyncio.to_thread(_tidy, folder)
+        known = await journal.read(
+            lambda connection: [
+                name
+                for name in names
+                if connection.execute("SELECT 1 FROM content WHERE hash = ?", (bytes.fromhex(name),)).fetchone()
+            ]
+        )
+        store = cls(journal, folder, inline_bytes)
+        await asyncio.to_thread(store._remove, set(names) - set(known))
+        return store
+
+    async def stage(self, ciphertext: bytes) -> Blob:
+        """Name ``ciphertext`` and, when it is large, write its file; ``insert`` makes it part of the store."""
+        name = hashlib.sha256(ciphertext).digest()
+        if len(ciphertext) <= self._inline_bytes:
+            return Blob(name, len(ciphertext), ciphertext)
+        await asyncio.to_thread(_write, self._place(name), ciphertext)
+        return Blob(name, len(ciphertext), None)
+
+    async def discard(self, blob: Blob) -> None:
+        """Remove what ``stage`` wrote, when the write that was to name it failed."""
+        if blob.data is None:
+            await asyncio.to_thread(self._remove, {blob.hash.hex()})
+
+    @staticmethod
+    def insert(connection: sqlite3.Connection, blob: Blob) -> None:
+        """To be called inside ``journal.write``; repeating it is harmless."""
+        connection.execute(
+            "INSERT OR IGNORE INTO content (hash, size, data) VALUES (?, ?, ?)", (blob.hash, blob.size, blob.data)
+        )
+
+    async def read(self, blob: Blob) -> bytes:
+        """The ciphertext of a row, checked against its name; ``StorageFailed`` when it is gone or damaged."""
+        if blob.data is not None:
+            return _checked(blob.hash, blob.data, "the journal")
+        return await asyncio.to_thread(self._load, blob.hash)
+
+    def _load(self, name: bytes) -> bytes:
+        path = self._place(name)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise from_os(error, path, "read the content") from error
+        return _checked(name, data, str(path))
+
+    def _place(self, name: bytes) -> Path:
+        text = name.hex()
+        return self._folder / text[:2] / text
+
+    def _remove(self, names: set[str]) -> None:
+        for name in names:
+            self._place(bytes.fromhex(name)).unlink(missing_ok=True)
+
+
+def _checked(name: bytes, data: bytes, where: str) -> bytes:
+    if hashlib.sha256(data).digest() != name:
+        raise StorageFailed(
+            f"content {name.hex()[:16]}… in {where} is damaged; "
+            "put it back from a backup or fetch it from another node",
+            hash=name.hex(),
+        )
+    return data
+
+
+def _write(path: Path, data: bytes) -> None:
+    if not path.parent.is_dir():
+        prepare_folder(path.parent)
+        sync_folder(path.parent.parent)
+    write_whole(path, data)
+
+
+def _tidy(folder: Path) -> list[str]:
+    """Remove unfinished files; give the names of the finished ones."""
+    return [name for part in _parts(prepare_folder(folder)) for name in _finished(part)]
+
+
+def _parts(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if path.is_dir())
+
+
+def _finished(part: Path) -> Iterator[str]:
+    for path in part.iterdir():
+        if path.name.startswith(TEMPORARY):
+            path.unlink(missing_ok=True)
+        elif _NAME.fullmatch(path.name):
+            yield path.name

@@ -1,0 +1,32 @@
+"""Decrypted content kept in memory for a while: the least recently used goes first, within a number of bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+
+class Plaintexts:
+    """By version id, which binds the plaintext, so an entry is never stale. Belongs to one thread (the loop)."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held: OrderedDict[str, bytes] = OrderedDict()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def get(self, id: str) -> bytes | None:
+        found = self._held.get(id)
+        if found is not None:
+            self._held.move_to_end(id)
+        return found
+
+    def put(self, id: str, plaintext: bytes) -> None:
+        """Keep ``plaintext``; one over a quarter of the limit is not worth the many it would displace."""
+        if len(plaintext) > self._limit // 4 or id in self._held:
+            return
+        self._held[id] = plaintext
+        self.bytes += len(plaintext)
+        while self.bytes > self._limit:
+            self.bytes -= len(self._held.popitem(last=False)[1])

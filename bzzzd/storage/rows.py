@@ -1,0 +1,325 @@
+"""The tables of versions: how one is added, numbered and found. Statements over the journal's connection.
+
+Numbers, heads and counts are kept with the rows, so reading one version of a long history costs
+what reading one of a short history does. Nearly every version goes to the end of its history,
+which can be told without looking at the rest; else the whole history is ordered again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from msgspec import Struct
+
+from bzzzd.errors import BadInput, Conflict, NotFound
+from bzzzd.storage.content import Blob, ContentStore
+from bzzzd.storage.journal import Schema
+from bzzzd.ucxl.address import WILDCARD, Address, matches, parse
+from bzzzd.ucxl.history import Entry, comes_last, heads, order, resolve
+from bzzzd.ucxl.version import VersionHeader, read_version
+
+SCHEMA: Final = Schema(
+    "context",
+    1,
+    (
+        # `heads` are ids, one after the other; `latest_at` and `latest_id` the greatest (at, id) of the
+        # history; `awaited` tells that one of its versions names a parent that is not here.
+        "CREATE TABLE IF NOT EXISTS addresses (id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE, "
+        "agent TEXT NOT NULL, role TEXT NOT NULL, project TEXT NOT NULL, task TEXT NOT NULL, "
+        "versions INTEGER NOT NULL, heads BLOB NOT NULL, latest_at REAL NOT NULL, latest_id BLOB NOT NULL, "
+        "awaited INTEGER NOT NULL) STRICT",
+        "CREATE INDEX IF NOT EXISTS addresses_task ON addresses (task, project)",
+        "CREATE TABLE IF NOT EXISTS versions (id BLOB PRIMARY KEY, address INTEGER NOT NULL, number INTEGER NOT NULL, "
+        "writer BLOB NOT NULL, writer_role TEXT NOT NULL, content BLOB NOT NULL, header BLOB NOT NULL) STRICT",
+        "CREATE INDEX IF NOT EXISTS versions_number ON versions (address, number)",
+    ),
+)
+_VERSION: Final = (
+    "SELECT v.id, a.address, v.number, a.versions, a.heads, v.header, v.writer, v.writer_role, "
+    "c.hash, c.size, c.data FROM versions v JOIN addresses a ON a.id = v.address JOIN content c ON c.hash = v.content "
+)
+_ADD_VERSION: Final = (
+    "INSERT INTO versions (id, address, number, writer, writer_role, content, header) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (id) DO NOTHING"
+)
+# Versions at one address that nothing unites. Far more than people or agents make by chance, and
+# each of them costs every later writer there.
+MAX_HEADS: Final = 1000
+MAX_PAGE: Final = 1000
+_ID_DIGITS: Final = 64
+
+
+class Pending(Struct, frozen=True):
+    """A version that was checked and encrypted, ready for ``insert``; ``writer`` is its author's public key."""
+
+    id: str
+    header: VersionHeader
+    raw: bytes
+    writer: bytes
+    writer_role: str
+    blob: Blob
+
+
+class VersionRow(Struct, frozen=True):
+    """One version: ``number`` of ``of`` at its base ``address``; ``heads`` are those of the whole address."""
+
+    id: str
+    address: str
+    number: int
+    of: int
+    heads: tuple[str, ...]
+    header: VersionHeader
+    raw: bytes
+    writer: bytes
+    writer_role: str
+    blob: Blob
+
+    @property
+    def conflict(self) -> bool:
+        """Whether the address has versions that know nothing of each other and that nothing unites yet."""
+        return len(self.heads) > 1
+
+
+class Listed(Struct, frozen=True):
+    """An address with how many versions and heads it has, and its latest version."""
+
+    address: str
+    versions: int
+    heads: int
+    latest: str
+    header: VersionHeader
+
+
+class Listing(Struct, frozen=True):
+    """``next`` continues the list when given as ``after``; ``None`` at its end."""
+
+    entries: tuple[Listed, ...]
+    next: str | None
+
+
+class Step(Struct, frozen=True):
+    """One version in a history."""
+
+    number: int
+    id: str
+    head: bool
+    header: VersionHeader
+
+
+class History(Struct, frozen=True):
+    """Versions by number; ``next`` continues when given as ``after``."""
+
+    address: str
+    steps: tuple[Step, ...]
+    of: int
+    heads: tuple[str, ...]
+    next: int | None
+
+
+def insert(connection: sqlite3.Connection, pending: Pending) -> str:
+    """Add a version, and give its id; repeating it is harmless.
+
+    Raises ``Conflict`` when ``MAX_HEADS`` versions at its address wait to be united already.
+    """
+    header, id = pending.header, bytes.fromhex(pending.id)
+    row = connection.execute(
+        "SELECT id, versions, heads, latest_at, latest_id, awaited FROM addresses WHERE address = ?", (header.address,)
+    ).fetchone()
+    if row is None:
+        _add_version(connection, pending, _add_address(connection, header, id), 1)
+        return pending.id
+    address, versions, head_ids, latest_at, latest_id, awaited = row
+    if not _add_version(connection, pending, address, versions + 1):
+        return pending.id
+    current = _ids(head_ids)
+    latest = latest_at, latest_id.hex()
+    entry = Entry(pending.id, header.parents, header.at)
+    if comes_last(entry, latest, current, bool(awaited)):
+        others = [parent for parent in header.parents if parent not in current]
+        awaited = not all(_is_at(connection, parent, address) for parent in others)
+        current = [*(head for head in current if head not in header.parents), pending.id]
+    else:
+        current, awaited = _order_again(connection, address)
+    if len(current) > MAX_HEADS:
+        raise Conflict(
+            f"{header.address} has {MAX_HEADS} versions that know nothing of each other: "
+            "write one with some of the heads as its parents first",
+            address=header.address,
+        )
+    newest_at, newest_id = max(latest, entry.key)
+    connection.execute(
+        "UPDATE addresses SET versions = ?, heads = ?, latest_at = ?, latest_id = ?, awaited = ? WHERE id = ?",
+        (versions + 1, bytes.fromhex("".join(current)), newest_at, bytes.fromhex(newest_id), awaited, address),
+    )
+    return pending.id
+
+
+def _add_address(connection: sqlite3.Connection, header: VersionHeader, id: bytes) -> int:
+    address = parse(header.address)
+    row = connection.execute(
+        "INSERT INTO addresses (address, agent, role, project, task, versions, heads, latest_at, latest_id, awaited) "
+        "VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?)",
+        (
+            header.address,
+            address.agent,
+            address.role,
+            address.project,
+            address.task,
+            id,
+            header.at,
+            id,
+            bool(header.parents),
+        ),
+    )
+    return int(row.lastrowid or 0)
+
+
+def _add_version(connection: sqlite3.Connection, pending: Pending, address: int, number: int) -> bool:
+    """Whether it was new."""
+    added = connection.execute(
+        _ADD_VERSION,
+        (
+            bytes.fromhex(pending.id),
+            address,
+            number,
+            pending.writer,
+            pending.writer_role,
+            pending.blob.hash,
+            pending.raw,
+        ),
+    ).rowcount
+    if added:
+        ContentStore.insert(connection, pending.blob)
+    return added == 1
+
+
+def _is_at(connection: sqlite3.Connection, id: str, address: int) -> bool:
+    row = connection.execute("SELECT address FROM versions WHERE id = ?", (bytes.fromhex(id),)).fetchone()
+    return row is not None and row[0] == address
+
+
+def _order_again(connection: sqlite3.Connection, address: int) -> tuple[list[str], bool]:
+    rows = connection.execute("SELECT id, header, number FROM versions WHERE address = ?", (address,))
+    was = {id.hex(): (read_version(raw), number) for id, raw, number in rows}
+    ordered = order(Entry(id, header.parents, header.at) for id, (header, _) in was.items())
+    connection.executemany(
+        "UPDATE versions SET number = ? WHERE id = ?",
+        [(number, bytes.fromhex(entry.id)) for number, entry in enumerate(ordered, 1) if was[entry.id][1] != number],
+    )
+    return list(heads(ordered)), any(parent not in was for entry in ordered for parent in entry.parents)
+
+
+def _ids(joined: bytes) -> list[str]:
+    text = joined.hex()
+    return [text[at : at + _ID_DIGITS] for at in range(0, len(text), _ID_DIGITS)]
+
+
+def _place(connection: sqlite3.Connection, address: str) -> tuple[int, int, list[str]]:
+    row = connection.execute("SELECT id, versions, heads FROM addresses WHERE address = ?", (address,)).fetchone()
+    if row is None:
+        raise NotFound(f"nothing is stored at {address}", address=address)
+    return int(row[0]), int(row[1]), _ids(row[2])
+
+
+def _row(connection: sqlite3.Connection, where: str, values: tuple[object, ...]) -> VersionRow | None:
+    found = connection.execute(_VERSION + where, values).fetchone()
+    if found is None:
+        return None
+    id, address, number, of, head_ids, raw, writer, role, hash, size, data = found
+    blob = Blob(hash, size, data)
+    return VersionRow(id.hex(), address, number, of, tuple(_ids(head_ids)), read_version(raw), raw, writer, role, blob)
+
+
+def find(connection: sqlite3.Connection, address: Address) -> VersionRow:
+    """The one version that the temporal part of ``address`` picks; ``NotFound`` or ``BadInput`` (for ``*~``)."""
+    place, count, _ = _place(connection, address.base)
+    picked = resolve(address.temporal, count)
+    if len(picked) != 1 or address.temporal.type == "any":
+        raise BadInput("*~ names every version: ask for the history, or for one of them, like *^ or *~1")
+    row = _row(connection, "WHERE v.address = ? AND v.number = ?", (place, picked[0]))
+    if row is None:
+        raise NotFound(f"version {picked[0]} of {address.base} is not here", address=address.base)
+    return row
+
+
+def find_id(connection: sqlite3.Connection, id: str) -> VersionRow:
+    """The version with this id; ``NotFound``."""
+    row = _row(connection, "WHERE v.id = ?", (bytes.fromhex(id),))
+    if row is None:
+        raise NotFound(f"version {id} is not here", version_id=id)
+    return row
+
+
+def current_heads(connection: sqlite3.Connection, base: str) -> tuple[str, ...]:
+    """The heads of an address, in order; empty when nothing is stored there."""
+    row = connection.execute("SELECT heads FROM addresses WHERE address = ?", (base,)).fetchone()
+    return tuple(_ids(row[0])) if row else ()
+
+
+def writer_heads(connection: sqlite3.Connection, base: str, writer: bytes, limit: int) -> tuple[list[bytes], int]:
+    """The signed headers that make up one writer's head, newest last, and the address's count of versions.
+
+    The writer's newest version is among them even when others have built on it: it tells how far
+    this writer has come.
+    """
+    place, count, current = _place(connection, base)
+    newest = connection.execute(
+        "SELECT number, header FROM versions WHERE address = ? AND writer = ? ORDER BY number DESC LIMIT 1",
+        (place, writer),
+    ).fetchone()
+    if newest is None:
+        raise NotFound(f"this writer has no version at {base}", address=base)
+    found = {newest[0]: newest[1]}
+    for id in current[::-1]:
+        row = connection.execute(
+            "SELECT number, header FROM versions WHERE id = ? AND writer = ?", (bytes.fromhex(id), writer)
+        ).fetchone()
+        if row is not None and len(found) < limit:
+            found[row[0]] = row[1]
+    return [found[number] for number in sorted(found)], count
+
+
+def history(connection: sqlite3.Connection, base: str, after: int, limit: int) -> History:
+    """Versions with numbers over ``after``, at most ``limit``; ``NotFound`` when nothing is stored there."""
+    place, count, current = _place(connection, base)
+    limit = max(1, min(limit, MAX_PAGE))
+    rows = connection.execute(
+        "SELECT number, id, header FROM versions WHERE address = ? AND number > ? ORDER BY number LIMIT ?",
+        (place, after, limit),
+    )
+    steps = tuple(Step(number, id.hex(), id.hex() in current, read_version(raw)) for number, id, raw in rows)
+    last = steps[-1].number if steps else count
+    return History(base, steps, count, tuple(current), last if last < count else None)
+
+
+def listing(connection: sqlite3.Connection, pattern: Address | None, after: str, limit: int) -> Listing:
+    """Addresses that ``pattern`` finds, in their order, from the one behind ``after``; at most ``limit``."""
+    limit = max(1, min(limit, MAX_PAGE))
+    wanted = (
+        []
+        if pattern is None
+        else [
+            (column, value)
+            for column, value in zip(
+                ("agent", "role", "project", "task"),
+                (pattern.agent, pattern.role, pattern.project, pattern.task),
+                strict=True,
+            )
+            if value != WILDCARD
+        ]
+    )
+    rows = connection.execute(
+        "SELECT a.address, a.versions, a.heads, v.id, v.header FROM addresses a "  # noqa: S608 - columns named above
+        "JOIN versions v ON v.address = a.id AND v.number = a.versions WHERE a.address > ? "
+        + "".join(f"AND a.{column} = ? " for column, _ in wanted)
+        + "ORDER BY a.address",
+        (after, *(value for _, value in wanted)),
+    )
+    found: list[Listed] = []
+    for address, versions, head_ids, id, raw in rows:
+        if pattern is None or matches(pattern, parse(address)):
+            if len(found) == limit:
+                return Listing(tuple(found), found[-1].address)
+            found.append(Listed(address, versions, len(head_ids) // 32, id.hex(), read_version(raw)))
+    return Listing(tuple(found), None)
