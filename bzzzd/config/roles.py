@@ -91,7 +91,7 @@ def problems(file: RolesFile) -> Iterator[Problem]:
 
 def default_roles() -> RolesFile:
     """The roles of a machine without a roles.yaml: those that etc/roles.yaml ships."""
-    topics = "topic:*"
+    topics, services = "topic:*", "service:*"
     members = ("worker", "reviewer", "observer")
     return RolesFile(
         version=1,
@@ -108,15 +108,15 @@ def default_roles() -> RolesFile:
                 authority="decision",
                 capabilities=("any",),
                 read=("*",),
-                write=("task", "context", topics, "prompt"),
+                write=("task", "context", topics, services, "prompt"),
                 act=("answer",),
                 decrypts=("coordinator", *members),
             ),
             "coordinator": RoleRule(
                 authority="coordination",
                 capabilities=("any",),
-                read=("task", "context", "agent", "peer", topics, "prompt"),
-                write=("task", "context", topics, "prompt"),
+                read=("task", "context", "agent", "peer", topics, services, "prompt"),
+                write=("task", "context", topics, services, "prompt"),
                 act=("answer",),
                 approve=("command", "external"),
                 decrypts=members,
@@ -124,8 +124,8 @@ def default_roles() -> RolesFile:
             "worker": RoleRule(
                 authority="suggestion",
                 capabilities=("any",),
-                read=("task", "context", "agent", topics, "prompt"),
-                write=("task", "context", topics, "prompt"),
+                read=("task", "context", "agent", topics, services, "prompt"),
+                write=("task", "context", topics, services, "prompt"),
                 act=("answer", "command", "external"),
                 decrypts=("observer",),
             ),

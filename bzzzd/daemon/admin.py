@@ -109,7 +109,7 @@ class AdminDesk:
         if not params.last:
             return {"upload": name, "offset": params.offset + len(params.data)}
         try:
-            status = await self._ledger.restore(await asyncio.to_thread(check_backup, path))
+            status = await self._ledger.restore(await asyncio.to_thread(check_backup, path, self._identity.mesh_id))
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         self._restored()

@@ -58,7 +58,8 @@ class OfferDesk:
             raise NotFound(f"agent {agent_id} is not attached here, so nothing is offered to it") from None
 
     def agent_here(self, agent_id: str, role: str, capabilities: Iterable[str], slots: int) -> None:
-        self._streams[agent_id] = Stream(secrets.token_hex(8), keep=OFFERS_KEPT)
+        # One that attaches again in the same session (to renew its grant) keeps the stream it reads.
+        self._streams.setdefault(agent_id, Stream(secrets.token_hex(8), keep=OFFERS_KEPT))
         self._matcher.agent_here(agent_id, role, capabilities, slots)
         self.kick()
 

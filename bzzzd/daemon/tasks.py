@@ -167,6 +167,18 @@ class TaskDesk:
     def health(self) -> Health:
         return Health(detail=f"embedded, {sum(self.loads.values())} leases")
 
+    def replaced(self) -> None:
+        """The ledger was replaced as a whole (restored or promoted): look at everything again."""
+        self._spawn(self.name, "taking stock", self._start_over(), ends=True)
+
+    async def _start_over(self) -> None:
+        self.loads.clear()
+        self._holding.clear()
+        self._progress.clear()
+        await self._take_stock()
+        await self._offers.load()
+        self._stream.append({"kind": "replaced", "id": "", "at": time.time()})
+
     async def _take_stock(self) -> None:
         after: str | None = None
         for state in sorted(LEASED):
@@ -420,7 +432,7 @@ class TaskDesk:
 
         def view(item: dict[str, Any]) -> dict[str, Any] | None:
             task = item.get("task")
-            if only is not None and only != (task["id"] if task else item["id"]):
+            if only is not None and item["kind"] != "replaced" and only != (task["id"] if task else item["id"]):
                 return None
             if author is not None and task is not None and task["author"] != author:
                 return None

@@ -114,13 +114,15 @@ def make_grant(
     return issue(issuer, grant)
 
 
-def load_or_found(keys: Path, grants: Path, *, node_id: str, agent_roles: Sequence[str], now: float) -> NodeIdentity:
+def load_or_found(
+    key_file: Path, authority_file: Path, grants: Path, *, node_id: str, agent_roles: Sequence[str], now: float
+) -> NodeIdentity:
     """Read who this node is, or make it: key, and without any grant an authority and mesh of its own.
 
     ``agent_roles`` are the roles a founder lets itself grant to its agents. Raises ``KeyExposed``,
     ``BadInput`` and ``GrantRefused``; nothing is overwritten.
     """
-    key = load_or_create_key(keys / "node.key")
+    key = load_or_create_key(key_file)
     own = [file for _, file in read_grants(grants) if _leaf_is_for(file, key.public)]
     if own:
         refused: GrantRefused | None = None
@@ -131,10 +133,10 @@ def load_or_found(keys: Path, grants: Path, *, node_id: str, agent_roles: Sequen
             except GrantRefused as error:
                 refused = error
                 continue
-            return NodeIdentity(key, trust, file.chain, grant, _authority_key(keys, file.authority))
+            return NodeIdentity(key, trust, file.chain, grant, _authority_key(authority_file, file.authority))
         assert refused is not None
         raise refused
-    authority = load_or_create_key(keys / "authority.key")
+    authority = load_or_create_key(authority_file)
     mesh_id = mesh_id_of(authority.public)
     raw = make_grant(
         authority, mesh_id, kind="node", id=node_id, key=key.public, role="node", valid_s=FOUNDER_VALIDITY_S, now=now,
@@ -153,8 +155,7 @@ def _leaf_is_for(file: GrantFile, public: bytes) -> bool:
     return grant.kind == "node" and grant.key == public
 
 
-def _authority_key(keys: Path, authority: bytes) -> SigningKey | None:
-    path = keys / "authority.key"
+def _authority_key(path: Path, authority: bytes) -> SigningKey | None:
     if not path.exists():
         return None
     key = load_key(path)

@@ -11,7 +11,14 @@ NOW = 1_800_000_000.0
 
 
 def found(state: Path, now: float = NOW) -> NodeIdentity:
-    return load_or_found(state / "keys", state / "grants", node_id="one", agent_roles=("worker",), now=now)
+    return load_or_found(
+        state / "keys" / "node.key",
+        state / "keys" / "authority.key",
+        state / "grants",
+        node_id="one",
+        agent_roles=("worker",),
+        now=now,
+    )
 
 
 def test_a_node_without_a_grant_founds_a_mesh_and_stays_in_it(tmp_path: Path) -> None:

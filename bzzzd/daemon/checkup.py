@@ -1,0 +1,87 @@
+"""What the doctor looks at on a node: keys, grants, clock, disk, people, sockets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Final
+
+from bzzzd.config.settings import Settings
+from bzzzd.crypto.keys import check_private
+from bzzzd.daemon.identity import IdentityService
+from bzzzd.daemon.status import Finding, grant_ends
+from bzzzd.errors import KeyExposed
+from bzzzd.mesh.mesh import Mesh
+
+_LOW_DISK_BYTES: Final = 500 * 1024**2
+_UNPROTECTED: Final = (
+    "daemon, agents and people share one uid here: any process of that user can read the person's key and answer in "
+    "their name"
+)
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What status shows all the time."""
+    return (
+        [f"approvals are not protected from local agents: {_UNPROTECTED}"]
+        if settings.config.security.development
+        else []
+    )
+
+
+class Checkup:
+    def __init__(self, settings: Settings, identity: IdentityService, mesh: Mesh) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._mesh = mesh
+
+    def keys(self) -> list[Finding]:
+        """Key files that others could read."""
+        found: list[Finding] = []
+        for path in self._identity.key_files():
+            try:
+                check_private(path)
+            except KeyExposed as error:
+                found.append(("bad", f"key {path.name}", error.message, f"chmod 600 '{path}'"))
+        return found or [("ok", "keys", "all private", "")]
+
+    def grants(self) -> list[Finding]:
+        """How long the node's own grant holds."""
+        grant = self._identity.node.grant
+        return [grant_ends(f"node {grant.id}", grant.not_after, time.time())]
+
+    def machine(self) -> list[Finding]:
+        """Disk space and clock."""
+        free = shutil.disk_usage(self._settings.state_dir).free
+        level = "ok" if free > _LOW_DISK_BYTES else "bad"
+        fix = "" if level == "ok" else "free some space: nothing can be accepted on a full disk"
+        found: list[Finding] = [(level, "disk", f"{free // 1024**2} MiB free under {self._settings.state_dir}", fix)]
+        written = Path(__file__).stat().st_mtime
+        if time.time() < written - 86400:
+            found.append(
+                ("bad", "clock", "it is earlier than this program's own files", "set it: timedatectl set-ntp true")
+            )
+        else:
+            found.append(("ok", "clock", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()), ""))
+        return found
+
+    def separation(self) -> list[Finding]:
+        """Whether approvals are protected from local agents."""
+        if self._settings.config.security.development:
+            return [("warn", "uids", _UNPROTECTED, "for real use install the services, each with a user of its own")]
+        return [("ok", "uids", f"bzzzd runs as uid {os.geteuid()} alone", "")]
+
+    def mesh(self) -> list[Finding]:
+        """Peers that are configured and not there."""
+        found: list[Finding] = []
+        for peer in self._mesh.peers():
+            if not peer.connected:
+                found.append(
+                    (
+                        "warn", f"peer {peer.id or peer.peer_id}", f"not reached at {', '.join(peer.addresses)}",
+                        "check that bzzzd runs there, that the port is open, and that both have grants of one mesh",
+                    )
+                )  # fmt: skip
+        return found or [("ok", "mesh", f"listening on {', '.join(self._mesh.addresses)}", "")]

@@ -1,0 +1,87 @@
+"""Who this node is, for the rest of the daemon: identity, policy, role keys, members; read or made at the start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from bzzzd.config.settings import Settings
+from bzzzd.crypto.keys import key_text
+from bzzzd.daemon.members import Members
+from bzzzd.daemon.people import People
+from bzzzd.daemon.policies import Policies
+from bzzzd.identity.node import NodeIdentity, load_or_found
+from bzzzd.runtime.services import Health
+from bzzzd.storage.rolekeys import RoleKeys
+
+# Levels at which a role is an agent's: what a node lets itself grant without asking anybody.
+_AGENT_LEVELS: Final = frozenset({"coordination", "suggestion", "read_only"})
+
+
+class IdentityService:
+    """Made empty; after ``start`` every part is there."""
+
+    name = "identity"
+    depends = ("rpc",)
+
+    node: NodeIdentity
+    members: Members
+    policies: Policies
+    rolekeys: RoleKeys
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @staticmethod
+    def clock() -> float:
+        """Unix time in seconds."""
+        return time.time()
+
+    async def start(self) -> None:
+        # Keys are made and synced to disk at the first start, so not on the loop.
+        await asyncio.to_thread(self._load)
+
+    async def stop(self) -> None:
+        """Nothing is held open."""
+
+    def health(self) -> Health:
+        return Health(detail=f"{self.node.id} in mesh {self.node.mesh_id}")
+
+    def _load(self) -> None:
+        settings, now = self._settings, self.clock()
+        keys = settings.state_dir / "keys"
+        agent_roles = [
+            name for name, rule in settings.roles.roles.items() if rule.authority in _AGENT_LEVELS and name != "node"
+        ]
+        self.node = node = load_or_found(
+            settings.key_file, keys / "authority.key", settings.grants_dir,
+            node_id=settings.config.agent.id, agent_roles=agent_roles, now=now,
+        )  # fmt: skip
+        people = People(settings.state_dir / "people.json")
+        people.load()
+        self.policies = Policies(settings.state_dir / "policy.record", node.mesh_id, settings.roles, self._is_admin)
+        self.policies.load(node.authority_key, now)
+        self.members = Members(
+            node, lambda: self.policies.current, settings.config.security, people, settings.grants_dir,
+            own_uid=os.geteuid(), clock=self.clock,
+        )  # fmt: skip
+        self.members.load()
+        self.rolekeys = RoleKeys.load_or_create(keys / "roles", self.policies.current.roles)
+
+    def _is_admin(self, key: bytes) -> bool:
+        return self.members.is_admin(key) or key == self.node.trust.authority
+
+    @property
+    def key_line(self) -> str:
+        """The node's public key for people."""
+        return key_text(self.node.key.public)
+
+    def key_files(self) -> list[Path]:
+        """Files that must stay private, for the doctor."""
+        keys = self._settings.state_dir / "keys"
+        return [
+            path for path in (*keys.glob("*.key"), *keys.glob("roles/*.age"), self._settings.key_file) if path.exists()
+        ]

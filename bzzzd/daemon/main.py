@@ -1,0 +1,94 @@
+"""bzzzd: the daemon. Wiring alone: options, the socket that opens first, then the five phases."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bzzzd import __version__
+from bzzzd.config.load import check, load
+from bzzzd.daemon.door import Door
+from bzzzd.runtime.phases import Phase
+from bzzzd.runtime.process import Shutdown, run, warm
+
+if TYPE_CHECKING:
+    from bzzzd.runtime.logs import Logs
+
+# What the later phases are made of: loaded in a thread, while the loop answers.
+_IMPORTS = ("bzzzd.runtime.logs", "bzzzd.daemon.node")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; gives its exit status."""
+    options = _options(argv)
+    if options.version:
+        print(f"bzzzd {__version__}")
+        return 0
+    if options.check_config:
+        return _check(options.config)
+    return run("bzzzd", partial(_serve, options))
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bzzzd", description="The BZZZ daemon: owns this machine's keys, the mesh and the task ledger."
+    )
+    parser.add_argument("--config", metavar="PATH", help="configuration file (default /etc/bzzz/bzzzd.yaml)")
+    parser.add_argument("--socket", metavar="PATH", help="unix socket to serve (default from the configuration)")
+    parser.add_argument("--check-config", action="store_true", help="check the configuration, and end")
+    parser.add_argument("--version", action="store_true", help="show the version, and end")
+    return parser.parse_args(argv)
+
+
+def _check(path: str | None) -> int:
+    faults = check([path] if path else [])
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not faults:
+        print("bzzzd: the configuration is sound")
+    return 2 if faults else 0
+
+
+async def _serve(options: argparse.Namespace, shutdown: Shutdown) -> int:
+    started = time.time()
+    settings = load("daemon", options.config, socket=options.socket)
+    door = Door(settings)
+    manager = door.manager
+    logs: Logs | None = None
+    try:
+        await manager.start_phase(Phase.CONFIGURATION)
+        await warm(_IMPORTS)
+        from bzzzd.daemon.node import Node
+        from bzzzd.runtime.logs import setup
+
+        logs = setup(settings.config.logging, "bzzzd")
+        if not settings.found:
+            logging.getLogger("bzzzd").info("%s is missing, so the defaults are in force", settings.path)
+        await Node(settings, door, logs, started).start()
+        await _until(shutdown, door)
+    finally:
+        await manager.stop()
+        if logs is not None:
+            logs.close()
+    return 1 if manager.failed.is_set() else 0
+
+
+async def _until(shutdown: Shutdown, door: Door) -> None:
+    """Wait for the wish to stop, or for the death of a part without which nothing works."""
+    failed = asyncio.create_task(door.manager.failed.wait(), name="failure")
+    stop = asyncio.create_task(shutdown.wait(), name="shutdown")
+    try:
+        await asyncio.wait((failed, stop), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (failed, stop):
+            task.cancel()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,263 @@
+"""The mesh as this node uses it: admission, announcements of agents, DHT records, requests between members."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bzzzd.daemon.agents import AgentBook
+from bzzzd.daemon.gate import Gate
+from bzzzd.daemon.members import Members
+from bzzzd.errors import BzzzError, Conflict, DHTUnavailable, GrantRefused, InvalidEnvelope, NotFound
+from bzzzd.identity.grants import Grant
+from bzzzd.identity.node import NodeIdentity
+from bzzzd.identity.records import open_record
+from bzzzd.mesh.mesh import Mesh
+from bzzzd.mesh.values import MeshEvent
+from bzzzd.rpc.access import attached, kinds
+from bzzzd.rpc.registry import Registry
+from bzzzd.rpc.session import Call, Session
+from bzzzd.rpc.streams import Stream
+from bzzzd.runtime.services import Health
+from bzzzd.storage.records import HeadRecord, head_key, seal_head
+from bzzzd.ucxl.version import open_version
+
+AGENTS_TOPIC: Final = "bzzz/agents/1"
+CHAIN_PROTOCOL: Final = "/bzzz/chain/1"
+SERVICE_PROTOCOL: Final = "/bzzz/service/1"
+_REQUEST_S: Final = 10.0
+_MAX_SERVICES: Final = 256
+_Announced = tuple[bytes, tuple[bytes, ...]]
+ServiceName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
+
+
+class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class KeyParams(_Params, frozen=True):
+    key: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class RecordParams(_Params, frozen=True):
+    """``value`` is a signed record that belongs at ``key``."""
+
+    key: Annotated[str, Meta(min_length=1, max_length=128)]
+    value: bytes
+
+
+class RequestParams(_Params, frozen=True):
+    """``service`` names what a client of the other node serves with ``peer.serve``."""
+
+    peer_id: Annotated[str, Meta(max_length=64)]
+    service: ServiceName
+    data: Annotated[bytes, Meta(max_length=1_048_576)]
+
+
+class ServeParams(_Params, frozen=True):
+    service: ServiceName
+
+
+class _Asked(Struct, frozen=True, forbid_unknown_fields=True):
+    service: ServiceName
+    data: bytes
+
+
+_ANNOUNCED: Final = msgspec.msgpack.Decoder(_Announced)
+_CHAIN: Final = msgspec.msgpack.Decoder(tuple[bytes, ...])
+_ASKED: Final = msgspec.msgpack.Decoder(_Asked)
+
+
+class MeshService:
+    """Makes, starts and stops the libp2p node; its health is that of the trio thread."""
+
+    name = "mesh"
+    depends = ("identity",)
+
+    mesh: Mesh
+
+    def __init__(self, make: Callable[[], Mesh]) -> None:
+        self._make = make
+
+    async def start(self) -> None:
+        self.mesh = self._make()
+        await self.mesh.start()
+
+    async def stop(self) -> None:
+        if hasattr(self, "mesh"):
+            await self.mesh.stop()
+
+    def health(self) -> Health:
+        if not self.mesh.alive:
+            return Health(ok=False, detail=f"the libp2p thread has ended: {self.mesh.failure or 'unknown reason'}")
+        peers = sum(peer.connected for peer in self.mesh.peers())
+        return Health(detail=f"{peers} peers, {', '.join(self.mesh.addresses)}")
+
+
+def admit_nodes(
+    identity: NodeIdentity, clock: Callable[[], float], tell: Callable[[Sequence[bytes]], None]
+) -> Callable[[Sequence[bytes]], Grant]:
+    """What the mesh asks about a peer's chain, in its own thread: a node of this mesh, or an exception."""
+
+    def admit(chain: Sequence[bytes]) -> Grant:
+        grant = identity.trust.admit(chain, now=clock())
+        if grant.kind != "node":
+            raise GrantRefused(f"{grant.kind} {grant.id} is no node; only nodes connect to the mesh")
+        tell(tuple(chain))
+        return grant
+
+    return admit
+
+
+class MeshDesk:
+    def __init__(
+        self,
+        mesh: Mesh,
+        identity: NodeIdentity,
+        members: Members,
+        agents: AgentBook,
+        gate: Gate,
+        events: Stream,
+        *,
+        spawn: Callable[..., Any],
+    ) -> None:
+        self._mesh = mesh
+        self._identity = identity
+        self._members = members
+        self._agents = agents
+        self._gate = gate
+        self._events = events
+        self._spawn = spawn
+        self._servers: OrderedDict[str, Session] = OrderedDict()
+        self._announcing = False
+
+    def open(self) -> None:
+        """Follow announcements and answer members' requests."""
+        self._mesh.subscribe(AGENTS_TOPIC, self._announced)
+        self._mesh.handle(CHAIN_PROTOCOL, self._give_chain)
+        self._mesh.handle(SERVICE_PROTOCOL, self._serve)
+
+    # What happens on the mesh.
+
+    def happened(self, event: MeshEvent) -> None:
+        self._events.append({key: value for key, value in asdict(event).items() if value != ""} | {"source": "mesh"})
+        if event.kind == "joined":
+            self.announce()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [{**asdict(peer), "addresses": list(peer.addresses)} for peer in self._mesh.peers()]
+
+    # Agents.
+
+    def announce(self) -> None:
+        """Tell the mesh about the agents attached here: once a turn, however many came."""
+        if not self._announcing and len(self._agents):
+            self._announcing = True
+            self._spawn("mesh", "announcement", self._announce(), ends=True)
+
+    async def _announce(self) -> None:
+        await asyncio.sleep(0)
+        self._announcing = False
+        for record, chain in self._agents.records():
+            await self._mesh.publish(AGENTS_TOPIC, msgspec.msgpack.encode((record, chain)))
+
+    def _announced(self, topic: str, peer_id: str, raw: bytes) -> None:
+        try:
+            record_raw, chain = _ANNOUNCED.decode(raw)
+            record = open_record(record_raw, self._identity.mesh_id)
+            grant = self._members.admit(chain)
+            if (grant.kind, grant.key, grant.id) != ("agent", record.public_key, record.id):
+                raise GrantRefused("an agent record and its grant name different agents")
+            node = self._members.name_of(grant.issuer)
+            if grant.issuer != self._identity.key.public:
+                self._agents.heard(msgspec.structs.replace(record, role=grant.role), node)
+        except (BzzzError, msgspec.DecodeError) as error:
+            self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": str(error)[:200]})
+
+    # Grants of members that spoke on a topic.
+
+    async def find_chain(self, peer_id: str, key: bytes) -> list[bytes]:
+        """Ask the member that carried something for the grant chain of a key."""
+        try:
+            return list(_CHAIN.decode(await self._mesh.request(peer_id, CHAIN_PROTOCOL, key, _REQUEST_S)))
+        except msgspec.DecodeError as error:
+            raise InvalidEnvelope("a member answered with something that is no grant chain") from error
+
+    async def _give_chain(self, peer_id: str, key: bytes) -> bytes:
+        return msgspec.msgpack.encode(self._members.chain_of(key))
+
+    # Records.
+
+    async def announce_head(self, record: HeadRecord) -> None:
+        value = seal_head(self._identity.key, self._identity.mesh_id, record)
+        writer = open_version(record.heads[0], self._identity.mesh_id)[0].author
+        await self._put(head_key(record.address, writer), value)
+
+    async def _put(self, key: str, value: bytes) -> None:
+        try:
+            await self._mesh.dht_put(key, value)
+        except BzzzError:
+            raise
+        except Exception as error:
+            raise DHTUnavailable(f"the DHT did not take {key}: {error}; see: bzzz peers", service="dht") from error
+
+    async def dht_put(self, call: Call, params: RecordParams) -> dict[str, Any]:
+        """Put a signed record into the DHT; what does not belong at its key is refused."""
+        await self._put(params.key, params.value)
+        return {}
+
+    async def dht_get(self, call: Call, params: KeyParams) -> dict[str, Any]:
+        """Get a signed record from the DHT, checked."""
+        value = await self._mesh.dht_get(params.key)
+        if value is None:
+            raise NotFound(f"the DHT has no record at {params.key}")
+        return {"value": value}
+
+    # Requests between members.
+
+    async def request(self, call: Call, params: RequestParams) -> dict[str, Any]:
+        """Ask a service that a client of another node serves; its answer, or its error."""
+        self._gate.check(call.caller, "peer.request", f"service:{params.service}", "read")
+        data = msgspec.msgpack.encode({"service": params.service, "data": params.data})
+        return {"data": await self._mesh.request(params.peer_id, SERVICE_PROTOCOL, data, _REQUEST_S)}
+
+    def serve(self, call: Call, params: ServeParams) -> dict[str, Any]:
+        """Serve requests of other members: they come to this session as the method ``peer.request``."""
+        self._gate.check(call.caller, "peer.serve", f"service:{params.service}", "write")
+        held = self._servers.get(params.service)
+        if held is not None and not held.closed and held is not call.session:
+            raise Conflict(f"{held.caller.id} serves {params.service} here already")
+        self._servers[params.service] = call.session
+        while len(self._servers) > _MAX_SERVICES:
+            self._servers.popitem(last=False)
+        return {}
+
+    async def _serve(self, peer_id: str, raw: bytes) -> bytes:
+        try:
+            asked = _ASKED.decode(raw)
+        except msgspec.DecodeError as error:
+            raise InvalidEnvelope("this is not a request for a service") from error
+        session = self._servers.get(asked.service)
+        if session is None or session.closed:
+            self._servers.pop(asked.service, None)
+            raise NotFound(f"nobody serves {asked.service} on {self._identity.id}")
+        answer = await session.request(
+            "peer.request", {"peer_id": peer_id, "service": asked.service, "data": asked.data}, timeout=_REQUEST_S
+        )
+        data = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(data, bytes):
+            raise InvalidEnvelope(f"the service {asked.service} answered without data")
+        return data
+
+    def register(self, registry: Registry) -> None:
+        members = kinds("person", "admin", "agent")
+        registry.add("dht.put", kinds("admin", "agent"), RecordParams, self.dht_put)
+        registry.add("dht.get", attached(), KeyParams, self.dht_get, result="{value}", reads=True)
+        registry.add("peer.request", members, RequestParams, self.request, result="{data}")
+        registry.add("peer.serve", members, ServeParams, self.serve)

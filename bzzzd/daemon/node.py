@@ -1,0 +1,252 @@
+"""The node behind the door: who it is, mesh, store and ledger, and the methods over them, phase by phase."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from bzzzd import __version__
+from bzzzd.config.settings import Settings
+from bzzzd.daemon import figures
+from bzzzd.daemon.admin import AdminDesk
+from bzzzd.daemon.agents import AgentBook
+from bzzzd.daemon.checkup import Checkup, warnings
+from bzzzd.daemon.contexts import ContextDesk
+from bzzzd.daemon.door import Door
+from bzzzd.daemon.gate import Gate
+from bzzzd.daemon.identity import IdentityService
+from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
+from bzzzd.daemon.offers import OfferDesk
+from bzzzd.daemon.sessions import SessionDesk
+from bzzzd.daemon.status import StatusDesk
+from bzzzd.daemon.store import Store
+from bzzzd.daemon.tasks import TaskDesk
+from bzzzd.daemon.titles import Titles
+from bzzzd.daemon.topics import TopicDesk
+from bzzzd.daemon.upkeep import Upkeep
+from bzzzd.identity.caller import Caller
+from bzzzd.mesh.mesh import Mesh
+from bzzzd.mesh.values import MeshEvent, MeshSettings, RecordRule
+from bzzzd.rpc.streams import Stream
+from bzzzd.runtime.health_http import HealthHttp
+from bzzzd.runtime.limits import Limits, tune_gc
+from bzzzd.runtime.logs import Logs
+from bzzzd.runtime.metrics import Metrics
+from bzzzd.runtime.phases import Phase
+from bzzzd.slurp.commands import Author
+from bzzzd.slurp.embedded import EmbeddedLedger
+from bzzzd.slurp.ledger import Rules
+from bzzzd.slurp.task import LedgerClock, Task
+from bzzzd.storage.context import Writer
+from bzzzd.storage.records import BLOB_NAMESPACE, HEAD_NAMESPACE, select_record, validate_record
+from bzzzd.ucxl.address import Address
+
+# The portal specification's limit for a person's messages; agents have the process's own.
+_PERSON_BYTES: Final = 524_288
+_EVENTS_KEPT: Final = 2048
+_TASKS_KEPT: Final = 16_384
+
+
+class Node:
+    """Builds the parts and starts them through the door's manager, which stops them again."""
+
+    def __init__(self, settings: Settings, door: Door, logs: Logs, started: float) -> None:
+        self._settings = settings
+        self._config = settings.config
+        self._door = door
+        self._manager = door.manager
+        self._logs = logs
+        self._started = started
+        self._loop = asyncio.get_running_loop()
+        self._limits = Limits.of(settings)
+        self._incarnation = incarnation = secrets.token_hex(8)
+        self._events = Stream(incarnation, keep=_EVENTS_KEPT)
+        self._agent_events = Stream(incarnation, keep=_EVENTS_KEPT)
+        self._task_events = Stream(incarnation, keep=_TASKS_KEPT, keep_bytes=33_554_432)
+        self._identity = IdentityService(settings)
+        self._mesh = MeshService(self._make_mesh)
+        self._mesh_desk: MeshDesk | None = None
+
+    async def start(self) -> None:
+        """The four phases after the door's."""
+        await self._start_mesh()
+        await self._start_core()
+        await self._start_process()
+        await self._start_monitoring()
+
+    # ── phases ───────────────────────────────────────────────────────────────
+
+    async def _start_mesh(self) -> None:
+        self._manager.add(self._identity, Phase.MESH)
+        self._manager.add(self._mesh, Phase.MESH)
+        await self._manager.start_phase(Phase.MESH)
+
+    async def _start_core(self) -> None:
+        who = self._identity.node
+        self._store = Store(
+            self._settings.state_dir, self._config.storage, who.key, who.mesh_id, self._identity.rolekeys,
+            self._may_write, lambda why: self._manager.fail("store", why),
+        )  # fmt: skip
+        self._manager.add(self._store, Phase.CORE)
+        await self._manager.start_phase(Phase.CORE)
+
+    async def _start_process(self) -> None:
+        who, members, store, mesh = self._identity.node, self._identity.members, self._store, self._mesh.mesh
+        config, door, registry, streams = self._config, self._door, self._door.registry, self._door.streams
+        gate = Gate(lambda: self._identity.policies.current)
+        ledger = EmbeddedLedger(store.journal, self._rules(), _clock)
+        titles = Titles(store.contexts)
+        offers = OfferDesk(ledger, offer_s=config.slurp.offer_s, spawn=self._spawn_offer)
+        tasks = TaskDesk(
+            ledger, store.contexts, members, gate, offers, titles, self._task_events, who.mesh_id,
+            epoch=self._epoch, completed=self._completed, spawn=self._manager.spawn,
+        )  # fmt: skip
+        agents = AgentBook(who.id, self._agent_events, lambda id: tasks.loads.get(id, 0), time.time)
+        mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
+        sessions = SessionDesk(
+            members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce()
+        )
+        topics = TopicDesk(
+            store.messages, members, gate, mesh, who.mesh_id, own_key=who.key.public, incarnation=self._incarnation,
+            limit_of=self._limit_of, find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
+        )  # fmt: skip
+        checkup = Checkup(self._settings, self._identity, mesh)
+        status = StatusDesk(
+            self._manager, ledger, agents, gate,
+            facts=self._facts, peers=mesh_desk.rows, logs=self._logs.tail,
+            checks=(checkup.keys, checkup.grants, checkup.machine, checkup.separation, checkup.mesh),
+            events=self._events, agent_events=self._agent_events, started=self._started,
+        )  # fmt: skip
+        contexts = ContextDesk(store.contexts, gate, epoch=self._epoch, announce=mesh_desk.announce_head)
+        admin = AdminDesk(
+            ledger, members, self._identity.policies, who, self._settings.state_dir / "travel", restored=tasks.replaced
+        )
+        self._mesh_desk, self._topics = mesh_desk, topics
+        tasks.register(registry, streams)
+        topics.register(registry, streams)
+        status.register(registry, streams)
+        contexts.register(registry)
+        admin.register(registry)
+        mesh_desk.register(registry)
+        mesh_desk.open()
+        self._manager.add(tasks, Phase.PROCESS)
+        await self._manager.start_phase(Phase.PROCESS)
+        self._offers = offers
+        sessions.register(registry)
+        door.complete(sessions.ended)
+
+    async def _start_monitoring(self) -> None:
+        metrics = Metrics("bzzzd", __version__)
+        metrics.contribute(figures.services(self._manager))
+        metrics.contribute(figures.counters("rpc", lambda: self._door.server.counters, "RPC"))
+        metrics.contribute(figures.counters("mesh", lambda: self._mesh.mesh.counters, "Mesh"))
+        metrics.contribute(figures.gauges(self._gauges))
+        health = HealthHttp(
+            self._config.network.bind,
+            self._settings.health_port,
+            probe=self._manager,
+            metrics=metrics,
+            info=lambda: {"program": "bzzzd", "version": __version__, "node_id": self._identity.node.id},
+        )
+        self._manager.add(health, Phase.MONITORING)
+        self._manager.add(Upkeep(self._manager, self._limits.memory_mb), Phase.MONITORING)
+        await self._manager.start_phase(Phase.MONITORING)
+        tune_gc(self._limits)
+
+    # ── what the parts ask ───────────────────────────────────────────────────
+
+    def _make_mesh(self) -> Mesh:
+        who, network = self._identity.node, self._config.network
+        self._door.identity = {"node_id": who.id, "mesh_id": who.mesh_id}
+        return Mesh(
+            MeshSettings(
+                listen=network.listen,
+                static_peers=network.static_peers,
+                version=__version__,
+                max_message_bytes=self._settings.max_message_bytes,
+            ),
+            who.key.seed,
+            who.chain,
+            admit_nodes(who, self._identity.clock, self._tell_members),
+            self._mesh_event,
+            {name: RecordRule(validate=self._valid, select=self._select) for name in (HEAD_NAMESPACE, BLOB_NAMESPACE)},
+        )
+
+    def _tell_members(self, chain: Sequence[bytes]) -> None:
+        """Called in the mesh's thread for a chain that holds: remember it on the loop."""
+        self._loop.call_soon_threadsafe(self._identity.members.admit, chain)
+
+    def _valid(self, key: str, value: bytes) -> None:
+        validate_record(key, value, self._identity.node.mesh_id, self._identity.members.is_member)
+
+    def _select(self, key: str, values: Sequence[bytes]) -> int:
+        return select_record(values, self._identity.node.mesh_id)
+
+    def _mesh_event(self, event: MeshEvent) -> None:
+        if event.kind == "failed":
+            self._manager.fail("mesh", event.detail)
+        if self._mesh_desk is not None:
+            self._mesh_desk.happened(event)
+        else:
+            self._events.append({"source": "mesh", **asdict(event)})
+
+    def _rules(self) -> Rules:
+        slurp = self._config.slurp
+        return Rules(may=self._may, lease_s=slurp.lease_s, strikes=slurp.strikes, command_keep_s=slurp.command_keep_s)
+
+    def _may(self, author: Author, operation: str, task: Task) -> bool:
+        """Policy's word on tasks: submitting needs the right to write tasks, somebody else's the right to write it."""
+        resource = "task" if operation == "submit" else f"task:{task.id}"
+        policy = self._identity.policies.current
+        return author.kind != "node" and policy.can_access(author.role, author.capabilities, resource, "write")
+
+    def _may_write(self, writer: Writer, address: Address) -> bool:
+        """An address that is not the writer's own is written by a role whose authority is ``master``."""
+        return self._identity.policies.current.authority_level(writer.role) == "master"
+
+    def _epoch(self) -> int:
+        return self._identity.rolekeys.current
+
+    def _limit_of(self, caller: Caller) -> int:
+        limit = self._settings.max_message_bytes
+        return limit if caller.kind == "agent" else min(limit, _PERSON_BYTES)
+
+    def _completed(self, task: Task) -> None:
+        """A decision was made: told to whoever follows events, here and in the portal's views."""
+        self._events.append(
+            {
+                "source": "ledger", "kind": "decision", "at": task.updated, "id": task.id, "address": task.address,
+                "version_id": task.result, "agent": task.agent,
+            }
+        )  # fmt: skip
+
+    def _spawn_offer(self, name: str, work: Coroutine[Any, Any, None]) -> object:
+        return self._manager.spawn("ledger", name, work, ends=True)
+
+    def _facts(self) -> dict[str, Any]:
+        who, mesh = self._identity.node, self._mesh.mesh
+        return {
+            "node_id": who.id, "mesh_id": who.mesh_id, "peer_id": mesh.peer_id, "addresses": list(mesh.addresses),
+            "durability": "single", "coordinator": who.id, "development": self._config.security.development,
+            "warnings": warnings(self._settings),
+        }  # fmt: skip
+
+    def _gauges(self) -> dict[str, tuple[float, str]]:
+        journal = self._store.journal.figures
+        return {
+            "bzzz_sessions": (len(self._door.server.sessions), "Sessions on the socket."),
+            "bzzz_peers": (sum(p.connected for p in self._mesh.mesh.peers()), "Members connected."),
+            "bzzz_journal_pending": (journal.pending, "Operations waiting for the journal."),
+            "bzzz_offers_made": (self._offers.made, "Offers made since the start."),
+            "bzzz_messages_received": (self._topics.received, "Messages taken from the mesh since the start."),
+            "bzzz_messages_refused": (self._topics.refused, "Messages from the mesh that did not hold."),
+            "bzzz_clones_seen": (self._topics.clones, "Numbers of a node that two messages had."),
+        }
+
+
+def _clock() -> LedgerClock:
+    return LedgerClock(boot=time.clock_gettime(time.CLOCK_BOOTTIME), wall=time.time())
