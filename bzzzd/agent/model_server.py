@@ -9,6 +9,7 @@ whoever has the key. The model's memory lives and dies here, outside the agent.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -51,8 +52,9 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     spec = json.loads(sys.stdin.buffer.readline())
     die_with_parent(spec["parent"])
-    # The daemon and the agent must answer while this computes.
-    os.nice(5)
+    # The daemon and the agent must answer while this computes. A unit's system-call filter may refuse it.
+    with contextlib.suppress(PermissionError):
+        os.nice(5)
     # The native library may print; standard output is for the one line alone.
     answer = os.dup(1)
     os.dup2(2, 1)

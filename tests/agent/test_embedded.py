@@ -11,13 +11,12 @@ import pytest
 from bzzzd.agent.providers.base import Prompt
 from bzzzd.agent.providers.chat import Chat, Patience
 from bzzzd.agent.providers.embedded import EmbeddedModel, find_model
-from bzzzd.errors import ModelFailed
 from bzzzd.runtime.breaker import CircuitBreaker
 
 
 def made(**more: object) -> EmbeddedModel:
     breaker = CircuitBreaker("the embedded model", clock=time.monotonic, max_failures=3, open_s=30.0)
-    return EmbeddedModel(Chat(Patience(idle_s=30.0, total_s=60.0, retries=0)), breaker, **more)  # type: ignore[arg-type]
+    return EmbeddedModel(find_model(), Chat(Patience(idle_s=30.0, total_s=60.0, retries=0)), breaker, **more)  # type: ignore[arg-type]
 
 
 async def until(condition: Callable[[], bool], limit: float = 30.0) -> None:
@@ -97,26 +96,15 @@ async def test_a_child_that_cannot_load_says_why_in_health() -> None:
     await model.stop()
 
 
-async def test_an_absent_model_is_unusable_and_no_failure_to_start() -> None:
-    def nothing() -> Path:
-        raise ModelFailed("xllamacpp is not installed; run: pip install 'bzzz[local-model]'")
-
-    model = made(model=nothing)
-    await model.start()
-    assert "pip install" in model.unusable
-    assert model.health().degraded
-    await model.stop()
-
-
 async def test_a_killed_agent_takes_its_model_along() -> None:
     source = """
 import asyncio, os, time
 from bzzzd.agent.providers.chat import Chat, Patience
-from bzzzd.agent.providers.embedded import EmbeddedModel
+from bzzzd.agent.providers.embedded import EmbeddedModel, find_model
 from bzzzd.runtime.breaker import CircuitBreaker
 
 async def main():
-    model = EmbeddedModel(Chat(Patience()), CircuitBreaker("m", clock=time.monotonic))
+    model = EmbeddedModel(find_model(), Chat(Patience()), CircuitBreaker("m", clock=time.monotonic))
     await model.start()
     while model._endpoint is None:
         await asyncio.sleep(0.01)

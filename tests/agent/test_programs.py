@@ -76,9 +76,7 @@ async def test_a_brief_cannot_raise_its_time_limit(sandbox: Sandbox) -> None:
 
 
 async def test_an_external_program_gets_the_task_and_gives_text(sandbox: Sandbox) -> None:
-    source = (
-        "import json,sys; d=json.load(sys.stdin); print('#', d['task']['id'], d['brief']['title'], d['brief']['args'])"
-    )
+    source = "import json, sys; d = json.load(sys.stdin); b = d['brief']; print('#', d['task']['id'], *b.values())"
     product = await external(sandbox, source).run(job("Do it", "Now", level=2, raw=b"x"))
     assert product.content == b"# t-1 Do it Now {'level': 2, 'raw': 'x'}\n"
     assert product.content_type == "text/markdown"

