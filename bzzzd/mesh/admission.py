@@ -1,0 +1,164 @@
+"""Admission: the join protocol, in which two peers show each other their grants before anything else.
+
+    dialler                                   listener
+      ── chain ─────────────────────────────►   checks; refused: answers why, closes
+      checks; refused: closes  ◄───── chain ──   the dialler is a member here now
+      ── ok ────────────────────────────────►   opens its own streams
+      opens its own streams
+
+The order matters: whoever opens a stream does so after the other side has entered it, so no stream of
+a member is ever refused for being early. Frames and time are bounded; a peer that was refused is not
+looked at again before a pause that doubles.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Final
+
+import msgspec
+import trio
+from libp2p.abc import INetStream
+from libp2p.custom_types import TProtocol
+from libp2p.peer.id import ID
+from msgspec import Meta, Struct
+
+from bzzzd.errors import BzzzError, GrantRefused, MalformedFrame, Unavailable
+from bzzzd.mesh.describe import describe
+from bzzzd.mesh.frames import frame, last_words, read_frame
+from bzzzd.mesh.membership import How, Member, Membership, Patience
+from bzzzd.mesh.values import JOIN_PROTOCOL, MAX_CHAIN_BYTES
+
+JOIN: Final = TProtocol(JOIN_PROTOCOL)
+_LONGEST_REASON: Final = 300
+_LINGER_S: Final = 1.0
+
+
+class JoinFrame(Struct, frozen=True, omit_defaults=True):
+    """What either side says: its chain, its consent, or why it refuses. Unknown fields are skipped."""
+
+    chain: Annotated[tuple[bytes, ...], Meta(max_length=8)] = ()
+    ok: bool = False
+    refused: str = ""
+
+
+_DECODER: Final = msgspec.msgpack.Decoder(JoinFrame)
+OpenStream = Callable[[ID, Sequence[TProtocol]], Awaitable[INetStream]]
+Entered = Callable[[Member], None]
+Refused = Callable[[ID, str], None]
+
+
+async def _say(stream: INetStream, word: JoinFrame) -> None:
+    await stream.write(frame(msgspec.msgpack.encode(word)))
+
+
+async def _hear(stream: INetStream) -> JoinFrame:
+    raw = await read_frame(stream, MAX_CHAIN_BYTES)
+    try:
+        return _DECODER.decode(raw)
+    except msgspec.DecodeError as error:
+        raise MalformedFrame(f"a join frame has a wrong shape: {error}") from error
+
+
+class Admission:
+    """Runs the join protocol on both sides and keeps the members' table.
+
+    ``entered`` is called once this side may open streams to a member, ``refused`` when a peer was not let in.
+    """
+
+    def __init__(
+        self,
+        members: Membership,
+        own_chain: Sequence[bytes],
+        *,
+        timeout_s: float,
+        entered: Entered,
+        refused: Refused,
+    ) -> None:
+        self.members = members
+        self._own_chain = tuple(own_chain)
+        self._timeout_s = timeout_s
+        self._entered = entered
+        self._refused = refused
+        self._patience: Patience[bytes] = Patience()
+        self._settled: dict[bytes, trio.Event] = {}
+
+    async def join(self, open_stream: OpenStream, peer_id: ID, how: How) -> Member:
+        """The dialler's side. Raises what refused: either side's word, or ``Unavailable`` when it breaks off."""
+        try:
+            with trio.fail_after(self._timeout_s):
+                stream = await open_stream(peer_id, [JOIN])
+                try:
+                    return await self._ask(stream, peer_id, how)
+                finally:
+                    with last_words(1):
+                        await stream.close()
+        except trio.TooSlowError:
+            raise Unavailable(f"peer {peer_id} did not finish joining within {self._timeout_s:g} s") from None
+        except BzzzError as error:
+            self._refused(peer_id, error.message)
+            raise
+        except Exception as error:  # libp2p's own errors: closed, reset, protocol not spoken
+            raise Unavailable(f"joining peer {peer_id} broke off: {describe(error)}") from error
+
+    async def _ask(self, stream: INetStream, peer_id: ID, how: How) -> Member:
+        await _say(stream, JoinFrame(chain=self._own_chain))
+        answer = await _hear(stream)
+        if answer.refused:
+            raise GrantRefused(f"peer {peer_id} refused this node: {answer.refused[:_LONGEST_REASON]}")
+        member = self._enter(peer_id, answer.chain, how)
+        await _say(stream, JoinFrame(ok=True))
+        self._entered(member)
+        return member
+
+    async def answer(self, stream: INetStream) -> None:
+        """The listener's side: the handler of the join protocol, the only one that a stranger reaches."""
+        peer_id = stream.muxed_conn.peer_id
+        with trio.move_on_after(self._timeout_s):
+            if not self._patience.ready(peer_id.to_bytes(), trio.current_time()):
+                self._settle(peer_id.to_bytes())
+                return
+            try:
+                member = self._enter(peer_id, (await _hear(stream)).chain, "inbound")
+            except BzzzError as error:
+                await self._turn_away(stream, error.message)
+                return
+            await _say(stream, JoinFrame(chain=self._own_chain))
+            if (await _hear(stream)).ok:
+                self._entered(member)
+
+    def _enter(self, peer_id: ID, chain: Sequence[bytes], how: How) -> Member:
+        raw_id = peer_id.to_bytes()
+        member = self.members.add(raw_id, chain, now=time.time(), how=how)
+        self._patience.forget(raw_id)
+        self._settle(raw_id)
+        return member
+
+    async def _turn_away(self, stream: INetStream, reason: str) -> None:
+        peer_id = stream.muxed_conn.peer_id
+        self._patience.refused(peer_id.to_bytes(), trio.current_time())
+        self._refused(peer_id, reason)
+        try:
+            await _say(stream, JoinFrame(refused=reason[:_LONGEST_REASON]))
+            with trio.move_on_after(_LINGER_S):  # closing at once could overtake the answer
+                await stream.read(1)
+        finally:
+            self._settle(peer_id.to_bytes())
+
+    def _settle(self, raw_id: bytes) -> None:
+        event = self._settled.pop(raw_id, None)
+        if event is not None:
+            event.set()
+
+    async def settled(self, peer_id: ID) -> bool:
+        """Wait until ``peer_id`` was let in or turned away; whether it is a member. Bound the time outside."""
+        raw_id = peer_id.to_bytes()
+        if raw_id not in self.members:
+            event = self._settled.setdefault(raw_id, trio.Event())
+            try:
+                await event.wait()
+            finally:
+                if self._settled.get(raw_id) is event and not event.statistics().tasks_waiting:
+                    self._settled.pop(raw_id, None)
+        return raw_id in self.members

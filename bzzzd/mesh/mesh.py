@@ -1,0 +1,324 @@
+"""The mesh for the rest of a process: asyncio methods in front of the libp2p node in its trio thread.
+
+Importing this module is cheap. libp2p is imported by ``start``, in the thread, while the loop goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from bzzzd.crypto.keys import SigningKey
+from bzzzd.errors import BadInput, NotFound, P2PInitFailed, TooLarge, Unavailable
+from bzzzd.mesh.bridge import Bridge, Main
+from bzzzd.mesh.describe import describe
+from bzzzd.mesh.peer_id import key_of, peer_id_of
+from bzzzd.mesh.tally import Tally
+from bzzzd.mesh.values import (
+    JOIN_PROTOCOL,
+    MAX_MESSAGE_BYTES,
+    MAX_TOPIC_BYTES,
+    Admit,
+    Counters,
+    MeshEvent,
+    MeshSettings,
+    MessageHandler,
+    PeerInfo,
+    RecordRule,
+    RequestHandler,
+)
+
+if TYPE_CHECKING:
+    from bzzzd.mesh.node import Node
+
+_STUCK_S: Final = 20.0
+_RESERVED: Final = ("/ipfs/", "/meshsub/", "/multistream/", "/noise", "/yamux/")
+
+
+class Mesh:
+    """One node of a mesh. Made and used on one asyncio loop.
+
+    ``seed`` is the node's Ed25519 seed (32 bytes), ``own_chain`` its grants, leaf first. ``admit(chain)``
+    decides who is let in: it runs in another thread, so it must be pure, and it raises to refuse.
+    ``records`` are the DHT's namespaces. ``on_event`` is called on the loop; a death of the node reaches
+    it as ``failed``.
+    """
+
+    def __init__(
+        self,
+        settings: MeshSettings,
+        seed: bytes,
+        own_chain: Sequence[bytes],
+        admit: Admit,
+        on_event: Callable[[MeshEvent], None],
+        records: Mapping[str, RecordRule] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._own_chain = tuple(own_chain)
+        self._admit = admit
+        self._on_event = on_event
+        self._records = dict(records or {})
+        self._tally = Tally()
+        self._topics: dict[str, list[MessageHandler]] = {}
+        self._handlers: dict[str, RequestHandler] = {}
+        self._peers: tuple[PeerInfo, ...] = ()
+        self._bridge: Bridge | None = None
+        self._node: Node | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._settling: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.peer_id = peer_id_of(SigningKey.from_seed(seed).public)
+        self.addresses: tuple[str, ...] = ()
+
+    # ── life ─────────────────────────────────────────────────────────────────
+
+    async def start(self) -> None:
+        """Start the node; returns once it listens and accepts peers.
+
+        Raises ``P2PInitFailed`` with what to do. The phases reached come as events.
+        """
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        self._bridge = Bridge(loop, on_death=self._died)
+        self._event("phase", "importing")
+        self._bridge.start(self._load)
+        try:
+            async with asyncio.timeout(self._settings.start_timeout_s):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            await self.stop()
+            raise P2PInitFailed(
+                f"the mesh did not start within {self._settings.start_timeout_s:g} s; the machine may be overloaded"
+            ) from None
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+
+    def _load(self) -> Main:
+        from bzzzd.mesh import library
+
+        library.load(self._settings.version)
+        from bzzzd.mesh.node import Node, Wiring
+
+        wiring = Wiring(
+            settings=self._settings,
+            seed=self._seed,
+            own_chain=self._own_chain,
+            admit=self._admit,
+            rules=self._records,
+            tally=self._tally,
+            on_event=self._on_event,
+            on_ready=self._listening,
+            on_peers=self._peers_changed,
+            deliver=self._deliver,
+            answer=self._answer,
+        )
+
+        async def main(bridge: Bridge) -> None:
+            await Node(bridge, wiring).run()
+
+        return main
+
+    async def stop(self) -> None:
+        """Stop the node; returns when its thread has ended, or after the limit (then said by an event)."""
+        self._stopping = True
+        if self._bridge is None:
+            return
+        for task in self._settling:
+            task.cancel()
+        if not await self._bridge.stop(self._settings.stop_timeout_s):
+            limit = self._settings.stop_timeout_s
+            self._event("failed", f"the mesh thread did not end within {limit:g} s and was left behind")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the node runs: its thread lives and its upkeep has been seen lately."""
+        return self._node is not None and self._bridge is not None and self._bridge.alive and self.failure is None
+
+    @property
+    def failure(self) -> str | None:
+        """Why the node does not run, when it should."""
+        bridge = self._bridge
+        if bridge is None or self._stopping:
+            return None
+        if bridge.failure is not None:
+            return describe(bridge.failure)
+        if self._node is not None and not bridge.alive:
+            return "the mesh thread has ended"
+        silent = time.monotonic() - bridge.beat
+        if self._node is not None and silent > _STUCK_S:
+            return f"the mesh thread has not been heard of for {silent:.0f} s"
+        return None
+
+    def _listening(self, node: Node, addresses: tuple[str, ...]) -> None:
+        self._node = node
+        self.addresses = addresses
+        self._settle()
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+
+    def _died(self, failure: BaseException | None) -> None:
+        if self._stopping:
+            self._event("phase", "stopped")
+            return
+        why = describe(failure) if failure is not None else "it returned without being asked to"
+        if self._ready is not None and not self._ready.done():
+            error = failure if isinstance(failure, P2PInitFailed) else P2PInitFailed(f"the mesh did not start: {why}")
+            self._ready.set_exception(_leaf(failure) or error)
+        self._peers = ()
+        self._event("failed", f"the mesh has stopped: {why}")
+
+    def _event(self, kind: Any, detail: str) -> None:
+        self._on_event(MeshEvent(kind=kind, at=time.time(), detail=detail))
+
+    async def _call(self, name: str, *args: Any) -> Any:
+        if self._bridge is None or self._node is None:
+            raise Unavailable("the mesh has not started")
+        return await self._bridge.call(getattr(self._node, name), *args)
+
+    # ── messages ─────────────────────────────────────────────────────────────
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest message that ``publish`` takes, in bytes."""
+        return min(self._settings.max_message_bytes, MAX_MESSAGE_BYTES)
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        """Send ``data`` to all members that follow ``topic``; returns once it is queued for them.
+
+        Waits while the peers' queues are full. Our own subscribers do not get it. Raises ``TooLarge``.
+        """
+        _check_topic(topic)
+        if len(data) > self.max_message_bytes:
+            raise TooLarge(
+                f"a mesh message of {len(data)} bytes is over the limit of {self.max_message_bytes}; "
+                "store it as content and send its reference",
+                size=len(data),
+                limit=self.max_message_bytes,
+            )
+        await self._call("publish", topic, data)
+
+    def subscribe(self, topic: str, handler: MessageHandler) -> None:
+        """Have ``handler(topic, peer_id, data)`` called on the loop for each message that a member published.
+
+        Messages of one peer come in its order unless the network reordered them; each comes once.
+        """
+        _check_topic(topic)
+        self._topics.setdefault(topic, []).append(handler)
+        self._settle()
+
+    def unsubscribe(self, topic: str, handler: MessageHandler) -> None:
+        """End what ``subscribe`` began."""
+        handlers = self._topics.get(topic, [])
+        if handler in handlers:
+            handlers.remove(handler)
+        if not handlers:
+            self._topics.pop(topic, None)
+        self._settle()
+
+    async def followers(self, topic: str) -> list[str]:
+        """Peer ids of the connected members that follow ``topic``."""
+        found: list[str] = await self._call("followers", topic)
+        return found
+
+    def _deliver(self, topic: str, peer_id: str, data: bytes) -> None:
+        for handler in tuple(self._topics.get(topic, ())):
+            handler(topic, peer_id, data)
+
+    # ── records ──────────────────────────────────────────────────────────────
+
+    async def dht_put(self, key: str, value: bytes) -> None:
+        """Store a record (``/NAMESPACE/…``) here and at the closest members; raises what its rule raises."""
+        await self._call("dht_put", key, value)
+
+    async def dht_get(self, key: str) -> bytes | None:
+        """The best valid record that this node and the closest members hold."""
+        value: bytes | None = await self._call("dht_get", key)
+        return value
+
+    # ── requests ─────────────────────────────────────────────────────────────
+
+    async def request(self, peer_id: str, protocol: str, data: bytes, timeout: float = 10.0) -> bytes:
+        """Ask a connected member on ``protocol`` and give its answer, within ``timeout`` seconds.
+
+        Raises the handler's error; ``Unavailable`` when nothing was sent, ``UnknownOutcome`` when it was
+        and no answer came, ``NotFound`` when the member does not serve the protocol, ``TooLarge``.
+        """
+        _check_protocol(protocol)
+        key_of(peer_id)
+        limit = self._settings.max_request_bytes
+        if len(data) > limit:
+            raise TooLarge(f"a request of {len(data)} bytes is over the limit of {limit}", size=len(data), limit=limit)
+        answer: bytes = await self._call("request", peer_id, protocol, data, timeout)
+        return answer
+
+    def handle(self, protocol: str, handler: RequestHandler) -> None:
+        """Serve ``protocol`` to members by ``await handler(peer_id, data)``, on the loop."""
+        _check_protocol(protocol)
+        if protocol in self._handlers:
+            raise BadInput(f"{protocol} has a handler already")
+        self._handlers[protocol] = handler
+        self._settle()
+
+    async def _answer(self, protocol: str, peer_id: str, data: bytes) -> bytes:
+        handler = self._handlers.get(protocol)
+        if handler is None:
+            raise NotFound(f"this node does not serve {protocol}")
+        return await handler(peer_id, data)
+
+    # ── peers ────────────────────────────────────────────────────────────────
+
+    def peers(self) -> list[PeerInfo]:
+        """Members, and static peers that are being looked for; from memory, at most two seconds old."""
+        return list(self._peers)
+
+    def _peers_changed(self, peers: tuple[PeerInfo, ...]) -> None:
+        self._peers = peers
+
+    @property
+    def counters(self) -> Counters:
+        """What was counted since the start."""
+        return self._tally.snapshot()
+
+    async def recheck(self) -> None:
+        """Check every member's grants again; those that are no longer accepted are cut off."""
+        await self._call("recheck")
+
+    # ── what the node should follow and serve ────────────────────────────────
+
+    def _settle(self) -> None:
+        """Tell the node the whole of what it follows and serves; the last word wins."""
+        if self._bridge is None or self._node is None or self._stopping:
+            return
+        task = asyncio.get_running_loop().create_task(self._settle_now(), name="mesh-settle")
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _settle_now(self) -> None:
+        try:
+            await self._call("offer", frozenset(self._handlers))
+            await self._call("follow", tuple(self._topics))
+        except Unavailable:  # the node is gone; its death is reported on its own
+            return
+
+
+def _leaf(failure: BaseException | None) -> P2PInitFailed | None:
+    """The configuration's fault inside an exception group, told as it is."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure if isinstance(failure, P2PInitFailed) else None
+
+
+def _check_topic(topic: str) -> None:
+    if not topic or len(topic.encode("utf-8")) > MAX_TOPIC_BYTES:
+        raise BadInput(f"a topic has 1 to {MAX_TOPIC_BYTES} bytes; {topic[:40]!r} does not")
+
+
+def _check_protocol(protocol: str) -> None:
+    if not protocol.startswith("/") or len(protocol) > 128 or "\n" in protocol:
+        raise BadInput(f"a protocol is named like /bzzz/ledger/1; {protocol[:40]!r} is not")
+    if protocol == JOIN_PROTOCOL or protocol.startswith(_RESERVED):
+        raise BadInput(f"{protocol} is spoken by the mesh itself")

@@ -1,0 +1,210 @@
+"""The swarm: TCP with Noise and Yamux, bounded connections, and a waiting room for strangers.
+
+The library's defaults are replaced where they would let strangers hurt a node: an inbound slot was held
+until the process ended, a failed dial blocked the peer for a minute, background diallers chose peers by
+themselves. A dead peer is noticed by the kernel (TCP keep-alive) within 10 s, at no cost to this process.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+from libp2p.abc import IMuxedConn, IRawConnection
+from libp2p.crypto.ed25519 import Ed25519PrivateKey
+from libp2p.crypto.keys import KeyPair
+from libp2p.crypto.x25519 import create_new_key_pair as new_noise_key
+from libp2p.custom_types import TProtocol
+from libp2p.io.abc import ReadWriteCloser
+from libp2p.io.trio import TrioTCPStream
+from libp2p.network.auto_connector import AutoConnector
+from libp2p.network.config import ConnectionConfig, RetryConfig
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.swarm import Swarm
+from libp2p.peer.id import ID
+from libp2p.peer.peerstore import PeerStore
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
+from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.tcp.tcp import TCP
+from libp2p.transport.upgrader import TransportUpgrader
+from multiaddr import Multiaddr
+
+from bzzzd.errors import P2PInitFailed
+from bzzzd.mesh.library import resolver_optional
+from bzzzd.mesh.values import MeshSettings
+
+_HANDSHAKE_S: Final = 5.0
+_DIAL_S: Final = 5.0
+_FAREWELL_S: Final = 1.0
+_CONNECTIONS_PER_PEER: Final = 4
+_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 4),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 9_000),
+)
+
+Settled = Callable[[ID], Awaitable[bool]]
+
+
+def _notice_death(stream: object) -> None:
+    if isinstance(stream, TrioTCPStream):
+        for level, option, value in _KEEPALIVE:
+            stream.stream.setsockopt(level, option, value)
+
+
+class WatchedTCP(TCP):
+    """TCP whose connections the kernel keeps an eye on."""
+
+    async def dial(self, maddr: Multiaddr) -> IRawConnection:
+        connection = await super().dial(maddr)
+        if isinstance(connection, RawConnection):
+            _notice_death(connection.stream)
+        return connection
+
+
+class NoAutoConnector(AutoConnector):
+    """Diallers of our own decide whom to dial; this one stays quiet and remembers nobody."""
+
+    async def maybe_connect(self) -> None: ...
+    async def run_background_task(self, nursery: trio.Nursery) -> None: ...
+    def record_disconnect(self, peer_id: ID) -> None: ...
+
+
+class WaitingRoom:
+    """Inbound connections that nobody has vouched for yet. When it is full, the oldest goes.
+
+    Refusing the newest instead would let a flood of silent connections keep honest peers out.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._waiting: dict[trio.CancelScope, None] = {}
+        self.evicted = 0
+
+    def enter(self, deadline_s: float) -> trio.CancelScope:
+        if len(self._waiting) >= self._size:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            oldest.cancel()
+            self.evicted += 1
+        scope = trio.CancelScope(deadline=trio.current_time() + deadline_s)
+        self._waiting[scope] = None
+        return scope
+
+    def leave(self, scope: trio.CancelScope) -> None:
+        self._waiting.pop(scope, None)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+
+class MemberSwarm(Swarm):
+    """A swarm whose inbound connections must lead to a member in time, or end."""
+
+    settled: Settled
+    waiting: WaitingRoom
+    join_timeout_s: float
+
+    def _init_connection_management(self) -> None:
+        super()._init_connection_management()
+        self.auto_connector = NoAutoConnector(self)
+
+    async def _handle_inbound_connection(self, read_write_closer: ReadWriteCloser, maddr: Multiaddr) -> None:
+        """One inbound TCP connection from accept to its end; returning closes the socket."""
+        _notice_death(read_write_closer)
+        muxed: IMuxedConn | None = None
+        welcome = False
+        scope = self.waiting.enter(_HANDSHAKE_S + self.join_timeout_s)
+        try:
+            with scope:
+                muxed = await self.upgrade_inbound_raw_conn(RawConnection(read_write_closer, False), maddr)
+                welcome = not self._crowded(muxed.peer_id) and await self.settled(muxed.peer_id)
+        finally:
+            self.waiting.leave(scope)
+        if not isinstance(muxed, Yamux):
+            return
+        if not welcome:
+            with trio.move_on_after(_FAREWELL_S):
+                await muxed.close()
+            return
+        await muxed.event_closed.wait()
+
+    def _crowded(self, peer_id: ID) -> bool:
+        return len(self.get_connections(peer_id)) > _CONNECTIONS_PER_PEER
+
+
+def build_swarm(seed: bytes, settings: MeshSettings) -> MemberSwarm:
+    """A swarm for the node whose Ed25519 seed (32 bytes) is given; it listens nowhere yet.
+
+    Its ``settled`` is set by whoever knows the members, before it runs.
+    """
+    private = Ed25519PrivateKey.new(seed)
+    keys = KeyPair(private, private.get_public_key())
+    store = PeerStore()
+    peer_id = ID.from_pubkey(keys.public_key)
+    store.add_key_pair(peer_id, keys)
+    upgrader = TransportUpgrader(
+        {NOISE: NoiseTransport(keys, noise_privkey=new_noise_key().private_key)},
+        {TProtocol(YAMUX): Yamux},
+        negotiate_timeout=int(_HANDSHAKE_S),
+    )
+    config = ConnectionConfig(
+        max_connections=settings.max_connections,
+        high_watermark=settings.max_connections,
+        low_watermark=0,
+        min_connections=0,
+        max_connections_per_peer=_CONNECTIONS_PER_PEER,
+        dial_timeout=_DIAL_S,
+        inbound_upgrade_timeout=_HANDSHAKE_S,
+        outbound_upgrade_timeout=_HANDSHAKE_S,
+        inbound_stream_protocol_negotiation_timeout=_HANDSHAKE_S,
+        outbound_stream_protocol_negotiation_timeout=_HANDSHAKE_S,
+    )
+    with resolver_optional():
+        swarm = MemberSwarm(
+            peer_id, store, upgrader, [WatchedTCP()], RetryConfig(max_retries=0), connection_config=config
+        )
+    swarm.waiting = WaitingRoom(settings.max_strangers)
+    swarm.join_timeout_s = settings.join_timeout_s
+    return swarm
+
+
+def parse_listen(text: str) -> Multiaddr:
+    """A concrete TCP address to listen on; ``P2PInitFailed`` says what is wrong with another one."""
+    try:
+        address = Multiaddr(text)
+        names = [protocol.name for protocol in address.protocols()]
+    except Exception as error:  # multiaddr raises a dozen kinds
+        raise P2PInitFailed(
+            f"{text!r} is not a multiaddr ({error}); expected one like /ip4/192.0.2.7/tcp/8075"
+        ) from error
+    if names not in (["ip4", "tcp"], ["ip6", "tcp"]):
+        raise P2PInitFailed(f"cannot listen on {text}: expected /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT")
+    host = address.value_for_protocol(names[0])
+    if host in ("0.0.0.0", "::"):  # noqa: S104  refused, not bound
+        raise P2PInitFailed(
+            f"cannot listen on {text}: peers would be told this very address; name the machine's own addresses "
+            "in network.listen (ip -brief address lists them)"
+        )
+    return address
+
+
+def check_free(address: Multiaddr) -> None:
+    """Raise ``P2PInitFailed`` when the port is taken. libp2p listens with SO_REUSEPORT and would share it silently."""
+    family = socket.AF_INET if "ip4" in {protocol.name for protocol in address.protocols()} else socket.AF_INET6
+    host = str(address.value_for_protocol("ip4" if family == socket.AF_INET else "ip6"))
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(str(address.value_for_protocol("tcp")))))
+        except OSError as error:
+            raise P2PInitFailed(
+                f"cannot listen on {address}: {error.strerror}; change network.listen, or stop what holds the port",
+                address=str(address),
+            ) from error

@@ -1,0 +1,267 @@
+"""The libp2p node: builds its parts in the one order that works, keeps them, and takes them down.
+
+    host (no listen addresses) → pubsub, router, DHT → admission's wrapper → listen → dial static peers
+
+A peer that connected before pubsub runs would never join the gossip mesh, on either end; that is why
+listening comes last. Everything here runs in the trio thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.peer.id import ID
+from libp2p.tools.anyio_service import background_trio_service
+from multiaddr import Multiaddr
+
+from bzzzd.errors import BadInput, P2PInitFailed, Unavailable
+from bzzzd.mesh.admission import Admission
+from bzzzd.mesh.bridge import Bridge
+from bzzzd.mesh.dht import Records
+from bzzzd.mesh.frames import last_words
+from bzzzd.mesh.host import MemberHost
+from bzzzd.mesh.membership import Member, Membership
+from bzzzd.mesh.network import build_swarm, check_free, parse_listen
+from bzzzd.mesh.peers import Peers, parse_static
+from bzzzd.mesh.pubsub import Deliver, MemberPubsub
+from bzzzd.mesh.router import MemberRouter
+from bzzzd.mesh.streams import Answer, Requests
+from bzzzd.mesh.tally import Tally
+from bzzzd.mesh.values import Admit, EventKind, MeshEvent, MeshSettings, PeerInfo, RecordRule
+
+_UPKEEP_S: Final = 2.0
+_RECHECK_EVERY: Final = 30
+_HANG_UP_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What a node is made of and whom it tells. The callbacks run on the asyncio loop."""
+
+    settings: MeshSettings
+    seed: bytes
+    own_chain: tuple[bytes, ...]
+    admit: Admit
+    rules: Mapping[str, RecordRule]
+    tally: Tally
+    on_event: Callable[[MeshEvent], None]
+    on_ready: Callable[[Node, tuple[str, ...]], None]
+    on_peers: Callable[[tuple[PeerInfo, ...]], None]
+    deliver: Deliver
+    answer: Answer
+
+
+class _Connections(INotifee):
+    """Hears of connections that end."""
+
+    def __init__(self, ended: Callable[[ID], None]) -> None:
+        self._ended = ended
+
+    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
+        self._ended(conn.muxed_conn.peer_id)
+
+    async def connected(self, network: INetwork, conn: INetConn) -> None: ...
+    async def opened_stream(self, network: INetwork, stream: INetStream) -> None: ...
+    async def closed_stream(self, network: INetwork, stream: INetStream) -> None: ...
+    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None: ...
+    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None: ...
+
+
+class Node:
+    """One running node; its coroutines are what the facade calls across the bridge."""
+
+    def __init__(self, bridge: Bridge, wiring: Wiring) -> None:
+        settings = wiring.settings
+        self._bridge = bridge
+        self._wiring = wiring
+        self._tally = wiring.tally
+        self._nursery: trio.Nursery | None = None
+        self._told: tuple[PeerInfo, ...] = ()
+        self._members = Membership(wiring.admit)
+        self._admission = Admission(
+            self._members,
+            wiring.own_chain,
+            timeout_s=settings.join_timeout_s,
+            entered=self._entered,
+            refused=self._refused,
+        )
+        self._swarm = build_swarm(wiring.seed, settings)
+        self._swarm.settled = self._admission.settled
+        self._host = MemberHost(
+            self._swarm,
+            self._members,
+            self._admission.answer,
+            max_streams=settings.max_streams_per_peer,
+            on_fault=self._stream_fault,
+        )
+        self._router = MemberRouter(self._tally)
+        self._pubsub = MemberPubsub(
+            self._host, self._router, deliver=self._deliver, room=bridge.room, tally=self._tally
+        )
+        self._records = Records(self._host, wiring.rules)
+        self._requests = Requests(self._host, self._ask_loop, limit=settings.max_request_bytes, tally=self._tally)
+        static = parse_static(settings.static_peers, self._host.get_id())
+        self._peers = Peers(self._host, self._swarm, self._admission, static)
+        self._swarm.register_notifee(_Connections(self._ended))
+
+    # ── life ─────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """Run until cancelled. Any part that dies takes the node with it, for the bridge to report."""
+        self._phase("starting")
+        try:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self._host.run(listen_addrs=[]))
+                for service in (self._router, self._pubsub, self._records.service):
+                    await stack.enter_async_context(background_trio_service(service))
+                await self._pubsub.wait_until_ready()
+                addresses = await self._listen()
+                self._tell_peers()
+                self._phase("listening")
+                self._bridge.post(self._wiring.on_ready, self, addresses)
+                stack.push_async_callback(self._hang_up)
+                async with trio.open_nursery() as self._nursery:
+                    await self._peers.keep(self._nursery)
+                    await self._upkeep()
+        finally:
+            self._pubsub.seen_messages.stop()
+
+    async def _hang_up(self) -> None:
+        """Close the sockets, so that peers notice at once. A polite end of each would cost 0.3 s."""
+        with last_words(_HANG_UP_S):
+            for connection in self._swarm.get_connections():
+                muxed: Any = connection.muxed_conn
+                with suppress(Exception):  # what is broken already is closed enough
+                    await muxed.secured_conn.close()
+
+    async def _listen(self) -> tuple[str, ...]:
+        wanted = [parse_listen(text) for text in self._wiring.settings.listen]
+        for address in wanted:
+            check_free(address)
+            await self._swarm.listen(address)
+            if str(address) not in self._swarm.listeners:
+                raise P2PInitFailed(f"cannot listen on {address}; check that this machine has the address")
+        return tuple(str(address) for address in self._host.get_addrs())
+
+    async def _upkeep(self) -> None:
+        """Every two seconds: members that are not in the gossip mesh or the DHT yet, grants that ended, the table."""
+        turn = 0
+        while True:
+            self._bridge.beat = time.monotonic()
+            self._tally.evicted = self._swarm.waiting.evicted
+            turn += 1
+            if turn % _RECHECK_EVERY == 0:
+                self._drop_expired()
+            for member in self._members.all():
+                peer_id = ID(member.raw_id)
+                if self._host.is_peer_connected(peer_id) and peer_id not in self._pubsub.peers:
+                    self._start(self._introduce, member)
+            self._tell_peers()
+            await trio.sleep(_UPKEEP_S)
+
+    def _start(self, task: Callable[..., Any], *args: Any) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(task, *args)
+
+    def _phase(self, name: str) -> None:
+        self._event("phase", name)
+
+    def _event(self, kind: EventKind, detail: str = "", peer_id: str = "", id: str = "") -> None:
+        event = MeshEvent(kind=kind, at=time.time(), detail=detail, peer_id=peer_id, id=id)
+        self._bridge.post(self._wiring.on_event, event)
+
+    def _tell_peers(self) -> None:
+        table = self._peers.table()
+        if table != self._told:
+            self._told = table
+            self._bridge.post(self._wiring.on_peers, table)
+
+    # ── peers come and go ────────────────────────────────────────────────────
+
+    def _entered(self, member: Member) -> None:
+        self._tally.joined += 1
+        self._event("joined", member.grant.role, str(ID(member.raw_id)), member.grant.id)
+        self._tell_peers()
+        self._start(self._introduce, member)
+
+    async def _introduce(self, member: Member) -> None:
+        """Open a member's way into gossip and DHT, and learn what it says about itself."""
+        peer_id = ID(member.raw_id)
+        await self._pubsub.ensure_peer_stream(peer_id, timeout=_UPKEEP_S)
+        if peer_id not in self._host.agent_versions:
+            await self._host.identify(peer_id)
+        if self._host.is_member(peer_id) and not self._records.routes_to(peer_id):
+            await self._records.enter(peer_id)
+        self._tell_peers()
+
+    def _refused(self, peer_id: ID, reason: str) -> None:
+        self._tally.refused += 1
+        self._event("refused", reason, str(peer_id))
+
+    def _ended(self, peer_id: ID) -> None:
+        """One connection has ended. With a peer's last one its membership ends, whatever it was."""
+        self._pubsub.connection_ended(peer_id)
+        if self._host.is_peer_connected(peer_id):
+            return
+        self._records.leave(peer_id)
+        self._host.forget(peer_id)
+        member = self._members.remove(peer_id.to_bytes())
+        if member is not None:
+            self._event("left", "", str(peer_id), member.grant.id)
+            self._tell_peers()
+        self._peers.lost(peer_id)
+
+    def _drop_expired(self) -> None:
+        for member, reason in self._members.expired():
+            self._members.remove(member.raw_id)
+            peer_id = ID(member.raw_id)
+            self._event("left", reason, str(peer_id), member.grant.id)
+            self._start(self._host.disconnect, peer_id)
+
+    def _stream_fault(self, peer_id: ID, error: Exception) -> None:
+        self._tally.invalid += not isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError))
+
+    # ── across the bridge ────────────────────────────────────────────────────
+
+    def _deliver(self, topic: str, peer_id: str, data: bytes) -> None:
+        self._bridge.post(self._wiring.deliver, topic, peer_id, data, size=len(data))
+
+    async def _ask_loop(self, protocol: str, peer_id: str, data: bytes) -> bytes:
+        return await self._bridge.ask(self._wiring.answer, protocol, peer_id, data)  # type: ignore[arg-type]
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        await self._pubsub.publish(topic, data)
+
+    async def follow(self, topics: Sequence[str]) -> None:
+        await self._pubsub.follow(topics)
+
+    async def followers(self, topic: str) -> list[str]:
+        return [str(peer) for peer in self._pubsub.followers(topic)]
+
+    async def dht_put(self, key: str, value: bytes) -> None:
+        await self._records.put(key, value)
+
+    async def dht_get(self, key: str) -> bytes | None:
+        return await self._records.get(key)
+
+    async def offer(self, protocols: frozenset[str]) -> None:
+        await self._requests.offer(protocols)
+
+    async def request(self, peer_id: str, protocol: str, data: bytes, timeout_s: float) -> bytes:
+        try:
+            parsed = ID.from_base58(peer_id)
+        except Exception as error:  # base58's own errors
+            raise BadInput(f"{peer_id!r} is not a peer id: expected base58 text like 12D3KooW…") from error
+        if parsed == self._host.get_id():
+            raise Unavailable(f"peer {peer_id} is this node itself; it has no stream to itself")
+        return await self._requests.request(parsed, protocol, data, timeout_s)
+
+    async def recheck(self) -> None:
+        """Ask about every member's grants again, now: a revocation or a policy has come."""
+        self._drop_expired()

@@ -1,0 +1,119 @@
+"""The mesh's values: settings, events, peers, and the limits that its wire has."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+# libp2p drops gossip from 1 MiB on and DHT values over 1,044,480 bytes without a word, so one limit
+# below both is enforced where a caller can still be told.
+MAX_MESSAGE_BYTES: Final = 1_044_480
+MAX_RECORD_BYTES: Final = 1_044_480
+MAX_RECORD_KEY_BYTES: Final = 128
+MAX_TOPIC_BYTES: Final = 256
+MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
+MAX_CHAIN_BYTES: Final = 64 * 1024
+
+JOIN_PROTOCOL: Final = "/bzzz/join/1"
+
+
+class GrantLike(Protocol):
+    """What the mesh reads of a grant: what kind of subject it is for, whose key it is, and how it is called."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+
+
+Admit = Callable[[Sequence[bytes]], GrantLike]
+MessageHandler = Callable[[str, str, bytes], None]
+RequestHandler = Callable[[str, bytes], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRule:
+    """How one namespace of DHT keys (``/NAME/…``) is checked, on both sides of every put and get.
+
+    ``validate(key, value)`` raises when the record is not genuine; ``select(key, values)`` gives the
+    index of the value to keep, the same on every node. Both run in the mesh's thread: pure and quick.
+    """
+
+    validate: Callable[[str, bytes], None]
+    select: Callable[[str, Sequence[bytes]], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSettings:
+    """How this node listens, whom it keeps, and what it bounds. Sizes in bytes, times in seconds.
+
+    ``listen`` holds concrete multiaddrs; ``static_peers`` multiaddrs that end in ``/p2p/ID``.
+    ``max_strangers`` counts inbound connections that have not shown a grant yet: when one more comes,
+    the oldest goes, so that a flood cannot keep honest peers out.
+    """
+
+    listen: tuple[str, ...]
+    static_peers: tuple[str, ...] = ()
+    version: str = "0"
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_request_bytes: int = MAX_REQUEST_BYTES
+    max_connections: int = 256
+    max_strangers: int = 64
+    max_streams_per_peer: int = 128
+    join_timeout_s: float = 5.0
+    start_timeout_s: float = 30.0
+    stop_timeout_s: float = 5.0
+
+
+Phase = Literal["importing", "starting", "listening", "stopped"]
+EventKind = Literal["phase", "connected", "joined", "refused", "left", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshEvent:
+    """Something that happened; ``at`` is Unix time. ``detail`` is a sentence, or a phase's name."""
+
+    kind: EventKind
+    at: float
+    detail: str = ""
+    peer_id: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerInfo:
+    """One peer that is a member, or a static one that is being looked for.
+
+    ``since`` is the Unix time of admission (0 when not connected), ``rtt_ms`` the last round trip.
+    """
+
+    peer_id: str
+    id: str
+    role: str
+    addresses: tuple[str, ...]
+    connected: bool
+    since: float
+    agent_version: str
+    rtt_ms: float | None
+    how: Literal["static", "inbound"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What the node has counted since its start, for metrics. All only rise."""
+
+    published: int = 0
+    received: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    invalid: int = 0
+    joined: int = 0
+    refused: int = 0
+    evicted: int = 0
+    requests_served: int = 0
+    requests_refused: int = 0
