@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from bzzzd.slurp import backup, query, sqlite
 from bzzzd.slurp.commands import Author, Command
-from bzzzd.slurp.ledger import Along, Backup, EventPage, Expired, Outcome, Rules, Status, Step, TaskPage
+from bzzzd.slurp.ledger import Along, Backup, EventPage, Expired, Ledger, Outcome, Rules, Status, Step, TaskPage
 from bzzzd.slurp.task import LedgerClock, State, Task
 
 T = TypeVar("T")
@@ -25,8 +25,8 @@ class Journal(Protocol):
     def read(self, work: Callable[[sqlite3.Connection], T]) -> Awaitable[T]: ...
 
 
-class EmbeddedLedger:
-    """``Ledger`` over a journal with ``schema.SCHEMA``. ``clock`` is read when a call is made."""
+class EmbeddedLedger(Ledger):
+    """The ledger in a journal that was opened with ``schema.SCHEMA``. ``clock`` is read when a call is made."""
 
     def __init__(self, journal: Journal, rules: Rules, clock: Callable[[], LedgerClock]) -> None:
         self._journal = journal

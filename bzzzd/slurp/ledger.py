@@ -114,9 +114,13 @@ class EventPage(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """``incarnation`` changes when numbers start anew: cursors of another one are void."""
+    """``incarnation`` changes when numbers start anew: cursors of another one are void.
+
+    ``durability`` is ``single`` while an acknowledged entry is on one node's disk alone.
+    """
 
     engine: str
+    durability: str
     term: int
     incarnation: str
     head: int

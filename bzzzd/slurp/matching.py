@@ -20,18 +20,18 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
-from heapq import heapify, heappop, heappush, nsmallest
+from heapq import heapify, heappop, heappush
 from itertools import count, islice
-from typing import Final, Literal
+from typing import Final
 
 from msgspec import Struct
 
 from bzzzd.slurp.task import FINAL, LEASED, Task
+from bzzzd.slurp.waiting import Need, Queue, Rank, Waiting
 
-Need = tuple[str, str]
-_Rank = tuple[int, float, str]
 _LOOK_AHEAD: Final = 16
 _LONGEST_REST_S: Final = 60.0
+_MOST_MISSES: Final = 16
 
 
 class Offer(Struct, frozen=True):
@@ -40,43 +40,6 @@ class Offer(Struct, frozen=True):
     task: str
     agent: str
     expires: float
-
-
-class _Waiting:
-    """An open task in memory."""
-
-    __slots__ = ("agent", "id", "need", "place", "rank", "refusals", "stamp")
-
-    def __init__(self, task: Task) -> None:
-        self.id = task.id
-        self.need: Need = (task.role, task.capability)
-        self.rank: _Rank = (-task.priority, task.created, task.id)
-        self.place: Literal["queued", "parked", "offered", "gone"] = "gone"
-        self.agent: str | None = None
-        self.refusals: dict[str, float] = {}
-        self.stamp = 0
-
-
-class _Queue:
-    """The open tasks of one need, best first. Tasks up to priority ``floor`` may be left in the ledger."""
-
-    __slots__ = ("floor", "heap", "known", "parked", "queued")
-
-    def __init__(self) -> None:
-        self.heap: list[tuple[_Rank, _Waiting]] = []
-        self.parked: dict[str, _Waiting] = {}
-        self.queued = 0
-        self.known = 0
-        self.floor = -1
-
-    def head(self) -> _Waiting | None:
-        """The best task; entries of tasks that have gone meanwhile are dropped on the way."""
-        while self.heap:
-            waiting = self.heap[0][1]
-            if waiting.place == "queued":
-                return waiting
-            heappop(self.heap)
-        return None
 
 
 class _Agent:
@@ -104,9 +67,10 @@ class Matcher:
         self._offer_s = offer_s
         self._refusal_s = refusal_s
         self._keep = keep
-        self._tasks: dict[str, _Waiting] = {}
-        self._queues: dict[Need, _Queue] = {}
+        self._tasks: dict[str, Waiting] = {}
+        self._queues: dict[Need, Queue] = {}
         self._agents: dict[str, _Agent] = {}
+        self._refusals: dict[str, dict[str, float]] = {}
         self._holders: dict[str, str] = {}
         self._held: dict[str, int] = {}
         self._free: list[tuple[float, int, str]] = []
@@ -131,12 +95,12 @@ class Matcher:
         former = self._let_go(task.id)
         if task.id in self._tasks:
             return
-        waiting = _Waiting(task)
-        queue = self._queues.setdefault(waiting.need, _Queue())
+        waiting = Waiting(task)
+        queue = self._queues.setdefault(waiting.need, Queue(self._keep))
         if task.priority <= queue.floor:
             return
         if former is not None:
-            waiting.refusals[former] = now + self._refusal_s
+            self._remember(task.id, former, now)
         self._tasks[task.id] = waiting
         queue.known += 1
         self._queue(waiting)
@@ -145,7 +109,8 @@ class Matcher:
         """``agent_id`` holds the task, whoever it was offered to."""
         if self._holders.get(task_id) == agent_id:
             return
-        self.task_gone(task_id)
+        self._let_go(task_id)
+        self._close(task_id)
         self._holders[task_id] = agent_id
         self._held[agent_id] = self._held.get(agent_id, 0) + 1
         agent = self._agents.get(agent_id)
@@ -154,23 +119,19 @@ class Matcher:
             self._place(agent)
 
     def task_gone(self, task_id: str) -> None:
-        """The task is neither open nor held any more."""
+        """The task has ended."""
+        self._refusals.pop(task_id, None)
         self._let_go(task_id)
-        waiting = self._tasks.pop(task_id, None)
-        if waiting is not None:
-            self._leave(waiting, "gone")
-            queue = self._queues[waiting.need]
-            queue.known -= 1
-            self._tidy(waiting.need, queue)
+        self._close(task_id)
 
     def refused(self, task_id: str, agent_id: str, now: float) -> None:
         """The agent declines an offer, or its claim was refused."""
         waiting = self._tasks.get(task_id)
         if waiting is None:
             return
-        waiting.refusals[agent_id] = now + self._refusal_s
-        if waiting.place == "offered" and waiting.agent == agent_id:
-            self._leave(waiting, "gone")
+        self._remember(task_id, agent_id, now)
+        if waiting.agent == agent_id:
+            self._leave(waiting)
             self._queue(waiting)
 
     # Agents.
@@ -198,7 +159,7 @@ class Matcher:
         self._unplace(agent)
         for task_id in sorted(agent.offered):
             waiting = self._tasks[task_id]
-            self._leave(waiting, "gone")
+            self._leave(waiting)
             self._queue(waiting)
 
     # What to do.
@@ -218,7 +179,7 @@ class Matcher:
             self._ready.clear()  # whoever gets free makes its needs ready
         return made
 
-    def _serve(self, heads: list[tuple[_Rank, Need]], made: list[Offer], now: float) -> None:
+    def _serve(self, heads: list[tuple[Rank, Need]], made: list[Offer], now: float) -> None:
         """Offer or park the best task of all; its need stays among ``heads`` while it has more and somebody is free."""
         need = heappop(heads)[1]
         queue = self._queues[need]
@@ -226,12 +187,12 @@ class Matcher:
         assert waiting is not None
         agent, lapse = self._choose(waiting, now)
         if agent is not None:
-            self._leave(waiting, "offered")
+            self._leave(waiting)
             made.append(self._offer(waiting, agent, now))
         elif lapse is not None:
-            self._leave(waiting, "parked")
-            queue.parked[waiting.id] = waiting
-            self._after(lapse, "park", waiting.id, waiting.stamp)
+            self._leave(waiting)
+            queue.park(waiting)
+            self._wake_parked(waiting, lapse)
         else:
             return
         self._tidy(need, queue)
@@ -252,7 +213,7 @@ class Matcher:
         The ledger may have moved on since it was asked: a task that was claimed meanwhile is passed
         over, and one that has ended costs a refused claim, after which the caller says ``task_gone``.
         """
-        queue = self._queues.setdefault(need, _Queue())
+        queue = self._queues.setdefault(need, Queue(self._keep))
         self._hungry.discard(need)
         queue.floor = -1
         for task in tasks:
@@ -264,21 +225,22 @@ class Matcher:
 
     # Inside.
 
-    def _choose(self, waiting: _Waiting, now: float) -> tuple[_Agent | None, float | None]:
+    def _choose(self, waiting: Waiting, now: float) -> tuple[_Agent | None, float | None]:
         """The best free agent; without one, when the first refusal of those free lapses (None: none is free)."""
         lapse: float | None = None
+        refusals = self._refusals.get(waiting.id, {})
         for _, _, agent_id in self._free:
             agent = self._agents[agent_id]
             if waiting.need not in agent.needs:
                 continue
-            until = waiting.refusals.get(agent_id)
+            until = refusals.get(agent_id)
             if until is None or until <= now:
                 return agent, None
             lapse = until if lapse is None else min(lapse, until)
         return None, lapse
 
-    def _offer(self, waiting: _Waiting, agent: _Agent, now: float) -> Offer:
-        waiting.agent = agent.id
+    def _offer(self, waiting: Waiting, agent: _Agent, now: float) -> Offer:
+        waiting.place, waiting.agent = "offered", agent.id
         agent.offered.add(waiting.id)
         agent.turn = next(self._numbers)
         self._place(agent)
@@ -300,17 +262,26 @@ class Matcher:
                 continue
             if what == "offer" and waiting.agent is not None:
                 self._missed(self._agents[waiting.agent], now)
-            self._leave(waiting, "gone")
+            self._leave(waiting)
             self._queue(waiting)
+
+    def _wake_parked(self, waiting: Waiting, at: float) -> None:
+        waiting.wakes = at
+        self._after(at, "park", waiting.id, waiting.stamp)
 
     def _missed(self, agent: _Agent, now: float) -> None:
         """Nothing came back: ask this agent less often until it claims something."""
-        agent.misses += 1
+        agent.misses = min(agent.misses + 1, _MOST_MISSES)
         agent.rests_until = now + min(self._offer_s * 2**agent.misses, _LONGEST_REST_S)
         self._after(agent.rests_until, "rest", agent.id, 0)
 
     def _after(self, at: float, what: str, name: str, stamp: int) -> None:
         heappush(self._timers, (at, next(self._numbers), what, name, stamp))
+
+    def _remember(self, task_id: str, agent_id: str, now: float) -> None:
+        """Don't ask this agent for this task again for a while; refusals whose while is over are forgotten."""
+        refusals = {name: until for name, until in self._refusals.get(task_id, {}).items() if until > now}
+        self._refusals[task_id] = {**refusals, agent_id: now + self._refusal_s}
 
     def _let_go(self, task_id: str) -> str | None:
         """Forget who holds the task; gives the agent."""
@@ -325,50 +296,35 @@ class Matcher:
                 self._place(agent)
         return agent_id
 
-    def _queue(self, waiting: _Waiting) -> None:
-        queue = self._queues[waiting.need]
-        waiting.place = "queued"
-        heappush(queue.heap, (waiting.rank, waiting))
-        queue.queued += 1
-        self._ready.add(waiting.need)
-        if queue.queued >= 2 * self._keep:
-            self._trim(queue)
-
-    def _leave(self, waiting: _Waiting, place: Literal["parked", "offered", "gone"]) -> None:
-        """Take a task from where it is; its timers become void."""
-        queue = self._queues[waiting.need]
-        if waiting.place == "queued":
-            queue.queued -= 1
-        elif waiting.place == "parked":
-            del queue.parked[waiting.id]
-        elif waiting.place == "offered" and waiting.agent is not None:
-            agent = self._agents.get(waiting.agent)
-            waiting.agent = None
-            if agent is not None:
-                agent.offered.discard(waiting.id)
-                self._place(agent)
-        waiting.place = place
-        waiting.stamp = next(self._numbers)
-
-    def _trim(self, queue: _Queue) -> None:
-        """Keep the best; the others stay in the ledger, and with them whatever ranks no higher."""
-        live = [entry for entry in queue.heap if entry[1].place == "queued"]
-        best = nsmallest(self._keep, live)
-        for _, waiting in set(live).difference(best):
-            waiting.place = "gone"
-            del self._tasks[waiting.id]
+    def _close(self, task_id: str) -> None:
+        """The task isn't open any more."""
+        waiting = self._tasks.pop(task_id, None)
+        if waiting is not None:
+            self._leave(waiting)
+            queue = self._queues[waiting.need]
             queue.known -= 1
-            queue.floor = max(queue.floor, -waiting.rank[0])
-        queue.heap, queue.queued = best, len(best)
+            self._tidy(waiting.need, queue)
 
-    def _tidy(self, need: Need, queue: _Queue) -> None:
-        """After a task left: ask for more, drop entries of tasks that have gone, forget an empty need."""
-        if queue.floor >= 0 and queue.queued < self._keep // 2:
+    def _queue(self, waiting: Waiting) -> None:
+        for left in self._queues[waiting.need].push(waiting, next(self._numbers)):
+            del self._tasks[left.id]
+        self._ready.add(waiting.need)
+
+    def _leave(self, waiting: Waiting) -> None:
+        """Take a task from where it is; its timers become void."""
+        self._queues[waiting.need].leave(waiting)
+        waiting.stamp = next(self._numbers)
+        agent_id, waiting.agent = waiting.agent, None
+        agent = None if agent_id is None else self._agents.get(agent_id)
+        if agent is not None:
+            agent.offered.discard(waiting.id)
+            self._place(agent)
+
+    def _tidy(self, need: Need, queue: Queue) -> None:
+        """After a task left: ask for more, or forget a need that nobody has."""
+        if queue.hungry:
             self._hungry.add(need)
-        if len(queue.heap) > 2 * queue.queued + 64:
-            queue.heap = [entry for entry in queue.heap if entry[1].place == "queued"]
-            heapify(queue.heap)
-        if queue.known == 0 and queue.floor < 0:
+        if queue.empty:
             del self._queues[need]
             self._ready.discard(need)
             self._hungry.discard(need)
@@ -391,7 +347,10 @@ class Matcher:
             if queue is None:
                 continue
             for waiting in list(islice(queue.parked.values(), _LOOK_AHEAD)):
-                if agent.id not in waiting.refusals:
-                    self._leave(waiting, "gone")
+                until = self._refusals.get(waiting.id, {}).get(agent.id)
+                if until is None:
+                    self._leave(waiting)
                     self._queue(waiting)
+                elif until < waiting.wakes:
+                    self._wake_parked(waiting, until)
             self._ready.add(need)

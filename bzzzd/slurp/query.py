@@ -149,6 +149,7 @@ def status(conn: sqlite3.Connection, incarnation: str) -> Status:
     found, term = counts(conn), schema.term(conn)
     return Status(
         engine="embedded",
+        durability="single",
         term=term,
         incarnation=f"{incarnation}-{term}",
         head=head(conn),

@@ -198,14 +198,14 @@ def claim(task: Task, *, agent: str, key: bytes, term: int, lease_s: float, now:
 
 def renew(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
     """One more lease period, counted from now."""
-    _holds(task, key, token)
+    check_holder(task, key, token)
     assert task.lease_s is not None
     return replace(task, updated=now.wall, lease_end=now.boot + task.lease_s, grace=False)
 
 
 def pause(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
     """The owner waits for a person: it keeps renewing, and only the task's own deadline stands still."""
-    _holds(task, key, token)
+    check_holder(task, key, token)
     if task.state != "working":
         raise Conflict(f"task {task.id} is waiting for input already", task=task.id)
     left = None if task.due is None else max(0.0, task.due - now.wall)
@@ -214,14 +214,14 @@ def pause(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
 
 def resume(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
     """The person has answered; the deadline runs again with what was left of it."""
-    _holds(task, key, token)
+    check_holder(task, key, token)
     if task.state != "input_required":
         raise Conflict(f"task {task.id} is not waiting for input", task=task.id)
     return replace(task, state="working", updated=now.wall, due=_due(task, now), left_s=None)
 
 
 def complete(task: Task, key: bytes, token: Token, *, result: str, address: str, now: LedgerClock) -> Task:
-    _holds(task, key, token)
+    check_holder(task, key, token)
     return _finish(task, "completed", now, reason=None, result=result, address=address)
 
 
@@ -237,7 +237,7 @@ def fail(
     now: LedgerClock,
 ) -> Task:
     """The owner gives up: for good, or, when ``retryable``, as one of ``limit`` strikes."""
-    _holds(task, key, token)
+    check_holder(task, key, token)
     if not retryable:
         return _finish(task, "failed", now, reason=reason, detail=detail)
     return _strike(task, now, reason=reason, limit=limit, detail=detail)
@@ -245,7 +245,7 @@ def fail(
 
 def release(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
     """The owner hands the task back; no strike."""
-    _holds(task, key, token)
+    check_holder(task, key, token)
     return _reopen(task, now, reason="released")
 
 
@@ -308,17 +308,11 @@ def check_ended(task: Task) -> None:
         )
 
 
-def _not_final(task: Task) -> None:
-    if task.state in FINAL:
-        raise FinalState(
-            f"task {task.id} is {task.state}, and that is final; bzzz task retry makes a new one",
-            task=task.id,
-            state=task.state,
-        )
+def check_holder(task: Task, key: bytes, token: Token) -> None:
+    """The one check of ownership: token first, so that a former owner learns that its lease has moved on.
 
-
-def _holds(task: Task, key: bytes, token: Token) -> None:
-    """The one check of ownership: token first, so that a former owner learns that its lease has moved on."""
+    Raises ``StaleToken``, ``FinalState``, ``NotAllowed`` (another key), or ``Conflict`` (a token that nobody got).
+    """
     last = (task.term, task.counter)
     if token > last or task.counter == 0:
         raise Conflict(f"no lease with token {token} was ever given for task {task.id}", task=task.id)
@@ -332,6 +326,15 @@ def _holds(task: Task, key: bytes, token: Token) -> None:
     _not_final(task)
     if key != task.agent_key:
         raise NotAllowed(f"task {task.id} is held by {task.agent} under another key", task=task.id)
+
+
+def _not_final(task: Task) -> None:
+    if task.state in FINAL:
+        raise FinalState(
+            f"task {task.id} is {task.state}, and that is final; bzzz task retry makes a new one",
+            task=task.id,
+            state=task.state,
+        )
 
 
 def _due(task: Task, now: LedgerClock) -> float | None:
