@@ -99,7 +99,8 @@ class Connection(asyncio.Protocol):
             self.close_with(broken.error)
             return
         if frames:
-            self._stop_frame_timer()
+            if self._frame_timer is not None:
+                self._stop_frame_timer()
             self._serve(frames)
         if self._splitter.partial:
             self._time_frame()
@@ -322,6 +323,12 @@ class Connection(asyncio.Protocol):
         except Exception as error:
             self.close_with(self._explain("a stream", error))
 
+    def greeted(self) -> None:
+        """``hello`` came in time."""
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+            self._hello_timer = None
+
     def set_frame_limit(self, size: int) -> None:
         self._splitter.limit = size
 
@@ -344,9 +351,8 @@ class Connection(asyncio.Protocol):
 
     def _no_hello(self) -> None:
         self._hello_timer = None
-        if self.session is not None and not self.session.greeted:
-            self._counters.timed_out += 1
-            self.close_with(BadInput(f"no hello came within {self._limits.hello_s:g} s; the connection is closed"))
+        self._counters.timed_out += 1
+        self.close_with(BadInput(f"no hello came within {self._limits.hello_s:g} s; the connection is closed"))
 
     def close_with(self, error: BzzzError) -> None:
         """Tell the client why (a notification ``error``), then close."""

@@ -94,6 +94,11 @@ class Link(asyncio.Protocol):
         except BzzzError as error:
             self.core.refusal = error
             self.close()
+        # After the tasks that these answers wake, so that what they ask next goes out in the same turn of the loop:
+        # scheduled by their requests it would take another turn, which is another system call.
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
 
     async def writable(self, method: str, timeout: float) -> None:
         """Wait while bzzzd does not read; raises ``Unreachable`` (nothing was sent)."""
@@ -111,7 +116,7 @@ class Link(asyncio.Protocol):
         Raises ``Overloaded`` or ``Unreachable`` at once when nothing was sent.
         """
         if self.closed:
-            raise Unreachable(f"bzzzd is not connected; {method} was not sent")
+            raise self.core.refusal or Unreachable(f"bzzzd is not connected; {method} was not sent")
         pending = self._pending
         if len(pending) >= self._max_pending:
             raise Overloaded(f"{len(pending)} requests have no answer yet; {method} was not sent", method=method)

@@ -39,14 +39,15 @@ class Splitter:
 
     A value is decoded only once all of it is there, so a five-byte header that promises four thousand million
     elements costs five bytes. ``limit`` is in bytes a frame and may be changed between two ``feed`` calls;
-    ``most`` is the highest it will ever be.
+    ``most`` is the highest it will ever be. ``partial`` is how many bytes are held of a frame that is not complete.
     """
 
-    __slots__ = ("_base", "_most", "_rest", "_unpacker", "limit")
+    __slots__ = ("_base", "_most", "_rest", "_unpacker", "limit", "partial")
 
     def __init__(self, limit: int, most: int | None = None) -> None:
         self.limit = limit
         self._most = max(limit, most or 0)
+        self.partial = 0
         self._rest = bytearray()
         self._restart()
 
@@ -55,11 +56,6 @@ class Splitter:
         self._unpacker = msgpack.Unpacker(max_buffer_size=self._most + 2 * READ_SIZE)
         self._base = 0
 
-    @property
-    def partial(self) -> int:
-        """Bytes held of a frame that is not complete."""
-        return len(self._rest)
-
     def feed(self, data: bytes) -> list[bytes]:
         """Take what the socket gave; give the frames it completed, in order.
 
@@ -67,58 +63,53 @@ class Splitter:
         that were whole before the fault; the stream cannot be used after it.
         """
         frames: list[bytes] = []
-        try:
-            if len(data) <= READ_SIZE:
-                self._cut(data, frames)
-            else:
-                for start in range(0, len(data), READ_SIZE):
-                    self._cut(data[start : start + READ_SIZE], frames)
-        except (MalformedFrame, TooLarge) as error:
-            raise StreamBroken(error, frames) from error
+        if len(data) <= READ_SIZE:
+            self._cut(data, frames)
+        else:
+            for start in range(0, len(data), READ_SIZE):
+                self._cut(data[start : start + READ_SIZE], frames)
         return frames
 
     def _cut(self, data: bytes, frames: list[bytes]) -> None:
-        unpacker = self._unpacker
-        rest = self._rest
-        buffer: bytes | bytearray
-        if rest:
+        unpacker, rest, limit = self._unpacker, self._rest, self.limit
+        held = self.partial
+        size, start = held + len(data), 0
+        if held:
             rest += data
-            buffer = rest
-        else:
-            buffer = data
-        size, start, base = len(buffer), 0, self._base
-        skip, tell, limit = unpacker.skip, unpacker.tell, self.limit
+        base = self._base
+        skip, tell = unpacker.skip, unpacker.tell
         try:
             unpacker.feed(data)
             while start < size:
                 skip()
                 end = tell() - base
                 if end - start > limit:
-                    raise _too_large(end - start, limit)
+                    raise StreamBroken(_too_large(end - start, limit), frames)
                 # Of bytes that are one whole frame, the usual case, this slice is the same object.
-                frames.append(data[start:end] if buffer is data else _copy(rest, start, end))
+                frames.append(_copy(rest, start, end) if held else data[start:end])
                 start = end
         except msgpack.OutOfData:
             if size - start > limit:
-                raise _too_large(size - start, limit) from None
+                raise StreamBroken(_too_large(size - start, limit), frames) from None
+            if held:
+                del rest[:start]
+            else:
+                rest += data[start:]
+            self._base = base + start
+            self.partial = size - start
+            return
         except msgpack.BufferFull:
-            raise _too_large(size - start, limit) from None
+            raise StreamBroken(_too_large(size - start, limit), frames) from None
         except ValueError as error:
-            raise MalformedFrame("these bytes are not MessagePack; the connection is closed") from error
-        self._keep(buffer, start, base + start)
-
-    def _keep(self, buffer: bytes | bytearray, start: int, base: int) -> None:
-        size = len(buffer)
-        self._base = base
-        if start == size:
-            if size > _KEEP_BUFFER:  # a large frame leaves no large buffers behind
-                self._restart()
-            if buffer is self._rest:
-                self._rest = bytearray()
-        elif buffer is self._rest:
-            del buffer[:start]
+            fault = MalformedFrame("these bytes are not MessagePack; the connection is closed")
+            raise StreamBroken(fault, frames) from error
+        if held:
+            self._rest = bytearray()
+            self.partial = 0
+        if size > _KEEP_BUFFER:  # a large frame leaves no large buffer behind
+            self._restart()
         else:
-            self._rest += buffer[start:]
+            self._base = base + start
 
 
 def _copy(buffer: bytearray, start: int, end: int) -> bytes:
