@@ -166,6 +166,19 @@ def test_a_task_that_the_free_agents_refused_goes_to_the_next_one_that_gets_free
     assert pairs(m.offers(2.0)) == [("t", "carol")]
 
 
+def test_a_parked_task_comes_back_with_the_first_refusal_that_lapses() -> None:
+    m = matcher(bob=1, carol=1)
+    m.task_open(made("t"), 0)
+    m.refused("t", "carol", 0)
+    assert pairs(m.offers(0)) == [("t", "bob")]
+    m.task_taken("x", "carol")
+    m.refused("t", "bob", 5.0)
+    assert m.offers(5.0) == []
+    m.task_gone("x")
+    assert m.offers(7.0) == []
+    assert pairs(m.offers(10.0)) == [("t", "carol")]
+
+
 def test_the_offers_of_an_agent_that_goes_away_are_made_to_others() -> None:
     m = matcher(bob=2, carol=1)
     m.task_open(made("t"), 0)
@@ -213,6 +226,16 @@ def test_one_call_makes_a_bounded_number_of_offers() -> None:
     assert len(m.offers(0, limit=4)) == 4
     assert len(m.offers(0, limit=4)) == 4
     assert len(m.offers(0)) == 2
+
+
+def test_what_one_call_left_is_offered_by_the_next() -> None:
+    m = Matcher()
+    m.agent_here("bob", "r1", [], 2)
+    m.agent_here("carol", "r2", [], 1)
+    m.task_open(made("first", role="r1", created=1), 0)
+    m.task_open(made("second", role="r2", created=2), 0)
+    assert pairs(m.offers(0, limit=1)) == [("first", "bob")]
+    assert pairs(m.offers(0, limit=1)) == [("second", "carol")]
 
 
 def test_only_the_best_tasks_of_a_need_are_in_memory_and_the_rest_are_asked_for() -> None:
