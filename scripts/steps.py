@@ -9,6 +9,7 @@ import time
 from types import TracebackType
 from typing import TextIO
 
+FIRST_SIGN_S = 1.0
 HEARTBEAT_S = 10.0
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
@@ -16,8 +17,8 @@ _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 class Step:
     """One step. ``note`` says how far it is; a step over a second shows its time while it runs.
 
-    On a terminal the line is rewritten; elsewhere it is printed when the step ends, and for a long step
-    every ten seconds, so that a log shows that something is still happening.
+    On a terminal the line is rewritten; elsewhere it is printed when the step ends, and for a long step after
+    a second and then every ten, so that a log shows that something is still happening.
     """
 
     def __init__(self, out: TextIO, title: str, *, live: bool) -> None:
@@ -52,13 +53,14 @@ class Step:
         return f"{self._title:<42} {seconds:6.1f} s" + (f"  {self._note}" if self._note else "")
 
     def _show(self) -> None:
-        frame, wait = 0, 0.1 if self._live else HEARTBEAT_S
+        frame, wait = 0, 0.1 if self._live else FIRST_SIGN_S
         while not self._over.wait(wait):
             if self._live:
                 self._write(f"{_FRAMES[frame % len(_FRAMES)]} {self._line()}")
                 frame += 1
             else:
                 self._write(f"… {self._line()}", end="\n")
+                wait = HEARTBEAT_S
 
     def _write(self, text: str, end: str = "") -> None:
         if self._live:

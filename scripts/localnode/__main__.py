@@ -43,6 +43,9 @@ def main() -> int:
         return _run(given, steps)
     except (KeyboardInterrupt, Interrupted):
         return 130
+    except BrokenPipeError:  # whoever read our output has gone; everything is stopped by now
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except BzzzError as error:
         print(f"run: {error.message} ({error.code})", file=sys.stderr)
         return error.exit_status

@@ -45,6 +45,7 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_long_step_gives_signs_of_life_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steps.FIRST_SIGN_S", 0.001)
     monkeypatch.setattr("steps.HEARTBEAT_S", 0.001)
     out = io.StringIO()
     step = Step(out, "waiting", live=False)
