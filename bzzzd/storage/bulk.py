@@ -59,7 +59,7 @@ def decrypt_large(data: bytes, identities: Sequence[str]) -> bytes:
     writer = _Writer()
     try:
         pyrage.decrypt_io(_Reader(data), writer, [x25519.Identity.from_str(text) for text in identities])
-    except pyrage.DecryptError as error:
+    except (pyrage.DecryptError, OSError) as error:  # a piece that fails is told as an OSError
         raise NotAllowed(
             "this content cannot be decrypted here: it is encrypted for other roles, or it is damaged"
         ) from error

@@ -82,9 +82,10 @@ class RoleKeys:
         for role in roles:
             if (role, epoch) in self._secrets:
                 continue
-            path = self._folder / f"{role}.{epoch}.age"
-            if _FILE.fullmatch(path.name) is None:
+            name = f"{role}.{epoch}.age"
+            if _FILE.fullmatch(name) is None:
                 raise BadInput(f"{role[:80]!r} is not a role name: 1 to 64 of A-Z a-z 0-9 _ -")
+            path = self._folder / name
             # A file that somebody else has just made wins: there is one key for each role and epoch.
             with contextlib.suppress(FileExistsError):
                 write_private(path, f"{age.new_identity()}\n".encode("ascii"))
