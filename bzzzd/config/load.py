@@ -50,7 +50,7 @@ def load(
         faults.append(
             Fault(source, 0, 0, "", f"a socket's path has at most {SOCKET_PATH_BYTES} bytes", "use a shorter path")
         )
-    if member is not None and not faults and _kind_by_name(chosen) is not None:
+    if member is not None and not faults and kind_of(chosen) is not None:
         others = _Reader(around, reader.roles_read)
         found = [other for sibling in _siblings(chosen) if (other := others.member(sibling, None)) is not None]
         faults += [fault for fault in across([*found, member]) if fault.file == str(chosen)]
@@ -70,6 +70,13 @@ def check(paths: Sequence[str | Path] = (), around: Surroundings | None = None) 
         elif (member := reader.member(path, None, required=True)) is not None:
             members.append(member)
     return in_order([*reader.faults, *across(members)])
+
+
+def read_roles(path: Path) -> tuple[RolesFile | None, list[Fault]]:
+    """One roles.yaml by itself, and its faults; ``None`` when there are any."""
+    reader = _Reader(Surroundings(environ={}, host="", user="", home=Path("/")))
+    file, _ = reader.roles(path, required=True)
+    return (None if reader.faults else file), reader.faults
 
 
 def files_of(paths: Sequence[str | Path], around: Surroundings) -> list[Path]:
@@ -98,8 +105,9 @@ def _is_roles(path: Path) -> bool:
     return path.stem == "roles"
 
 
-def _kind_by_name(path: Path) -> BinaryType | None:
-    stem = path.stem.partition("@")[0]
+def kind_of(path: str | Path) -> BinaryType | None:
+    """The process that reads a file of this name; ``None`` for names of their own."""
+    stem = Path(path).stem.partition("@")[0]
     return next((kind for kind, name in FILES.items() if Path(name).stem == stem), None)
 
 
@@ -157,7 +165,7 @@ class _Reader:
 
     def _config(self, source: Source, path: Path, kind: BinaryType | None, found: bool) -> Config | None:
         named = source.data.get("binary_type")
-        mine = kind or _kind_by_name(path)
+        mine = kind or kind_of(path)
         if named is None and mine is None:
             message, fix = "this file does not say its process", "add `binary_type: daemon`, agent or hap"
             self.faults.append(source.fault(("binary_type",), message, fix))

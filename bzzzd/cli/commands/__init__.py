@@ -1,0 +1,1 @@
+"""The functions that run commands: each takes a ``Run`` and gives the exit status."""

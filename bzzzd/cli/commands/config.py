@@ -1,0 +1,36 @@
+"""config check: every fault of every configuration file, without any process running."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from bzzzd.cli.output import clean
+from bzzzd.cli.run import Run
+from bzzzd.config.load import check as check_files
+from bzzzd.config.load import files_of
+from bzzzd.config.settings import Surroundings
+from bzzzd.errors import ConfigInvalid
+
+
+def check(run: Run) -> int:
+    """Exits 2 when there is a fault."""
+    around = replace(Surroundings.here(), environ=run.environ)
+    files = files_of(run.args["paths"], around)
+    faults = check_files(run.args["paths"], around)
+    answer = {"files": [str(file) for file in files], "faults": [fault.to_map() for fault in faults]}
+
+    read = "1 file" if len(files) == 1 else f"{len(files)} files"
+
+    def show() -> None:
+        for fault in faults:
+            run.print(clean(fault))
+        if not files:
+            run.print("no configuration file is here, so every default is in force")
+        elif not faults:
+            run.print(f"{read} read, no fault")
+
+    run.answer(answer, show)
+    if faults:
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        run.say(f"bzzz: {count} in {read}; mend what is listed, and check again ({ConfigInvalid.code})")
+    return ConfigInvalid.exit_status if faults else 0

@@ -1,0 +1,124 @@
+"""context: versions of content at UCXL addresses, written by this person and read by their role."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bzzzd.cli.files import read_file, write_new
+from bzzzd.cli.output import clean, mapping, rows_of, size, table, when
+from bzzzd.cli.readable import readable
+from bzzzd.cli.run import Run
+from bzzzd.errors import BadInput
+from bzzzd.ucxl.address import parse
+
+PAGE = 200
+
+
+def put(run: Run) -> int:
+    address = parse(run.args["address"])
+    if address.is_pattern:
+        raise BadInput(f"{address} finds many things: write to an address without `any`")
+    if address.temporal.type != "latest":
+        raise BadInput(f"a new version is always the latest: write to {address.base}")
+    if run.args["file"] and run.args["body"] is not None:
+        raise BadInput("the content comes either from --body or from --file")
+    content = read_file(Path(run.args["file"])) if run.args["file"] else run.text("body")
+    found = mapping(run.person().put(address, content, run.args["type"]))
+    run.answer(found, lambda: run.print(f"{clean(found.get('address'))}\nversion {clean(found.get('version_id'))}"))
+    return 0
+
+
+def get(run: Run) -> int:
+    """The content alone goes to standard output, so that it can be piped; what is to be known of it, beside it."""
+    found = mapping(run.person().read("context.get", {"address": parse(run.args["address"]).canonical}))
+    if run.args["output"]:
+        write_new(Path(run.args["output"]), _content(found))
+        run.answer({**found, "content": None}, lambda: run.print(f"{run.args['output']}: {size(len(_content(found)))}"))
+    else:
+        run.answer(found, lambda: _show(run, found))
+    if found.get("conflict") and not run.json:
+        run.say("there are several latest versions: bzzz context history shows them, a put after reading joins them")
+    return 0
+
+
+def _content(found: Mapping[str, Any]) -> bytes:
+    content = found.get("content")
+    return content if isinstance(content, bytes) else str(content or "").encode()
+
+
+def _show(run: Run, found: Mapping[str, Any]) -> None:
+    if run.out.isatty() or run.out is not sys.stdout:
+        text = readable(_content(found), clean(found.get("content_type")))
+        run.print(text)
+    else:
+        run.bytes_out().write(_content(found))
+        run.bytes_out().flush()
+
+
+def listing(run: Run) -> int:
+    pattern = run.args["pattern"] and parse(run.args["pattern"]).canonical
+    person = run.person()
+    entries: list[Mapping[str, Any]] = []
+    after: object = None
+    while len(entries) < run.args["limit"]:
+        asked = {"limit": min(PAGE, run.args["limit"] - len(entries)), "pattern": pattern, "after": after}
+        page = mapping(person.read("context.list", {name: value for name, value in asked.items() if value is not None}))
+        entries += rows_of(page, "entries")
+        after = page.get("next")
+        if not after:
+            break
+    head = ("ADDRESS", "VERSIONS", "AUTHOR", "AT", "SIZE", "TYPE")
+    run.answer(
+        {"entries": entries, "next": after or None},
+        lambda: table(head, [_entry(row) for row in entries], run.out) if entries else run.print("nothing was found"),
+    )
+    return 0
+
+
+def _entry(row: Mapping[str, Any]) -> tuple[object, ...]:
+    versions = clean(row.get("versions"))
+    conflict = " (conflict)" if row.get("conflict") else ""
+    return (
+        row.get("address"), versions + conflict, row.get("author"), when(row.get("at")), size(row.get("size")),
+        row.get("content_type"),
+    )  # fmt: skip
+
+
+def history(run: Run) -> int:
+    found = mapping(run.person().read("context.history", {"address": parse(run.args["address"]).canonical}))
+    rows = rows_of(found, "versions")
+    head = ("N", "AT", "AUTHOR", "SIZE", "HEAD", "VERSION")
+    run.answer(found, lambda: table(head, [_version(row, found) for row in rows], run.out))
+    if found.get("conflict") and not run.json:
+        run.say("there are several latest versions (HEAD); a put after reading joins them")
+    return 0
+
+
+def _version(row: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[object, ...]:
+    head = row.get("head", row.get("version_id") in (found.get("heads") or ()))
+    return (
+        row.get("number"), when(row.get("at")), row.get("author"), size(row.get("size")), "*" if head else "",
+        row.get("version_id"),
+    )  # fmt: skip
+
+
+def diff(run: Run) -> int:
+    asked = {
+        "address": parse(run.args["address"]).canonical,
+        "a": run.args["a"] or "~~1",
+        "b": run.args["b"] or "*^",
+    }
+    found = mapping(run.person().read("context.diff", asked))
+    text = clean(found.get("diff"), lines=True)
+    run.answer(found, lambda: print(text, end="" if not text or text.endswith("\n") else "\n", file=run.out))
+    return 0
+
+
+def announce(run: Run) -> int:
+    address = parse(run.args["address"]).canonical
+    found = mapping(run.person().act("context.announce", {"address": address}))
+    run.answer(found, lambda: run.print(f"announced {address}"))
+    return 0

@@ -1,0 +1,103 @@
+"""status, peers, health, doctor and logs: what a node says of itself to anybody on its machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bzzzd.cli.output import clean, duration, facts, mapping, number, rows_of, table, when, words
+from bzzzd.cli.run import Run
+
+
+def status(run: Run) -> int:
+    found = mapping(run.call("status"))
+    run.answer(found, lambda: _show_status(run, found))
+    return 0
+
+
+def _show_status(run: Run, found: Mapping[str, Any]) -> None:
+    tasks = mapping(found.get("tasks"))
+    counted = ", ".join(f"{clean(state)} {clean(count)}" for state, count in tasks.items() if count)
+    ready = f"{clean(found.get('phase'))}, {'ready' if found.get('ready') else 'not ready'}"
+    facts(
+        (
+            ("node", found.get("node_id")),
+            ("peer id", found.get("peer_id")),
+            ("mesh", found.get("mesh_id")),
+            ("phase", ready),
+            ("running", f"{duration(found.get('uptime_s'))}, since {when(found.get('since'))}"),
+            ("addresses", words(found.get("addresses"))),
+            ("peers", found.get("peers")),
+            ("agents", found.get("agents")),
+            ("tasks", counted or "none"),
+            ("coordinator", found.get("coordinator")),
+            ("durability", found.get("durability")),
+            ("build", found.get("build")),
+        ),
+        run.out,
+    )
+    if found.get("development"):
+        run.print("development: one user runs everything, so approvals are not protected from local agents")
+    for warning in found.get("warnings") or ():
+        run.print(f"warning: {clean(warning)}")
+
+
+def peers(run: Run) -> int:
+    found = run.call("peers")
+    run.answer(found, lambda: _show_peers(run, found))
+    return 0
+
+
+def _show_peers(run: Run, found: object) -> None:
+    rows = rows_of(found, "peers")
+    if not rows:
+        run.print("no other node is known; network.static_peers in bzzzd.yaml names nodes to dial")
+        return
+    head = ("PEER", "ID", "ROLE", "CONNECTED", "RTT", "HOW", "ADDRESSES")
+    table(head, [_peer(row) for row in rows], run.out)
+
+
+def _peer(row: Mapping[str, Any]) -> tuple[object, ...]:
+    rtt = "" if row.get("rtt_ms") is None else f"{number(row.get('rtt_ms')):.1f} ms"
+    connected = duration(time.time() - number(row.get("since"))) if row.get("connected") else "no"
+    return (
+        row.get("peer_id"), row.get("id"), row.get("role"), connected, rtt, row.get("how"), words(row.get("addresses"))
+    )  # fmt: skip
+
+
+def health(run: Run) -> int:
+    found = mapping(run.call("health"))
+    rows = rows_of(found, "services")
+    head = ("SERVICE", "STATE", "SINCE", "DETAIL")
+    run.answer(
+        found,
+        lambda: table(
+            head, [(r.get("name"), r.get("state"), when(r.get("since")), r.get("detail")) for r in rows], run.out
+        ),
+    )
+    return 0 if found.get("ok") is True else 1
+
+
+def doctor(run: Run) -> int:
+    found = run.call("doctor")
+    rows = rows_of(found, "findings")
+    run.answer(found, lambda: _show_findings(run, rows))
+    return 1 if any(row.get("level") == "bad" for row in rows) else 0
+
+
+def _show_findings(run: Run, rows: list[Mapping[str, Any]]) -> None:
+    for row in rows:
+        level = clean(row.get("level"))
+        run.print(f"{level:<4}  {clean(row.get('what'))}")
+        if level != "ok":
+            for name in ("why", "fix"):
+                if row.get(name):
+                    run.print(f"      {name}: {clean(row.get(name))}")
+
+
+def logs(run: Run) -> int:
+    found = mapping(run.call("logs.tail", {"lines": run.args["lines"]}))
+    lines = found.get("lines") or ()
+    run.answer(found, lambda: run.print("\n".join(map(clean, lines))))
+    return 0

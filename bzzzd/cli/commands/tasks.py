@@ -1,0 +1,136 @@
+"""task: submit, list, show, cancel, retry, trace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bzzzd.cli.commands.watch import follow
+from bzzzd.cli.output import clean, duration, facts, mapping, rows_of, table, when
+from bzzzd.cli.readable import readable
+from bzzzd.cli.run import Run
+from bzzzd.slurp.brief import Brief
+from bzzzd.ucxl.address import parse
+
+PAGE = 200
+
+
+def submit(run: Run) -> int:
+    """With ``--wait`` exits 0 when the task completed, 1 when it ended otherwise, 6 when waiting took too long."""
+    args: dict[str, Any] = {}
+    if run.args["address"]:
+        args["address"] = parse(run.args["address"]).canonical
+    if run.args["tail"]:
+        args["argv"] = run.args["tail"]
+    body = "" if run.args["body"] is None else run.text("body").decode("utf-8", "replace")
+    wanted = {
+        "role": run.args["role"],
+        "capability": run.args["capability"],
+        "priority": run.args["priority"],
+        "project": run.args["project"],
+        "approve": run.args["approve"],
+    }
+    if run.args["deadline"] is not None:
+        wanted["deadline_s"] = run.args["deadline"]
+    person = run.person()
+    task, found = person.submit(Brief(run.args["title"], body, args), **wanted)
+    if not run.args["wait"]:
+        run.answer(found, lambda: run.print(f"{task}\nfollow it: bzzz task watch {task}"))
+        return 0
+    if not run.json:
+        run.say(f"submitted {task}")
+    return follow(run, person, task)
+
+
+def listing(run: Run) -> int:
+    person = run.person()
+    rows: list[Mapping[str, Any]] = []
+    after: object = None
+    while len(rows) < run.args["limit"]:
+        asked = {
+            "limit": min(PAGE, run.args["limit"] - len(rows)),
+            "state": run.args["state"],
+            "project": run.args["project"],
+            "after": after,
+        }
+        page = mapping(person.read("task.list", {name: value for name, value in asked.items() if value is not None}))
+        rows += rows_of(page, "tasks")
+        after = page.get("next")
+        if not after:
+            break
+    head = ("ID", "STATE", "P", "AGE", "AGENT", "CAPABILITY", "TITLE")
+    run.answer(
+        {"tasks": rows, "next": after or None},
+        lambda: table(head, [_row(row) for row in rows], run.out) if rows else run.print("no task is here"),
+    )
+    return 0
+
+
+def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
+    age = duration(max(0.0, time.time() - _number(row.get("created"))))
+    return (
+        row.get("id"), row.get("state"), row.get("priority"), age, row.get("agent"), row.get("capability"),
+        row.get("title"),
+    )  # fmt: skip
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else time.time()
+
+
+def show(run: Run) -> int:
+    found = mapping(run.person().read("task.show", {"id": run.args["id"]}))
+    run.answer(found, lambda: show_task(run, found))
+    return 0
+
+
+def show_task(run: Run, found: Mapping[str, Any]) -> None:
+    """A task's facts, then its brief and its decision as text."""
+    task = mapping(found.get("task"))
+    facts(
+        (
+            ("task", task.get("id")),
+            ("title", task.get("title")),
+            ("state", task.get("state")),
+            ("reason", task.get("reason")),
+            ("author", task.get("author")),
+            ("agent", task.get("agent")),
+            ("asks for", " ".join(clean(task.get(name)) for name in ("role", "capability")).strip()),
+            ("project", task.get("project")),
+            ("created", when(task.get("created"))),
+            ("updated", when(task.get("updated"))),
+            ("strikes", task.get("strikes") or ""),
+            ("retry of", task.get("retry_of")),
+            ("decision", task.get("address")),
+        ),
+        run.out,
+    )
+    for name in ("brief", "decision"):
+        part = found.get(name)
+        if isinstance(part, Mapping) and part:
+            body = part["content"] if "content" in part else {key: part[key] for key in part if key != "title"}
+            run.print(f"\n{name.upper()}\n{readable(body, clean(part.get('content_type')))}")
+
+
+def cancel(run: Run) -> int:
+    found = mapping(run.person().cancel(run.args["id"], run.args["reason"]))
+    run.answer(found, lambda: run.print(f"{clean(run.args['id'])} is {_state(found)}"))
+    return 0
+
+
+def retry(run: Run) -> int:
+    new, found = run.person().retry(run.args["id"])
+    run.answer(found, lambda: run.print(f"{new}\nfollow it: bzzz task watch {new}"))
+    return 0
+
+
+def _state(found: Mapping[str, Any]) -> str:
+    return clean(mapping(found.get("task")).get("state") or found.get("state") or "canceled")
+
+
+def trace(run: Run) -> int:
+    found = mapping(run.person().read("task.trace", {"id": run.args["id"]}))
+    rows = [(when(row.get("at")), row.get("what"), row.get("by"), row.get("detail")) for row in rows_of(found, "steps")]
+    run.answer(found, lambda: table(("AT", "WHAT", "BY", "DETAIL"), rows, run.out))
+    return 0

@@ -1,0 +1,55 @@
+"""publish and subscribe: raw topics, for scripts and tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bzzzd.cli.output import clean, mapping, number, to_json_line, when
+from bzzzd.cli.run import Run
+from bzzzd.errors import Unavailable
+from bzzzd.rpc.follower import Snapshot
+
+
+def publish(run: Run) -> int:
+    body = run.text("message")
+    found = mapping(run.person().publish(run.args["topic"], _text(body)))
+    run.answer(found, lambda: run.print(f"sent as number {number(found.get('number')):.0f}"))
+    return 0
+
+
+def _text(body: bytes) -> str | bytes:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return body
+
+
+def subscribe(run: Run) -> int:
+    """Runs until Ctrl-C, or until ``--count`` messages came; with ``--json`` one JSON value a line."""
+    left = run.args["count"]
+    if left == 0:
+        return 0
+    timeout = run.args["timeout"]
+    until = time.monotonic() + timeout if timeout else None
+    for event in run.person().events(f"topic:{run.args['topic']}", until=until):
+        if isinstance(event, Snapshot):
+            lost = "; messages were missed here: they came faster than they were read" if event.missed else ""
+            run.say(f"listening to {run.args['topic']}{lost}")
+            continue
+        for item in event.items:
+            run.print(to_json_line(item) if run.json else _line(mapping(item)))
+            run.out.flush()
+            if left is not None and (left := left - 1) == 0:
+                return 0
+    if left:
+        raise Unavailable(f"the time was over and {left} of {run.args['count']} messages had not come")
+    return 0
+
+
+def _line(item: Mapping[str, Any]) -> str:
+    payload = item.get("payload")
+    body = mapping(payload).get("body", payload)
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    return f"{when(item.get('at'))}  {clean(item.get('author'))}  {clean(text)}"

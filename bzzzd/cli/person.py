@@ -1,0 +1,167 @@
+"""The person at the command line: their key, their session, and what they sign.
+
+The key is made at first use. What a version is encrypted for comes from ``context.prepare``, so that no policy
+is known here. A command whose answer did not come is sent again unchanged: its id makes that safe.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bzzzd import __version__
+from bzzzd.cli.output import mapping
+from bzzzd.config.load import kind_of, load
+from bzzzd.config.settings import Settings, Surroundings
+from bzzzd.crypto.envelope import seal
+from bzzzd.crypto.keys import SigningKey, load_or_create_key
+from bzzzd.errors import BadInput, NotReady, UnknownOutcome, Unreachable
+from bzzzd.identity.attach import attach_params
+from bzzzd.identity.node import read_grants
+from bzzzd.slurp.brief import BRIEF_TYPE, Brief, Writer, submit_params, write_version
+from bzzzd.slurp.commands import Cancel, Command, Retry, new_command_id, new_task_id, seal_command
+from bzzzd.ucxl.address import Address, build
+
+if TYPE_CHECKING:
+    from bzzzd.cli.run import Run
+    from bzzzd.rpc.follower import Event
+
+AGAIN_S = 0.2
+
+
+class Person:
+    """An attached session. ``id`` and ``role`` are what the grant says, whatever was asked for."""
+
+    def __init__(self, run: Run, settings: Settings) -> None:
+        self._run = run
+        self._settings = settings
+        self.key: SigningKey = load_or_create_key(settings.key_file)
+        self.id = self.role = self.mesh_id = ""
+        self._attach()
+
+    def read(self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
+        """Ask for something that changes nothing."""
+        return self._run.client.call(method, params, timeout=timeout, effects=False)
+
+    def act(self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
+        """Have something done that may be asked for twice with these very parameters.
+
+        While no answer comes it is asked for again, on a new connection; ``UnknownOutcome`` when the time is over.
+        """
+        until = time.monotonic() + (timeout or self._run.timeout)
+        lost: UnknownOutcome | None = None
+        while True:
+            try:
+                if lost is not None:
+                    self._run.close()
+                    self._attach()
+                return self._run.client.call(method, params, timeout=max(until - time.monotonic(), AGAIN_S))
+            except UnknownOutcome as error:
+                lost = error
+            except (Unreachable, NotReady):
+                if lost is None:
+                    raise
+            if time.monotonic() + AGAIN_S >= until:
+                raise lost
+            time.sleep(AGAIN_S)
+
+    def events(self, stream: str, *, until: float | None = None) -> Iterator[Event]:
+        """A stream, snapshot first, up to the time ``until`` of ``time.monotonic``."""
+        return self._run.client.events(stream, until=until)
+
+    def submit(self, brief: Brief, **wanted: Any) -> tuple[str, Any]:
+        """Ask for a task; gives its id and the answer. The id is known before, so a lost answer loses nothing."""
+        now = time.time()
+        project = str(wanted.get("project") or "default")
+        # Readers depend on role and type alone; the address only has to be one of this person's briefs.
+        address = build(self.id, self.role, project, new_task_id(now), "brief")
+        readers, writer = self._prepare(address, BRIEF_TYPE)
+        task, params = submit_params(writer, brief, readers=readers, at=now, **wanted)
+        try:
+            return task, self.act("task.submit", params)
+        except UnknownOutcome as error:
+            raise UnknownOutcome(
+                f"no answer came to the submit of task {task}; see whether it arrived: bzzz task show {task}", task=task
+            ) from error
+
+    def cancel(self, task: str, reason: str) -> Any:
+        now = time.time()
+        return self._command("task.cancel", {"op": "cancel", "task": task, "reason": reason}, Cancel, now)
+
+    def retry(self, task: str) -> tuple[str, Any]:
+        """Ask for an ended task again; gives the new task's id and the answer."""
+        now = time.time()
+        new = new_task_id(now)
+        return new, self._command("task.retry", {"op": "retry", "task": task, "new_task": new}, Retry, now)
+
+    def put(self, address: Address, content: bytes, content_type: str) -> Any:
+        """Store ``content`` as the version after those that are the latest now."""
+        asked = {"address": address.base, "content_type": content_type}
+        prepared = mapping(self.read("context.prepare", asked))
+        heads = [str(head) for head in prepared.get("heads") or ()]
+        version = write_version(
+            self._writer(prepared), address=address.base, content=content, content_type=content_type,
+            readers=_readers(prepared), at=time.time(), parents=heads,
+        )  # fmt: skip
+        return self.act("context.put", {"version": version.header, "content": content})
+
+    def publish(self, topic: str, body: bytes | str) -> Any:
+        """Sign a message for a topic; it is sent once, because a message carries no id."""
+        payload = msgspec.msgpack.encode({"topic": topic, "at": time.time(), "body": body})
+        envelope = seal(self.key, "message", self.mesh_id, payload)
+        return self._run.call("publish", {"topic": topic, "envelope": envelope}, effects=True)
+
+    def _attach(self) -> None:
+        """Prove who this is to the bzzzd that is connected now."""
+        answer = mapping(self._run.client.attach(self._proof))
+        me, caller = self._settings.config.agent, mapping(answer.get("caller"))
+        self.id, self.role = str(caller.get("id") or me.id), str(caller.get("role") or me.role)
+
+    def _proof(self, nonce: bytes, mesh_id: str) -> dict[str, Any]:
+        self.mesh_id = mesh_id
+        me = self._settings.config.agent
+        return attach_params(
+            self.key, nonce, mesh_id, kind="person", id=me.id, role=me.role, chain=self._chain(), version=__version__
+        )
+
+    def _prepare(self, address: Address, content_type: str) -> tuple[Sequence[str], Writer]:
+        """Who will read a version there, and this person as its writer."""
+        asked = {"address": address.base, "content_type": content_type}
+        prepared = mapping(self.read("context.prepare", asked))
+        return _readers(prepared), self._writer(prepared)
+
+    def _writer(self, prepared: Mapping[str, Any]) -> Writer:
+        epoch = prepared.get("epoch")
+        return Writer(self.key, self.mesh_id, self.id, self.role, epoch if isinstance(epoch, int) else 0)
+
+    def _command(self, method: str, fields: Mapping[str, Any], kind: type[Command], now: float) -> Any:
+        try:
+            command = msgspec.convert({**fields, "id": new_command_id(now), "at": now}, kind)
+        except msgspec.ValidationError as error:
+            raise BadInput(f"this cannot be asked of the ledger: {error}") from error
+        return self.act(method, {"envelope": seal_command(self.key, self.mesh_id, command)})
+
+    def _chain(self) -> tuple[bytes, ...]:
+        """The grant for this key that lies in the grants folder, if one does."""
+        for path, file in read_grants(self._settings.grants_dir):
+            if path.stem == "person":
+                return file.chain
+        return ()
+
+
+def person_of(run: Run) -> Person:
+    """The session of the person who runs this command."""
+    around = Surroundings.here()
+    named = run.environ.get("BZZZ_CONFIG_PATH")
+    # A shell that points the variable at another process's file is still a person's shell.
+    kind = kind_of(named) if named else "hap"
+    path = named if kind in ("hap", None) else None
+    return Person(run, load("hap", path, socket=run.socket, around=around))
+
+
+def _readers(prepared: Mapping[str, Any]) -> Sequence[str]:
+    readers = prepared.get("readers")
+    return [str(reader) for reader in readers] if isinstance(readers, list | tuple) else []

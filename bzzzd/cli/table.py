@@ -1,0 +1,159 @@
+"""Every command of ``bzzz`` as data: words, arguments, help, and the function that runs it.
+
+Help, the parser, man pages and completions come from this one table.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+
+class Arg(NamedTuple):
+    """One argument. A ``name`` that begins with ``--`` is an option, any other is positional.
+
+    ``many`` is ``?`` (may be left out) or ``*`` (any number); ``key`` is its name in ``Run.args``.
+    """
+
+    name: str
+    help: str
+    kind: Literal["text", "whole", "number", "flag"] = "text"
+    default: Any = None
+    metavar: str = ""
+    many: Literal["", "?", "*"] = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.name.lstrip("-").replace("-", "_")
+
+
+class Command(NamedTuple):
+    """One command. ``run`` is ``module:function`` below ``bzzzd.cli.commands``.
+
+    A command with an ``extension`` needs a bzzzd that offers it; ``method`` is what it then calls, with its arguments
+    as parameters. ``tail`` is the metavar of what may follow ``--``.
+    """
+
+    words: tuple[str, ...]
+    help: str
+    run: str
+    args: tuple[Arg, ...] = ()
+    extension: str = ""
+    method: str = ""
+    tail: str = ""
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.words)
+
+
+COMMON: tuple[Arg, ...] = (
+    Arg("--json", "print JSON for programs", "flag", False),
+    Arg("--socket", "bzzzd's socket (else BZZZ_SOCKET, else network.socket of the configuration)", metavar="PATH"),
+    Arg("--timeout", "how long to wait for an answer (30)", "number", metavar="SECONDS"),
+)
+
+_ID = Arg("id", "task id")
+_ADDRESS = Arg("address", "UCXL address", metavar="ADDRESS")
+_LIMIT = Arg("--limit", "rows at most (50)", "whole", 50, "N")
+_STATES = ("submitted", "working", "input_required", "completed", "failed", "canceled", "rejected")
+
+
+def _offered(words: str, help: str, extension: str, method: str, *args: Arg) -> Command:
+    return Command(tuple(words.split()), help, "offered:run", args, extension, method)
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(("status",), "how this node is", "node:status"),
+    Command(("peers",), "the other nodes of the mesh", "node:peers"),
+    Command(("health",), "the services of this node; exits 1 when one is not well", "node:health"),
+    Command(("doctor",), "what is wrong here, and what mends it", "node:doctor"),
+    Command(("logs",), "the newest lines of bzzzd's log", "node:logs",
+            (Arg("--lines", "how many (100)", "whole", 100, "N"),)),
+    Command(("config", "check"), "check configuration files, each and all together", "config:check",
+            (Arg("paths", "files or folders (/etc/bzzz)", metavar="PATH", many="*"),)),
+    Command(("mesh", "init"), "found a mesh on this node", "mesh:init"),
+    Command(("mesh", "members"), "who belongs to the mesh", "mesh:members"),
+    _offered("mesh invite", "make an invitation for a node or person", "mesh.invite", "mesh.invite",
+             Arg("--role", "role of who joins", metavar="ROLE"),
+             Arg("--uses", "how often it may be used (1)", "whole", metavar="N")),
+    _offered("mesh join", "join a mesh by an invitation", "mesh.join", "mesh.join",
+             Arg("invitation", "the invitation's text", metavar="INVITATION")),
+    _offered("mesh revoke", "take a member's grant back", "mesh.revoke", "mesh.revoke",
+             Arg("id", "the member's id", metavar="ID")),
+    Command(("mesh", "admin", "add"), "make a local user an administrator", "mesh:admin_add",
+            (Arg("user", "user name of this machine", metavar="USER"),)),
+    _offered("mesh admin remove", "take an administrator's rights back", "mesh.admin_remove", "mesh.admin_remove",
+             Arg("user", "user name", metavar="USER")),
+    Command(("mesh", "policy", "show"), "the policy in force", "mesh:policy_show"),
+    Command(("mesh", "policy", "apply"), "sign roles.yaml into the policy of the mesh", "mesh:policy_apply",
+            (Arg("path", "the file (roles.yaml beside the configuration)", metavar="PATH", many="?"),)),
+    _offered("mesh authority split", "split the authority key into shares", "mesh.authority", "mesh.authority_split"),
+    _offered("mesh authority recover", "put the authority key together", "mesh.authority", "mesh.authority_recover"),
+    Command(("ledger", "status"), "the task ledger: where, how much, how durable", "ledger:status"),
+    Command(("ledger", "backup"), "write the ledger to a file", "ledger:backup",
+            (Arg("path", "the new file", metavar="PATH"),)),
+    Command(("ledger", "restore"), "put the ledger back from a file", "ledger:restore",
+            (Arg("path", "a file that `ledger backup` wrote", metavar="PATH"),
+             Arg("--yes", "do not ask", "flag", False))),
+    _offered("ledger promote", "make this node the coordinator", "ledger.promote", "ledger.promote"),
+    Command(("agent", "list"), "the agents of the mesh", "agents:listing"),
+    Command(("agent", "show"), "one agent", "agents:show", (Arg("id", "agent id", metavar="ID"),)),
+    Command(("task", "submit"), "ask for something", "tasks:submit", (
+        Arg("title", "what is asked, in a line", metavar="TITLE"),
+        Arg("--body", "the whole of it; - reads standard input", metavar="-|TEXT"),
+        Arg("--role", "only agents of this role", default="", metavar="R"),
+        Arg("--capability", "only agents with this capability", default="", metavar="C"),
+        Arg("--project", "project that it belongs to (default)", default="default", metavar="P"),
+        Arg("--priority", "0 to 9, 9 goes first (5)", "whole", 5, "N"),
+        Arg("--deadline", "seconds until it fails, not counting waits for a person", "number", metavar="SECONDS"),
+        Arg("--address", "context that it is about", metavar="UCXL"),
+        Arg("--approve", "a person must agree before it runs", "flag", False),
+        Arg("--wait", "follow it to its end; exits 1 unless it completes", "flag", False),
+    ), tail="PROGRAM [ARGUMENT…]"),
+    Command(("task", "list"), "tasks, the newest first", "tasks:listing", (
+        Arg("--state", "only those in this state", metavar="STATE", choices=_STATES),
+        Arg("--project", "only those of this project", metavar="P"), _LIMIT)),
+    Command(("task", "show"), "one task with its brief and its decision", "tasks:show", (_ID,)),
+    Command(("task", "watch"), "print changes as they happen; of one task until it ends", "watch:run",
+            (Arg("id", "task id", many="?"),)),
+    Command(("task", "cancel"), "end a task", "tasks:cancel",
+            (_ID, Arg("--reason", "a word that every member may read (canceled)", default="canceled", metavar="WORD"))),
+    Command(("task", "retry"), "ask for the same again", "tasks:retry", (_ID,)),
+    Command(("task", "trace"), "the whole way of a task", "tasks:trace", (_ID,)),
+    Command(("context", "put"), "store a new version", "context:put", (
+        _ADDRESS, Arg("--body", "the content; - (or nothing) reads standard input", metavar="-|TEXT"),
+        Arg("--file", "read the content from a file", metavar="PATH"),
+        Arg("--type", "its content type (text/plain)", default="text/plain", metavar="TYPE"))),
+    Command(("context", "get"), "print one version", "context:get",
+            (_ADDRESS, Arg("--output", "write it to a new file", metavar="PATH"))),
+    Command(("context", "list"), "addresses that a pattern finds", "context:listing",
+            (Arg("pattern", "UCXL address with `any`", metavar="PATTERN", many="?"), _LIMIT)),
+    Command(("context", "history"), "the versions of an address", "context:history", (_ADDRESS,)),
+    Command(("context", "diff"), "what changed between two versions", "context:diff", (
+        _ADDRESS, Arg("a", "version number or id (the one before the latest)", metavar="A", many="?"),
+        Arg("b", "version number or id (the latest)", metavar="B", many="?"))),
+    Command(("context", "announce"), "tell the mesh where an address is kept", "context:announce", (_ADDRESS,)),
+    Command(("ucxl", "parse"), "the parts of a UCXL address as JSON", "ucxl:parse", (_ADDRESS,)),
+    Command(("publish",), "send a message to a topic", "topics:publish", (
+        Arg("topic", "the topic", metavar="TOPIC"),
+        Arg("message", "the message; - (or nothing) reads standard input", metavar="MESSAGE", many="?"))),
+    Command(("subscribe",), "print the messages of a topic as they come", "topics:subscribe", (
+        Arg("topic", "the topic", metavar="TOPIC"),
+        Arg("--count", "leave after so many messages", "whole", metavar="N"))),
+)  # fmt: skip
+
+
+def find(words: list[str]) -> tuple[Command | None, int]:
+    """The command that ``words`` begin with, and how many words name it."""
+    for length in (3, 2, 1):
+        wanted = tuple(words[:length])
+        for command in COMMANDS:
+            if command.words == wanted:
+                return command, length
+    return None, 0
+
+
+def group(words: list[str]) -> tuple[Command, ...]:
+    """The commands whose names begin with these words."""
+    return tuple(command for command in COMMANDS if words and list(command.words[: len(words)]) == words)
