@@ -134,6 +134,18 @@ class Matcher:
             self._leave(waiting)
             self._queue(waiting)
 
+    def forget_tasks(self) -> None:
+        """The ledger was replaced as a whole (restored or promoted): keep the agents, and take its tasks anew."""
+        for tasks in (self._tasks, self._queues, self._refusals, self._holders, self._held):
+            tasks.clear()
+        self._ready.clear()
+        self._hungry.clear()
+        self._timers = [timer for timer in self._timers if timer[2] == "rest"]
+        heapify(self._timers)
+        for agent in self._agents.values():
+            agent.offered.clear()
+            self._place(agent)
+
     # Agents.
 
     def agent_here(self, agent_id: str, role: str, capabilities: Iterable[str], slots: int) -> None:
@@ -200,7 +212,9 @@ class Matcher:
             heappush(heads, (head.rank, need))
 
     def next_time(self) -> float | None:
-        """When time alone may change something; None: only an event can."""
+        """When to call ``offers`` again: 0 is at once (the last call reached its limit), None after the next event."""
+        if self._ready and self._free:
+            return 0.0
         return self._timers[0][0] if self._timers else None
 
     def hungry(self) -> list[tuple[Need, int]]:

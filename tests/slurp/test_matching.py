@@ -101,8 +101,8 @@ def test_an_offer_that_lapses_goes_to_another_agent_and_the_silent_one_rests() -
     m.task_taken("x", "willing")
     m.task_open(made("t"), 0)
     assert pairs(m.offers(0)) == [("t", "silent")]
-    m.task_gone("x")
     assert m.next_time() == 5.0
+    m.task_gone("x")
     assert pairs(m.offers(5.0)) == [("t", "willing")]
     m.task_taken("t", "willing")
     m.task_open(made("u"), 6.0)
@@ -235,7 +235,10 @@ def test_what_one_call_left_is_offered_by_the_next() -> None:
     m.task_open(made("first", role="r1", created=1), 0)
     m.task_open(made("second", role="r2", created=2), 0)
     assert pairs(m.offers(0, limit=1)) == [("first", "bob")]
+    assert m.next_time() == 0.0
     assert pairs(m.offers(0, limit=1)) == [("second", "carol")]
+    m.offers(0)
+    assert m.next_time() == 5.0
 
 
 def test_only_the_best_tasks_of_a_need_are_in_memory_and_the_rest_are_asked_for() -> None:
@@ -266,6 +269,17 @@ def test_a_refill_that_was_read_before_a_claim_does_not_open_the_task_again() ->
     m.task_taken("t", "bob")
     m.refill(("", ""), [made("t")], 10, 0)
     assert m.offers(0) == []
+
+
+def test_a_ledger_that_was_replaced_starts_over_with_the_same_agents() -> None:
+    m = matcher(bob=1, carol=1)
+    m.task_taken("held", "bob")
+    m.task_open(made("offered"), 0)
+    m.offers(0)
+    m.forget_tasks()
+    m.refill(("", ""), [made("held"), made("offered")], 10, 1.0)
+    assert pairs(m.offers(1.0)) == [("held", "bob"), ("offered", "carol")]
+    assert m.next_time() == 6.0
 
 
 def test_a_need_without_tasks_leaves_nothing_behind() -> None:
