@@ -55,7 +55,10 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 class Errand:
-    """One task in this agent. ``run`` is its life, in an asyncio task of its own; the rest are events from outside."""
+    """One task in this agent. ``run`` is its life, in an asyncio task of its own; the rest are events from outside.
+
+    ``wake(errand)`` is called when its next ``tick`` may have come nearer.
+    """
 
     def __init__(
         self,
@@ -68,7 +71,7 @@ class Errand:
         clock: Callable[[], float],
         wall: Callable[[], float],
         spawn: Spawn,
-        held: Callable[[Errand], None],
+        wake: Callable[[Errand], None],
     ) -> None:
         self.work = Work(task)
         self._link = link
@@ -78,7 +81,7 @@ class Errand:
         self._clock = clock
         self._wall = wall
         self._spawn = spawn
-        self._held = held
+        self._wake = wake
         self._running: asyncio.Task[Any] | None = None
         self._interruptible = False
         self._interrupted = False
@@ -112,7 +115,7 @@ class Errand:
         for action in actions:
             match action:
                 case Begin():
-                    self._held(self)
+                    self._wake(self)
                 case Renew():
                     self._spawn(self._renew())
                 case Halt():
@@ -244,6 +247,7 @@ class Errand:
             answer = await self._link.call("task.renew", params, timeout=max(0.1, work.lease.ends - sent))
         except BzzzError as error:
             self._do(work.not_renewed(error, self._clock()))
+            self._wake(self)
         else:
             self._do(work.renewed(sent, float(answer["lease_s"])))
 

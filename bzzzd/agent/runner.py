@@ -137,7 +137,7 @@ class Runner:
     def _begin(self, task: str) -> None:
         errand = Errand(
             task, link=self._link, signer=self._signer, handlers=self.handlers, counters=self._counters,
-            clock=self._clock, wall=self._wall, spawn=self._spawn, held=self._held,
+            clock=self._clock, wall=self._wall, spawn=self._spawn, wake=self._wake,
         )  # fmt: skip
         self._errands[task] = errand
         self._empty.clear()
@@ -174,8 +174,8 @@ class Runner:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _held(self, errand: Errand) -> None:
-        """A lease was got: the keeper may have to wake sooner for it."""
+    def _wake(self, errand: Errand) -> None:
+        """The keeper may have to wake sooner for this errand."""
         wakes = errand.work.wakes_at
         if wakes is not None and wakes < self._wakes_at:
             self._sooner.set()

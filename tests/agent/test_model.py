@@ -18,7 +18,7 @@ async def test_a_summary_names_its_model_and_tokens_and_tells_progress() -> None
     assert product.content == b"One. Two.\n\n---\nmodel: scripted-1 (12 tokens read, 34 written, 0.2 s)\n"
     assert (product.content_type, product.failure) == ("text/markdown", "")
     assert dict(counters.tokens) == {"read": 12, "written": 34}
-    assert notes == ["asking the model", "the model is writing", "the model is writing"]
+    assert notes == ["asking the model", "the model is writing (1 tokens)", "the model is writing (2 tokens)"]
 
 
 async def test_a_small_model_gets_short_prose_after_the_instruction_and_a_grammar() -> None:

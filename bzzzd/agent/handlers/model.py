@@ -129,7 +129,7 @@ def _counting(job: Job) -> Callable[[str], None]:
     def count(_text: str) -> None:
         nonlocal pieces
         pieces += 1
-        job.progress(pieces, None, "the model is writing")
+        job.progress(pieces, None, f"the model is writing ({pieces} tokens)")
 
     return count
 
