@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bzzzd import __version__
 from bzzzd.cli.output import mapping
-from bzzzd.config.load import kind_of, load
-from bzzzd.config.settings import Settings, Surroundings
+from bzzzd.config.load import FOLDER, kind_of, load
+from bzzzd.config.settings import FILES, Settings, Surroundings
 from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.errors import BadInput, NotReady, UnknownOutcome, Unreachable
@@ -154,12 +155,12 @@ class Person:
 
 def person_of(run: Run) -> Person:
     """The session of the person who runs this command."""
-    around = Surroundings.here()
     named = run.environ.get("BZZZ_CONFIG_PATH")
+    path = Path(named) if named else FOLDER / FILES["hap"]
     # A shell that points the variable at another process's file is still a person's shell.
-    kind = kind_of(named) if named else "hap"
-    path = named if kind in ("hap", None) else None
-    return Person(run, load("hap", path, socket=run.socket, around=around))
+    if kind_of(path) not in ("hap", None):
+        path = path.with_name(FILES["hap"])
+    return Person(run, load("hap", path, socket=run.socket, around=Surroundings.here()))
 
 
 def _readers(prepared: Mapping[str, Any]) -> Sequence[str]:

@@ -49,6 +49,15 @@ def test_a_submit_is_signed_by_the_person_and_encrypted_for_readers(node, bzzz, 
     assert load_key(key).public
 
 
+def test_a_shell_that_names_another_processs_file_is_still_a_persons(node, bzzz, place, monkeypatch):
+    sections = "ai: {}\nnetwork: {}\nsecurity: {}\n"
+    (place / "bzzzd.yaml").write_text(f"agent: {{id: atlas}}\n{sections}")
+    (place / "hap.yaml").write_text(f"agent: {{id: bob}}\n{sections}")
+    monkeypatch.setenv("BZZZ_CONFIG_PATH", str(place / "bzzzd.yaml"))
+    task = submitted(bzzz)
+    assert node.tasks[task]["author"] == "bob"
+
+
 def test_all_wishes_reach_the_ledger(node, bzzz):
     task = submitted(
         bzzz, "--role", "reviewer", "--deadline", "60", "--approve", "--project", "site",

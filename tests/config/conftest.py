@@ -6,8 +6,6 @@ import pytest
 
 from bzzzd.config.settings import Surroundings
 
-MINIMAL = "agent: {}\nai: {}\nnetwork: {}\nsecurity: {}\n"
-
 
 @pytest.fixture
 def around(tmp_path):
