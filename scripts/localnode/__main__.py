@@ -16,13 +16,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bzzzd.rpc.blocking import BlockingClient
 from steps import Step, Steps
 
 from bzzzd.errors import BzzzError, ServiceStartFailed, Unreachable
-from localnode.folder import ROOT, Folder, open_folder, write_configuration
+from bzzzd.rpc.blocking import BlockingClient
+from localnode.folder import ROOT, Folder, leave, open_folder, write_configuration
 from localnode.sample import Decision, run_sample
-from localnode.supervision import Supervision, last_lines, running, start
+from localnode.supervision import Supervision, running, start
 
 READY_LIMIT_S = 90.0
 POLL_S = 0.05
@@ -83,6 +83,7 @@ def _run(given: argparse.Namespace, steps: Steps) -> int:
         if supervision.child is not None:
             with steps.step("stopping"):
                 _stop(supervision)
+            leave(folder)
     return 0
 
 
@@ -111,10 +112,11 @@ def _wait(folder: Folder, supervision: Supervision, step: Step, ready: Any) -> N
         asked += 1
         fallen = supervision.fallen() if asked % 10 == 0 else ""
         if fallen or time.monotonic() > deadline:
-            name = fallen or "bzzzd or bzzz-agent"
+            name = fallen or "bzzzd"
             what = "stopped" if fallen else f"was not ready after {READY_LIMIT_S:.0f} s"
-            log = folder.log(fallen or "bzzzd")
-            raise ServiceStartFailed(f"{name} {what}; the end of {log}:\n{last_lines(log)}\n")
+            raise ServiceStartFailed(
+                f"{name} {what}; the end of {folder.log(name)}:\n{supervision.last_words(name)}\nrun: see above"
+            )
         time.sleep(POLL_S)
 
 

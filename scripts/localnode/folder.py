@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from bzzzd.config.faults import refuse
+from bzzzd.config.load import check
 from bzzzd.errors import BadInput, StorageFailed
 from bzzzd.runtime.ports import free_port
 
@@ -99,7 +102,8 @@ def _sockets_folder(path: Path) -> Path:
 def write_configuration(folder: Folder) -> list[str]:
     """Write the four files and the ``bzzz`` command; gives one sentence for each thing worth saying.
 
-    Ports are kept from the last run while they are free. A file that was changed by hand stays as it is.
+    Ports are kept from the last run while they are free. A file that was changed by hand stays as it is; raises
+    ``ConfigInvalid`` with every fault when such a change does not fit.
     """
     memory = _read_memory(folder.path)
     written: dict[str, str] = memory.get("written", {})
@@ -115,7 +119,16 @@ def write_configuration(folder: Folder) -> list[str]:
         written[name] = _digest(text)
     _replace(folder.command, _command(folder), 0o700)
     _write_memory(folder.path, {**_read_memory(folder.path), "ports": ports, "written": written})
+    faults = check([folder.path])
+    if faults:
+        raise refuse(faults, "run")
     return said
+
+
+def leave(folder: Folder) -> None:
+    """Take away the short folder of the sockets, if there is one, once nothing runs."""
+    if folder.sockets != folder.path:
+        shutil.rmtree(folder.sockets)
 
 
 def _ports(kept: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:

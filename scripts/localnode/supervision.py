@@ -28,6 +28,7 @@ class Supervision:
     def __init__(self, folder: Folder, child: subprocess.Popen[bytes] | None) -> None:
         self._folder = folder
         self.child = child
+        self._log_began = {name: _size(folder.log(name)) for name in PROGRAMS}
 
     def states(self) -> dict[str, str]:
         """Supervisord's word for each program: STARTING, RUNNING, BACKOFF, FATAL, …; empty when it does not answer."""
@@ -47,6 +48,10 @@ class Supervision:
             return "supervisord"
         states = self.states()
         return next((name for name in PROGRAMS if states.get(name) in ("BACKOFF", "FATAL", "EXITED")), "")
+
+    def last_words(self, name: str) -> str:
+        """The end of what a program logged since it was started."""
+        return last_lines(self._folder.log(name), self._log_began.get(name, 0))
 
     def stop(self) -> None:
         """Stop everything, the agent first. Returns when the processes are gone."""
@@ -88,12 +93,11 @@ def start(folder: Folder, programs: Path = Path(sys.executable).parent) -> Super
     ]  # fmt: skip
     if os.geteuid() == 0:
         command += ["--user", "root"]
-    out = folder.log("supervisord-start").open("wb")
-    with out:
-        child = subprocess.Popen(
+    supervision = Supervision(folder, None)
+    with folder.log("supervisord-start").open("wb") as out:
+        supervision.child = child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environ, start_new_session=True
         )
-    supervision = Supervision(folder, child)
     try:
         _wait_until_it_answers(supervision, child, folder)
     except BaseException:
@@ -110,10 +114,15 @@ def _wait_until_it_answers(supervision: Supervision, child: subprocess.Popen[byt
         time.sleep(0.05)
 
 
-def last_lines(log: Path, count: int = 15) -> str:
-    """The end of a log, indented, for an error message."""
+def last_lines(log: Path, since: int = 0, count: int = 15) -> str:
+    """The end of a log from the byte ``since`` on, indented, for an error message."""
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        raw = log.read_bytes()
     except OSError as error:
         return f"  ({log}: {error.strerror})"
+    lines = raw[since if since < len(raw) else 0 :].decode(errors="replace").splitlines()
     return "\n".join(f"  {line}" for line in lines[-count:]) or f"  ({log} is empty)"
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

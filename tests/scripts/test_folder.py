@@ -8,7 +8,7 @@ from localnode.folder import SOCKET_PATH_BYTES, open_folder, write_configuration
 
 from bzzzd.config.load import check, load
 from bzzzd.config.settings import Surroundings
-from bzzzd.errors import StorageFailed
+from bzzzd.errors import ConfigInvalid, StorageFailed
 from bzzzd.runtime.ports import listen
 
 
@@ -51,9 +51,18 @@ def test_a_change_by_hand_is_kept(tmp_path: Path) -> None:
     folder = open_folder(tmp_path / "state")
     write_configuration(folder)
     file = folder.path / "agent.yaml"
-    file.write_text(file.read_text().replace("provider: embedded", "provider: none"))
+    file.write_text(file.read_text().replace("provider: embedded", "provider: embedded\n  max_tokens: 99"))
     assert write_configuration(folder) == [f"{file} was changed by hand and is used as it is"]
-    assert "provider: none" in file.read_text()
+    assert "max_tokens: 99" in file.read_text()
+
+
+def test_a_change_by_hand_that_does_not_fit_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    folder = open_folder(tmp_path / "state")
+    write_configuration(folder)
+    file = folder.path / "agent.yaml"
+    file.write_text(file.read_text().replace("provider: embedded", "provider: embeded"))
+    with pytest.raises(ConfigInvalid, match=r"agent\.yaml:\d+:\d+: ai\.provider: .*did you mean"):
+        write_configuration(folder)
 
 
 def test_a_folder_with_a_long_path_has_its_sockets_in_a_short_one(
