@@ -11,7 +11,6 @@ from bzzzd.cli.connect import socket_path
 from bzzzd.cli.table import Command
 
 if TYPE_CHECKING:
-    from bzzzd.cli.person import Person
     from bzzzd.rpc.blocking import BlockingClient
 
 CALL_TIMEOUT_S = 30.0
@@ -60,14 +59,8 @@ class Run:
         return self._client
 
     def call(self, method: str, params: Mapping[str, Any] | None = None, *, effects: bool = False) -> Any:
-        """Ask as who the connection is now: a guest, until ``person`` was called. ``effects``: it changes something."""
+        """Ask as who the connection is by now, at first a guest. ``effects``: it changes something."""
         return self.client.call(method, params, effects=effects)
-
-    def person(self) -> Person:
-        """The session of the person who runs this, attached with their key."""
-        from bzzzd.cli.person import person_of
-
-        return person_of(self)
 
     def read(self) -> bytes:
         """Standard input to its end."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from bzzzd.cli.files import read_file, write_new
 from bzzzd.cli.output import clean, mapping, rows_of, size, table, when
+from bzzzd.cli.person import person_of
 from bzzzd.cli.readable import readable
 from bzzzd.cli.run import Run
 from bzzzd.errors import BadInput
@@ -26,14 +27,14 @@ def put(run: Run) -> int:
     if run.args["file"] and run.args["body"] is not None:
         raise BadInput("the content comes either from --body or from --file")
     content = read_file(Path(run.args["file"])) if run.args["file"] else run.text("body")
-    found = mapping(run.person().put(address, content, run.args["type"]))
+    found = mapping(person_of(run).put(address, content, run.args["type"]))
     run.answer(found, lambda: run.print(f"{clean(found.get('address'))}\nversion {clean(found.get('version_id'))}"))
     return 0
 
 
 def get(run: Run) -> int:
     """The content alone goes to standard output, so that it can be piped; what is to be known of it, beside it."""
-    found = mapping(run.person().read("context.get", {"address": parse(run.args["address"]).canonical}))
+    found = mapping(person_of(run).read("context.get", {"address": parse(run.args["address"]).canonical}))
     if run.args["output"]:
         write_new(Path(run.args["output"]), _content(found))
         run.answer({**found, "content": None}, lambda: run.print(f"{run.args['output']}: {size(len(_content(found)))}"))
@@ -60,7 +61,7 @@ def _show(run: Run, found: Mapping[str, Any]) -> None:
 
 def listing(run: Run) -> int:
     pattern = run.args["pattern"] and parse(run.args["pattern"]).canonical
-    person = run.person()
+    person = person_of(run)
     entries: list[Mapping[str, Any]] = []
     after: object = None
     while len(entries) < run.args["limit"]:
@@ -88,7 +89,7 @@ def _entry(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def history(run: Run) -> int:
-    found = mapping(run.person().read("context.history", {"address": parse(run.args["address"]).canonical}))
+    found = mapping(person_of(run).read("context.history", {"address": parse(run.args["address"]).canonical}))
     rows = rows_of(found, "versions")
     head = ("N", "AT", "AUTHOR", "SIZE", "HEAD", "VERSION")
     run.answer(found, lambda: table(head, [_version(row, found) for row in rows], run.out))
@@ -111,7 +112,7 @@ def diff(run: Run) -> int:
         "a": run.args["a"] or "~~1",
         "b": run.args["b"] or "*^",
     }
-    found = mapping(run.person().read("context.diff", asked))
+    found = mapping(person_of(run).read("context.diff", asked))
     text = clean(found.get("diff"), lines=True)
     run.answer(found, lambda: print(text, end="" if not text or text.endswith("\n") else "\n", file=run.out))
     return 0
@@ -119,6 +120,6 @@ def diff(run: Run) -> int:
 
 def announce(run: Run) -> int:
     address = parse(run.args["address"]).canonical
-    found = mapping(run.person().act("context.announce", {"address": address}))
+    found = mapping(person_of(run).act("context.announce", {"address": address}))
     run.answer(found, lambda: run.print(f"announced {address}"))
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bzzzd.cli.files import read_file, write_new
 from bzzzd.cli.output import clean, facts, mapping, size, words
+from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
 from bzzzd.errors import BadInput, StorageFailed
 
@@ -15,7 +16,7 @@ LONG_S = 600.0
 
 
 def status(run: Run) -> int:
-    found = mapping(run.person().read("ledger.status"))
+    found = mapping(person_of(run).read("ledger.status"))
     run.answer(found, lambda: facts([(str(name), _cell(value)) for name, value in found.items()], run.out))
     return 0
 
@@ -29,7 +30,7 @@ def backup(run: Run) -> int:
     path = Path(run.args["path"])
     if path.exists():
         raise BadInput(f"{path} exists already; name a new file for the backup")
-    content = mapping(run.person().read("ledger.backup", timeout=LONG_S)).get("content")
+    content = mapping(person_of(run).read("ledger.backup", timeout=LONG_S)).get("content")
     if not isinstance(content, bytes):
         raise StorageFailed("bzzzd sent no backup; look for the reason with: bzzz logs")
     write_new(path, content)
@@ -44,7 +45,7 @@ def restore(run: Run) -> int:
     content = read_file(Path(run.args["path"]))
     if not run.args["yes"] and not _agreed(run):
         raise BadInput("nothing was restored: answer y, or add --yes")
-    found = mapping(run.person().act("ledger.restore", {"content": content}, timeout=LONG_S))
+    found = mapping(person_of(run).act("ledger.restore", {"content": content}, timeout=LONG_S))
     run.answer(
         found,
         lambda: facts([("restored", run.args["path"]), *((str(k), _cell(v)) for k, v in found.items())], run.out),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bzzzd.cli.output import clean, facts, mapping, rows_of, table, when, words
+from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
 from bzzzd.config.faults import in_order, refuse
 from bzzzd.config.load import FOLDER, ROLES, read_roles
@@ -16,13 +17,13 @@ from bzzzd.identity.policy import PolicyRecord, seal_policy
 
 
 def init(run: Run) -> int:
-    found = mapping(run.person().act("mesh.init"))
+    found = mapping(person_of(run).act("mesh.init"))
     run.answer(found, lambda: _facts(run, found))
     return 0
 
 
 def members(run: Run) -> int:
-    found = run.person().read("mesh.members")
+    found = person_of(run).read("mesh.members")
     head = ("ID", "KIND", "ROLE", "CAPABILITIES", "VALID UNTIL", "KEY")
     run.answer(found, lambda: table(head, [_member(row) for row in rows_of(found, "members")], run.out))
     return 0
@@ -42,7 +43,7 @@ def admin_add(run: Run) -> int:
 
 
 def policy_show(run: Run) -> int:
-    found = mapping(run.person().read("mesh.policy_show"))
+    found = mapping(person_of(run).read("mesh.policy_show"))
     run.answer(found, lambda: _show_policy(run, found))
     return 0
 
@@ -67,7 +68,7 @@ def policy_apply(run: Run) -> int:
     roles, faults = read_roles(path)
     if roles is None:
         raise refuse(in_order(faults), "bzzz")
-    person = run.person()
+    person = person_of(run)
     current = mapping(person.read("mesh.policy_show")).get("number")
     if not isinstance(current, int):
         raise NotAllowed("bzzzd did not say which policy is in force; nothing was signed (bzzz mesh policy show)")

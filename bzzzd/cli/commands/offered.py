@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bzzzd.cli.output import facts, mapping, words
+from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
 from bzzzd.cli.table import COMMON
 from bzzzd.errors import NotAttached, Unavailable, UnknownMethod
@@ -32,7 +33,7 @@ def _ask(run: Run, method: str, given: dict[str, Any]) -> Any:
     try:
         return run.call(method, given, effects=True)
     except NotAttached:
-        run.person()
+        person_of(run)
         return run.call(method, given, effects=True)
 
 

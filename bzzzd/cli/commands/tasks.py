@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bzzzd.cli.commands.watch import follow
-from bzzzd.cli.output import clean, duration, facts, mapping, rows_of, table, when
-from bzzzd.cli.readable import readable
+from bzzzd.cli.output import clean, duration, mapping, rows_of, table, when
+from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
+from bzzzd.cli.shown import show_task
 from bzzzd.slurp.brief import Brief
 from bzzzd.ucxl.address import parse
 
@@ -33,7 +34,7 @@ def submit(run: Run) -> int:
     }
     if run.args["deadline"] is not None:
         wanted["deadline_s"] = run.args["deadline"]
-    person = run.person()
+    person = person_of(run)
     task, found = person.submit(Brief(run.args["title"], body, args), **wanted)
     if not run.args["wait"]:
         run.answer(found, lambda: run.print(f"{task}\nfollow it: bzzz task watch {task}"))
@@ -44,7 +45,7 @@ def submit(run: Run) -> int:
 
 
 def listing(run: Run) -> int:
-    person = run.person()
+    person = person_of(run)
     rows: list[Mapping[str, Any]] = []
     after: object = None
     while len(rows) < run.args["limit"]:
@@ -80,47 +81,19 @@ def _number(value: object) -> float:
 
 
 def show(run: Run) -> int:
-    found = mapping(run.person().read("task.show", {"id": run.args["id"]}))
+    found = mapping(person_of(run).read("task.show", {"id": run.args["id"]}))
     run.answer(found, lambda: show_task(run, found))
     return 0
 
 
-def show_task(run: Run, found: Mapping[str, Any]) -> None:
-    """A task's facts, then its brief and its decision as text."""
-    task = mapping(found.get("task"))
-    facts(
-        (
-            ("task", task.get("id")),
-            ("title", task.get("title")),
-            ("state", task.get("state")),
-            ("reason", task.get("reason")),
-            ("author", task.get("author")),
-            ("agent", task.get("agent")),
-            ("asks for", " ".join(clean(task.get(name)) for name in ("role", "capability")).strip()),
-            ("project", task.get("project")),
-            ("created", when(task.get("created"))),
-            ("updated", when(task.get("updated"))),
-            ("strikes", task.get("strikes") or ""),
-            ("retry of", task.get("retry_of")),
-            ("decision", task.get("address")),
-        ),
-        run.out,
-    )
-    for name in ("brief", "decision"):
-        part = found.get(name)
-        if isinstance(part, Mapping) and part:
-            body = part["content"] if "content" in part else {key: part[key] for key in part if key != "title"}
-            run.print(f"\n{name.upper()}\n{readable(body, clean(part.get('content_type')))}")
-
-
 def cancel(run: Run) -> int:
-    found = mapping(run.person().cancel(run.args["id"], run.args["reason"]))
+    found = mapping(person_of(run).cancel(run.args["id"], run.args["reason"]))
     run.answer(found, lambda: run.print(f"{clean(run.args['id'])} is {_state(found)}"))
     return 0
 
 
 def retry(run: Run) -> int:
-    new, found = run.person().retry(run.args["id"])
+    new, found = person_of(run).retry(run.args["id"])
     run.answer(found, lambda: run.print(f"{new}\nfollow it: bzzz task watch {new}"))
     return 0
 
@@ -130,7 +103,7 @@ def _state(found: Mapping[str, Any]) -> str:
 
 
 def trace(run: Run) -> int:
-    found = mapping(run.person().read("task.trace", {"id": run.args["id"]}))
+    found = mapping(person_of(run).read("task.trace", {"id": run.args["id"]}))
     rows = [(when(row.get("at")), row.get("what"), row.get("by"), row.get("detail")) for row in rows_of(found, "steps")]
     run.answer(found, lambda: table(("AT", "WHAT", "BY", "DETAIL"), rows, run.out))
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bzzzd.cli.output import clean, mapping, number, to_json_line, when
+from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
 from bzzzd.errors import Unavailable
 from bzzzd.rpc.follower import Snapshot
@@ -14,7 +15,7 @@ from bzzzd.rpc.follower import Snapshot
 
 def publish(run: Run) -> int:
     body = run.text("message")
-    found = mapping(run.person().publish(run.args["topic"], _text(body)))
+    found = mapping(person_of(run).publish(run.args["topic"], _text(body)))
     run.answer(found, lambda: run.print(f"sent as number {number(found.get('number')):.0f}"))
     return 0
 
@@ -33,7 +34,7 @@ def subscribe(run: Run) -> int:
         return 0
     timeout = run.args["timeout"]
     until = time.monotonic() + timeout if timeout else None
-    for event in run.person().events(f"topic:{run.args['topic']}", until=until):
+    for event in person_of(run).events(f"topic:{run.args['topic']}", until=until):
         if isinstance(event, Snapshot):
             lost = "; messages were missed here: they came faster than they were read" if event.missed else ""
             run.say(f"listening to {run.args['topic']}{lost}")

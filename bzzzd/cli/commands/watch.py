@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bzzzd.cli.output import clean, mapping, number, to_json_line
+from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
+from bzzzd.cli.shown import show_task
 from bzzzd.errors import UnknownOutcome
 from bzzzd.rpc.follower import Snapshot
-
-if TYPE_CHECKING:
-    from bzzzd.cli.person import Person
 
 FINAL = frozenset({"completed", "failed", "canceled", "rejected"})
 _SEEN = ("state", "agent", "strikes", "reason", "address")
@@ -20,7 +19,7 @@ _SEEN = ("state", "agent", "strikes", "reason", "address")
 
 def run(run: Run) -> int:
     """Prints changes until Ctrl-C or ``--timeout``; those of one task until it has ended."""
-    person = run.person()
+    person = person_of(run)
     if run.args["id"] is not None:
         return follow(run, person, run.args["id"])
     for event in person.events("tasks", until=_until(run)):
@@ -105,8 +104,6 @@ def _progress_line(item: Mapping[str, Any]) -> str:
 
 def _ended(run: Run, person: Person, task: str, state: str) -> int:
     if run.args.get("wait"):
-        from bzzzd.cli.commands.tasks import show_task
-
         found = mapping(person.read("task.show", {"id": task}))
         run.answer(found, lambda: show_task(run, found))
     return 0 if state == "completed" else 1

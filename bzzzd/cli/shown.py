@@ -1,0 +1,38 @@
+"""One task with its brief and its decision, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bzzzd.cli.output import clean, facts, mapping, when
+from bzzzd.cli.readable import readable
+from bzzzd.cli.run import Run
+
+
+def show_task(run: Run, found: Mapping[str, Any]) -> None:
+    """A task's facts, then its brief and its decision as text."""
+    task = mapping(found.get("task"))
+    facts(
+        (
+            ("task", task.get("id")),
+            ("title", task.get("title")),
+            ("state", task.get("state")),
+            ("reason", task.get("reason")),
+            ("author", task.get("author")),
+            ("agent", task.get("agent")),
+            ("asks for", " ".join(clean(task.get(name)) for name in ("role", "capability")).strip()),
+            ("project", task.get("project")),
+            ("created", when(task.get("created"))),
+            ("updated", when(task.get("updated"))),
+            ("strikes", task.get("strikes") or ""),
+            ("retry of", task.get("retry_of")),
+            ("decision", task.get("address")),
+        ),
+        run.out,
+    )
+    for name in ("brief", "decision"):
+        part = found.get(name)
+        if isinstance(part, Mapping) and part:
+            body = part["content"] if "content" in part else {key: part[key] for key in part if key != "title"}
+            run.print(f"\n{name.upper()}\n{readable(body, clean(part.get('content_type')))}")
