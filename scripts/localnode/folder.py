@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -150,7 +149,7 @@ def _files(folder: Folder, ports: Mapping[str, int]) -> dict[str, dict[str, Any]
             "agent": {"role": "node"},
             "ai": {},
             "network": {**common["network"], "listen": [f"/ip4/127.0.0.1/tcp/{ports['mesh']}"]},
-            "security": {"development": True, "agents": [{"user": getpass.getuser(), "role": "worker"}]},
+            "security": {"development": True},
             "ports": {"http_port": 0, "health_port": ports["bzzzd health"]},
             "storage": {"state_dir": str(folder.path / "bzzzd")},
         },
