@@ -51,17 +51,22 @@ class ContentStore:
 
     @classmethod
     async def open(cls, journal: Journal, folder: Path, inline_bytes: int = 65_536) -> ContentStore:
-        """Make the folder and remove what a crash left in it. ``journal`` has ``SCHEMA``."""
-        names = await asyncio.to_thread(_tidy, folder)
-        known = await journal.read(
-            lambda connection: [
-                name
-                for name in names
-                if connection.execute("SELECT 1 FROM content WHERE hash = ?", (bytes.fromhex(name),)).fetchone()
-            ]
-        )
+        """Make the folder and remove what a crash left in it. ``journal`` has ``SCHEMA``.
+
+        Beside another journal than the one that filled the folder (a restored backup is one), files
+        that no row names stay: they may be all that is left of newer content.
+        """
         store = cls(journal, folder, inline_bytes)
-        await asyncio.to_thread(store._remove, set(names) - set(known))
+        names = await asyncio.to_thread(_tidy, folder)
+        if await asyncio.to_thread(_belongs, folder, journal.incarnation):
+            known = await journal.read(
+                lambda connection: {
+                    name
+                    for name in names
+                    if connection.execute("SELECT 1 FROM content WHERE hash = ?", (bytes.fromhex(name),)).fetchone()
+                }
+            )
+            await asyncio.to_thread(store._remove, set(names) - known)
         return store
 
     async def stage(self, ciphertext: bytes) -> Blob:
@@ -122,6 +127,14 @@ def _write(path: Path, data: bytes) -> None:
         prepare_folder(path.parent)
         sync_folder(path.parent.parent)
     write_whole(path, data)
+
+
+def _belongs(folder: Path, incarnation: str) -> bool:
+    """Whether the folder is that of this journal; a folder without an owner becomes it."""
+    owner = folder / "journal"
+    if not owner.exists():
+        write_whole(owner, incarnation.encode("ascii"))
+    return owner.read_bytes() == incarnation.encode("ascii")
 
 
 def _tidy(folder: Path) -> list[str]:

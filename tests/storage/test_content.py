@@ -23,7 +23,7 @@ async def store(journal, tmp_path):
 
 
 def files(tmp_path):
-    return [path for path in (tmp_path / "content").rglob("*") if path.is_file()]
+    return [path for path in (tmp_path / "content").rglob("*") if path.is_file() and path.name != "journal"]
 
 
 async def keep(store, journal, data):
@@ -78,6 +78,14 @@ async def test_a_start_removes_what_a_crash_left_and_nothing_else(store, journal
         await again.read(orphan)
 
 
+async def test_beside_a_restored_journal_no_content_is_removed(store, journal, open_journal, tmp_path):
+    await journal.backup(tmp_path / "copy")
+    newer = await keep(store, journal, bytes(1000))
+    restored = await open_journal(tmp_path / "copy", schemas=[SCHEMA])
+    again = await ContentStore.open(restored, tmp_path / "content", inline_bytes=100)
+    assert await again.read(newer) == bytes(1000)
+
+
 async def test_discarding_removes_the_file(store, tmp_path):
     await store.discard(await store.stage(bytes(1000)))
     await store.discard(await store.stage(bytes(10)))
@@ -89,7 +97,7 @@ async def test_content_that_does_not_fit_leaves_nothing(small_disk, journal):
         store = await ContentStore.open(journal, small_disk.folder / "content", inline_bytes=100)
         with pytest.raises(DiskFull, match="full"):
             await store.stage(os.urandom(6_000_000))
-        assert [path for path in (small_disk.folder / "content").rglob("*") if path.is_file()] == []
+        assert files(small_disk.folder) == []
 
 
 WITH_A_FILE_LIMIT = """

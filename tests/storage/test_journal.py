@@ -11,6 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from bzzzd.errors import AlreadyRunning, BzzzError, DiskFull, NotReady, Overloaded, StorageFailed
+from bzzzd.storage.database import Opened, open_database
 from bzzzd.storage.journal import Journal, Schema
 
 Work = Callable[[sqlite3.Connection], object]
@@ -301,9 +302,39 @@ async def test_a_disk_that_is_full_at_the_start_is_said_so(small_disk, open_jour
     await open_journal(small_disk.folder / "journal.sqlite")
 
 
+async def test_a_failed_sync_ends_the_journal_because_nobody_knows_what_is_on_the_disk(open_journal, monkeypatch):
+    class Failing(sqlite3.Connection):
+        armed = False
+
+        def execute(self, statement, *values):
+            if self.armed and statement == "COMMIT":
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+                raise error
+            return super().execute(statement, *values)
+
+    def opening(path, schemas):
+        opened = open_database(path, schemas)
+        opened.connection.close()
+        return Opened(sqlite3.connect(path, isolation_level=None, factory=Failing), opened.incarnation, opened.boot)
+
+    monkeypatch.setattr("bzzzd.storage.journal.open_database", opening)
+    journal = await open_journal()
+    await journal.write(put(1))
+    await journal.read(lambda connection: setattr(connection, "armed", True))
+    results = await asyncio.gather(journal.write(put(2)), journal.write(put(3)), return_exceptions=True)
+    assert [type(result) for result in results] == [StorageFailed, StorageFailed]
+    await asyncio.wait_for(asyncio.wait([journal.ended]), 10)
+    assert isinstance(journal.failure, StorageFailed)
+    await journal.close()
+    monkeypatch.undo()
+    assert await (await open_journal()).read(ids) == [1]
+
+
 CHILD = """
 import asyncio, sys
 from pathlib import Path
+from bzzzd.storage.database import Opened, open_database
 from bzzzd.storage.journal import Journal, Schema
 NOTES = Schema("notes", 1, ("CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",))
 
@@ -350,6 +381,7 @@ AS_NOBODY = """
 import asyncio, os, sys
 from pathlib import Path
 from bzzzd.errors import BzzzError
+from bzzzd.storage.database import Opened, open_database
 from bzzzd.storage.journal import Journal
 if os.geteuid() == 0:
     os.setgroups([])
