@@ -68,7 +68,9 @@ def ask(model: Model, what: str) -> Result:
 
 def online(model: Model, message: Online) -> Result:
     link = replace(model.link, state="online", since=model.now, why="")
-    model = replace(model, link=link, me=message.me, status=message.status)
+    same = model.status.node_id == message.status.node_id
+    status = replace(model.status, phase=message.status.phase, build=message.status.build) if same else message.status
+    model = replace(model, link=link, me=message.me, status=status)
     effects = refresh()
     if model.page is not None and model.page.kind == "tasks" and model.page.id in model.tasks:
         effects += reading.questions(model, model.tasks[model.page.id])

@@ -12,9 +12,9 @@ from typing import Protocol
 from bzzzd.errors import BzzzError
 from bzzzd.hap.messages import (
     Ask,
+    Attach,
     DropDraft,
     Effect,
-    Key,
     Later,
     Message,
     Offline,
@@ -41,7 +41,7 @@ _TICK_S = 1.0
 class Performer(Protocol):
     """Whoever carries effects to the daemon and sends messages back."""
 
-    def perform(self, effect: Ask | Submit | Order) -> None: ...
+    def perform(self, effect: Ask | Attach | Submit | Order) -> None: ...
 
 
 class Surface(Protocol):
@@ -94,7 +94,7 @@ class Core:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Ask() | Submit() | Order():
+            case Ask() | Attach() | Submit() | Order():
                 if self._performer is not None:
                     self._performer.perform(effect)
             case Later(seconds=seconds, message=message):
@@ -150,8 +150,3 @@ class Core:
         self._files.put_nowait(None)
         await self._writing
         self._state.close()
-
-
-def is_key(message: Message) -> bool:
-    """Whether the person did it: such a change is shown at once."""
-    return isinstance(message, Key)

@@ -77,6 +77,16 @@ def read(line: bytes, model: Model) -> tuple[Act, Any]:
     return Act(name, args), re
 
 
+def first(model: Model) -> list[Line]:
+    """What is known before the daemon has answered: the last view of the person's portal before this one."""
+    found: list[Line] = [{"type": "link", **msgspec.to_builtins(model.link)}]
+    found += [{"type": "task", "task": msgspec.to_builtins(row)} for row in model.tasks.values()]
+    for name in ("agents", "peers"):
+        if rows := getattr(model, name):
+            found.append({"type": name, name: msgspec.to_builtins(rows)})
+    return found
+
+
 def begun(old: Model, new: Model, act: Act, re: Any) -> Line:
     """The answer to a line in: which commands it has begun, and which orders wait until they cannot be undone."""
     return {

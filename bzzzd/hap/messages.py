@@ -119,6 +119,10 @@ class Ask(Struct, frozen=True):
     tag: Tag
 
 
+class Attach(Struct, frozen=True):
+    """A guest asks whether the person's grant has come meanwhile."""
+
+
 class Submit(Struct, frozen=True):
     """Sign and send a task; answered with the tag ``("submit", draft.id)``."""
 
@@ -169,5 +173,5 @@ class Quit(Struct, frozen=True):
     pass
 
 
-Effect = Ask | Submit | Order | Later | SaveDraft | DropDraft | SaveTheme | SaveCache | Redraw | Suspend | Quit
+Effect = Ask | Attach | Submit | Order | Later | SaveDraft | DropDraft | SaveTheme | SaveCache | Redraw | Suspend | Quit
 Effects = tuple[Effect, ...]

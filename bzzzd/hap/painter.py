@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bzzzd.hap.rows import Frame, Row, Segment
 from bzzzd.hap.text import ascii_only, is_narrow, width
-from bzzzd.hap.themes import Theme
+from bzzzd.hap.themes import Look, Theme
 
 HIDE, SHOW, CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[0m\x1b[2J"
 
@@ -28,13 +28,13 @@ class Painter:
     def __init__(self, theme: Theme, *, ascii_terminal: bool = False) -> None:
         self._ascii = ascii_terminal
         self._last: Frame | None = None
-        self._sgr: dict[str, str] = {}
+        self._looks: dict[str, Look] = {}
         self._theme = theme
 
     def restyle(self, theme: Theme) -> None:
         """Use another theme; the next frame is drawn whole."""
         self._theme = theme
-        self._sgr.clear()
+        self._looks.clear()
         self._last = None
 
     def forget(self) -> None:
@@ -74,39 +74,51 @@ class Painter:
 
     def _segments(self, segments: tuple[Segment, ...], column: int, *, to_end: bool) -> str:
         out: list[str] = []
-        style = ""
+        look: Look | None = None
         if to_end and segments and self._erasable(segments[-1]):
-            segments, tail = segments[:-1], self._style(segments[-1][0]) + "\x1b[K"
+            segments, tail = segments[:-1], segments[-1]
         else:
-            tail = ""
+            tail = None
         for name, text in segments:
-            if name != style:
-                out.append(self._style(name))
-                style = name
+            new = self._look(name)
+            if look is None or not (new == look or (text.isspace() and _same_ground(look, new))):
+                out.append(self._theme.switch(look, new))
+                look = new
             size = width(text)
             if self._ascii:
                 out.append(ascii_only(text))
             elif is_narrow(text):
                 kept = text.rstrip(" ")
                 gap = size - len(kept)
-                out.append(f"{kept}\x1b[{gap}X\x1b[{gap}C" if gap > 12 and self._bare(name) else text)
+                out.append(f"{kept}\x1b[{gap}X\x1b[{gap}C" if gap > 12 and _bare(look) else text)
             else:
                 out.append(f"\x1b[{size}X{text}\x1b[{column + size + 1}G")
             column += size
-        return "".join(out) + tail
+        if tail is not None:
+            new = self._look(tail[0])
+            out.append(
+                ("" if look is not None and _same_ground(look, new) else self._theme.switch(look, new)) + "\x1b[K"
+            )
+        return "".join(out)
 
     def _erasable(self, segment: Segment) -> bool:
         """Whether erasing to the end of the line shows the same."""
-        name, text = segment
-        return len(text) > 4 and text.isspace() and self._bare(name)
+        return len(segment[1]) > 4 and segment[1].isspace() and _bare(self._look(segment[0]))
 
-    def _bare(self, name: str) -> bool:
-        """Whether blanks in this style are the terminal's own ground. Only that is erased alike everywhere."""
-        look = self._theme.look(name)
-        return look.bg is None and not look.reverse and not look.underline
-
-    def _style(self, name: str) -> str:
-        found = self._sgr.get(name)
+    def _look(self, name: str) -> Look:
+        found = self._looks.get(name)
         if found is None:
-            found = self._sgr[name] = self._theme.sgr(name)
+            found = self._looks[name] = self._theme.look(name)
         return found
+
+
+def _bare(look: Look) -> bool:
+    """Whether blanks of this look are the terminal's own ground. Only that is erased alike everywhere."""
+    return look.bg is None and not look.reverse and not look.underline
+
+
+def _same_ground(one: Look, other: Look) -> bool:
+    """Whether blanks look the same in both."""
+    return (one.bg, one.reverse, one.underline) == (other.bg, other.reverse, other.underline) and (
+        not one.reverse or one.fg == other.fg
+    )

@@ -157,7 +157,7 @@ def task_line(model: Model, task: Task) -> str:
     if task.state == "working" and task.progress is not None and task.progress.total:
         parts.append(words.percent(task.progress.done, task.progress.total))
     if task.created:
-        parts.append(f"{words.age(model.now - task.created)} old")
+        parts.append(words.ago(model.now - task.created))
     if task.reason:
         parts.append(task.reason)
     return f"{', '.join(parts)}: {task.title or task.id}" + (f" ({task.id})" if task.title else "")
@@ -218,7 +218,9 @@ def _page(old: Model, new: Model, page: Page) -> list[str]:
     found: list[str] = []
     if before is None:
         title, facts = facts_of(new, page.kind, page.id)
-        found += [title, *(f"{label}: {value}" for label, (_, value) in facts if value)]
+        # A state's sign is for the eye; its word stands behind it.
+        told = [(label, value.partition(" ")[2] if label == "state" else value) for label, (_, value) in facts]
+        found += [title, *(f"{label}: {value}" for label, value in told if value)]
     for tag, why in page.faults.items():
         if before is None or before.faults.get(tag) != why:
             found.append(f"warning: {tag}: {why}")

@@ -15,11 +15,12 @@ import os
 import select
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bzzzd.hap.keys import Namer
+if TYPE_CHECKING:
+    from bzzzd.hap.keys import Namer
 
 READ_BYTES = 65_536
 # Other screen, no automatic wrapping, no cursor, pasted text in brackets.
@@ -50,10 +51,10 @@ def ascii_only(environ: Mapping[str, str]) -> bool:
     return environ.get("TERM") == "linux" or charset not in ("", "utf8")
 
 
-def blessed_namer(environ: dict[str, str]) -> Namer:
+def blessed_namer(environ: MutableMapping[str, str]) -> Namer:
     """Names of escape sequences from blessed's tables for this terminal.
 
-    ``environ`` is changed before blessed is imported: it reads it while it is imported and built.
+    ``environ`` is this process's own, changed before blessed is imported: it reads it while it is imported and built.
     """
     environ["BLESSED_QUERY_TIMEOUT_SECONDS"] = "0.1"
     environ.pop("NO_COLOR", None)

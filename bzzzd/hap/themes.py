@@ -110,21 +110,33 @@ class Theme(Struct, frozen=True):
             underline=look.underline or ground.underline,
         )
 
-    def sgr(self, style: str) -> str:
-        """The sequence that switches from any look to this one."""
-        look = self.look(style)
-        parts = ["0"]
-        for on, code in ((look.bold, "1"), (look.dim, "2"), (look.underline, "4"), (look.reverse, "7")):
-            if on:
-                parts.append(code)
-        for colour, base in ((look.fg, 30), (look.bg, 40)):
-            if colour is None or not self.colours:
+    def switch(self, old: Look | None, new: Look) -> str:
+        """The shortest sequence from one look to another; from an unknown one when ``old`` is None.
+
+        Attributes are only ever added: taking one away starts from nothing, which every terminal understands.
+        """
+        given, wanted = (_attributes(old) if old is not None else ()), _attributes(new)
+        fresh = old is None or not set(given) <= set(wanted)
+        parts = ["0"] if fresh else []
+        parts += [code for code in wanted if fresh or code not in given]
+        for colour, before, base in ((new.fg, old and old.fg, 30), (new.bg, old and old.bg, 40)):
+            if not self.colours or (colour == before and not fresh):
                 continue
-            if self.colours == 256:
-                parts.append(f"{base + 8};5;{colour}")
-            else:
-                parts.append(str(base + colour if colour < 8 else base + 60 + colour - 8))
-        return f"\x1b[{';'.join(parts)}m"
+            if colour is not None:
+                parts.append(self._colour(colour, base))
+            elif not fresh:
+                parts.append(str(base + 9))
+        return f"\x1b[{';'.join(parts)}m" if parts else ""
+
+    def _colour(self, colour: int, base: int) -> str:
+        if self.colours == 256:
+            return f"{base + 8};5;{colour}"
+        return str(base + colour if colour < 8 else base + 60 + colour - 8)
+
+
+def _attributes(look: Look) -> tuple[str, ...]:
+    found = ((look.bold, "1"), (look.dim, "2"), (look.underline, "4"), (look.reverse, "7"))
+    return tuple(code for on, code in found if on)
 
 
 def theme(name: str) -> Theme:

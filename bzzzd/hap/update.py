@@ -18,6 +18,7 @@ from bzzzd.hap.layout import layout, list_rows
 from bzzzd.hap.messages import (
     Act,
     Answered,
+    Attach,
     Came,
     Due,
     Effects,
@@ -298,7 +299,9 @@ def _theme(model: Model, args: Args) -> Result:
 def _refresh(model: Model, _: Args) -> Result:
     if model.link.state != "online":
         return say(model, "bzzzd is away; what is shown comes back to life by itself", "warn"), ()
-    effects = arrivals.refresh()
+    effects: Effects = arrivals.refresh()
+    if model.me.guest:
+        effects += (Attach(),)
     if model.page is not None and (task := model.tasks.get(model.page.id)) is not None:
         effects += reading.questions(model, task)
     return model, effects

@@ -58,6 +58,12 @@ def age(seconds: float) -> str:
     return f"{int(seconds // (86400 * 7))}w"
 
 
+def ago(seconds: float) -> str:
+    """A duration as a time in the past: ``5m ago``, ``just now``."""
+    told = age(seconds)
+    return "just now" if told == "now" else f"{told} ago"
+
+
 def since(at: float, now: float) -> str:
     """The age of something that happened at ``at``; empty when that is not known."""
     return age(now - at) if at > 0 else ""

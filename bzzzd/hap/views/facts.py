@@ -29,7 +29,7 @@ def facts_of(model: Model, kind: str, id: str) -> tuple[str, tuple[Fact, ...]]:
 def _when(model: Model, at: float) -> Segment:
     if at <= 0:
         return ("dim", "unknown")
-    return ("base", f"{words.clock(at, model.now, model.utc_offset)}, {words.age(model.now - at)} ago")
+    return ("base", f"{words.clock(at, model.now, model.utc_offset)}, {words.ago(model.now - at)}")
 
 
 def _or_any(value: str) -> Segment:

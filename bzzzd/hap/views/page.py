@@ -61,7 +61,7 @@ def _state(model: Model, task: Task) -> Row:
     parts: list[Row] = [((sign.style, f" {sign.sign} {sign.word}"),)]
     if order := next((one for one in model.pending if one.task == task.id), None):
         parts.append((("warn", f"▲ {order.kind} in {max(0, round(order.due - model.now))} s, u takes it back"),))
-    if task.reason:
+    if task.reason and task.reason != task.state:
         parts.append((("warn", task.reason),))
     if task.agent:
         parts.append((("base", task.agent),))
@@ -77,7 +77,7 @@ def _state(model: Model, task: Task) -> Row:
 
 def _way(model: Model, task: Task) -> Row:
     asked = f"by {task.author} " if task.author else ""
-    when = f"{words.since(task.created, model.now)} ago" if task.created else ""
+    when = words.ago(model.now - task.created) if task.created else ""
     parts: list[Row] = [
         (("dim", f" asked {asked}{when}"),),
         (("dim", f"for {task.role}"),) if task.role else (),

@@ -1,0 +1,189 @@
+"""Lines as a surface, for ``--plain`` and ``--headless``: one line in, its answers out, then the next line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from typing import BinaryIO, Protocol
+
+from bzzzd import __version__
+from bzzzd.errors import BadInput
+from bzzzd.hap import headless, plain
+from bzzzd.hap.core import Core
+from bzzzd.hap.messages import Act, Message
+from bzzzd.hap.model import LISTS, Model
+from bzzzd.hap.session import Session
+from bzzzd.hap.text import ascii_only
+
+MAX_LINE = 1_048_576
+SETTLE_S = 5.0
+ANSWER_S = 15.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Speaker(Protocol):
+    """One of the two languages: what to say of a change, and what a line means."""
+
+    def greeting(self, model: Model) -> bytes: ...
+    def changes(self, old: Model, new: Model, message: Message) -> bytes: ...
+    def hear(self, line: bytes, core: Core) -> bytes: ...
+    def ending(self, core: Core) -> None: ...
+
+
+class Plain:
+    """Words for people: numbered lists, commands by name, questions for a new task."""
+
+    def __init__(self, *, ascii_terminal: bool) -> None:
+        self._ascii = ascii_terminal
+        self._asking: plain.Asking | None = None
+        self._given: Mapping[str, str] = {}
+
+    def _encode(self, lines: list[str]) -> bytes:
+        text = "".join(f"{line}\n" for line in lines)
+        return (ascii_only(text) if self._ascii else text).encode("utf-8", "replace")
+
+    def greeting(self, model: Model) -> bytes:
+        seen = plain.listing(model) if model.link.seen else []
+        return self._encode([plain.GREETING, *seen])
+
+    def changes(self, old: Model, new: Model, message: Message) -> bytes:
+        return self._encode(plain.changes(old, new, message))
+
+    def hear(self, line: bytes, core: Core) -> bytes:
+        text = line.decode("utf-8", "replace").rstrip("\r\n")
+        if self._asking is not None:
+            return self._answer(text, core)
+        if not text.strip():
+            return b""
+        try:
+            act = plain.command(text, core.model)
+        except BadInput as error:
+            return self._encode([f"error: {error.message}"])
+        if act.action == "help":
+            return self._encode(plain.help_lines(core.model))
+        if act.action == "new":
+            self._given = act.args
+            self._asking, question = plain.asking(core.model, str(act.args.get("title", "")))
+            return self._encode([question]) if self._asking else self._send(core)
+        core.send(act)
+        return self._encode(plain.listing(core.model)) if act.action in (*LISTS, "filter") else b""
+
+    def _answer(self, text: str, core: Core) -> bytes:
+        assert self._asking is not None
+        self._asking, question, self._given = plain.hear(self._asking, text)
+        if self._asking is None:
+            return self._send(core)
+        return self._encode([question] if question else [])
+
+    def _send(self, core: Core) -> bytes:
+        core.send(Act("submit", dict(self._given)))
+        return b""
+
+    def ending(self, core: Core) -> None:
+        """Keep what was typed of a task that was not sent."""
+        if self._asking is not None:
+            core.send(Act("new", dict(self._given)))
+
+
+class Headless:
+    """JSON lines for programs; see ``headless.py``."""
+
+    def greeting(self, model: Model) -> bytes:
+        hello = headless.encode({"type": "hello", "schema": headless.SCHEMA, "version": __version__})
+        return hello + b"".join(map(headless.encode, headless.first(model)))
+
+    def changes(self, old: Model, new: Model, message: Message) -> bytes:
+        return b"".join(map(headless.encode, headless.lines(old, new, message)))
+
+    def hear(self, line: bytes, core: Core) -> bytes:
+        if not line.strip():
+            return b""
+        try:
+            act, re = headless.read(line, core.model)
+        except BadInput as error:
+            told = {"type": "error", "re": error.data.get("re"), "code": error.code, "message": error.message}
+            return headless.encode(told)
+        before = core.model
+        core.send(act)
+        return headless.encode(headless.begun(before, core.model, act, re))
+
+    def ending(self, core: Core) -> None:
+        """A program's lines are whole; nothing is half-typed."""
+
+
+class LineSurface:
+    """Runs until the input ends or asks to leave. ``out`` is a file descriptor."""
+
+    def __init__(self, core: Core, session: Session, speaker: Speaker, source: BinaryIO, out: int) -> None:
+        self._core = core
+        self._session = session
+        self._speaker = speaker
+        self._source = source
+        self._out = out
+        self._loop = asyncio.get_running_loop()
+
+    def _say(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._out, data) :]
+            except OSError:  # nobody reads any more
+                self._core.ended.set()
+                return
+
+    def changed(self, old: Model, new: Model, message: Message) -> None:
+        if new is not old:
+            self._say(self._speaker.changes(old, new, message))
+
+    def redraw(self) -> None:
+        """Lines that were said stay said."""
+
+    def suspend(self) -> None:
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    async def run(self) -> None:
+        """Answer each line in turn, once it is known whether the daemon is there."""
+        for number in _SIGNALS:
+            self._loop.add_signal_handler(number, self._core.send, Act("leave"))
+        self._say(self._speaker.greeting(self._core.model))
+        conversation = self._loop.create_task(self._converse())
+        ended = self._loop.create_task(self._core.ended.wait())
+        try:
+            await asyncio.wait((conversation, ended), return_when=asyncio.FIRST_COMPLETED)
+            if conversation.done():
+                await conversation
+        finally:
+            conversation.cancel()
+            ended.cancel()
+            await asyncio.gather(conversation, ended, return_exceptions=True)
+            for number in _SIGNALS:
+                self._loop.remove_signal_handler(number)
+
+    async def _converse(self) -> None:
+        lines: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=64)
+        threading.Thread(target=self._read, args=(lines,), name="input", daemon=True).start()
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                await self._core.settled.wait()
+        except TimeoutError:
+            pass  # the daemon neither answers nor refuses: the lines are heard, and told so
+        await self._session.idle(SETTLE_S)
+        while (line := await lines.get()) is not None:
+            self._say(self._speaker.hear(line, self._core))
+            await self._session.idle(ANSWER_S)
+        self._speaker.ending(self._core)
+        self._core.send(Act("leave"))
+        await self._core.ended.wait()
+
+    def _read(self, lines: asyncio.Queue[bytes | None]) -> None:
+        """In a thread of its own, because a file or a pipe may be either; it waits while lines are unheard."""
+        while True:
+            line = self._source.readline(MAX_LINE)
+            try:
+                asyncio.run_coroutine_threadsafe(lines.put(line or None), self._loop).result()
+            except (RuntimeError, asyncio.CancelledError):  # the loop has ended
+                return
+            if not line:
+                return

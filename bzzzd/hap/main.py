@@ -1,0 +1,121 @@
+"""bzzz-hap: the portal of a person. Wiring alone: options, the first frame, then the loop.
+
+The first frame comes from the cache in the state folder, before the loop, the client library and the signing
+library are imported: they take longer than everything before them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from bzzzd import __version__
+from bzzzd.config.load import check, load
+from bzzzd.config.settings import Settings
+from bzzzd.errors import BadInput, BzzzError
+from bzzzd.hap import actions, terminal
+from bzzzd.hap.painter import Painter
+from bzzzd.hap.start import first_model, in_window
+from bzzzd.hap.state import StateFolder
+from bzzzd.hap.themes import fitting, theme
+from bzzzd.hap.view import view
+
+_LOG_BYTES = 1_048_576
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The program; gives its exit status."""
+    options = _options(argv)
+    if options.version:
+        print(f"bzzz-hap {__version__}")
+        return 0
+    try:
+        return _check(options.config) if options.check_config else _run(options)
+    except BzzzError as error:
+        print(f"bzzz-hap: {error.message} ({error.code})", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="bzzz-hap", description="The BZZZ portal: tasks, agents, decisions and their versions, for a person."
+    )
+    parser.add_argument("--config", metavar="PATH", help="configuration file (default /etc/bzzz/hap.yaml)")
+    parser.add_argument("--socket", metavar="PATH", help="unix socket of bzzzd (default from the configuration)")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--plain", action="store_true", help="lines of text, typed commands: for screen readers, scripts")
+    mode.add_argument("--headless", action="store_true", help="JSON lines both ways: for programs")
+    parser.add_argument("--check-config", action="store_true", help="check the configuration, and end")
+    parser.add_argument("--version", action="store_true", help="show the version, and end")
+    return parser.parse_args(argv)
+
+
+def _check(path: str | None) -> int:
+    faults = check([path] if path else [])
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not faults:
+        print("bzzz-hap: the configuration is sound")
+    return 2 if faults else 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = load("hap", options.config, socket=options.socket)
+    headless = options.headless or (settings.config.interface.mode == "headless" and not options.plain)
+    if settings.config.interface.mode == "web" and not (headless or options.plain):
+        raise BadInput("this version has no web portal: set interface.mode to terminal, or use --plain or --headless")
+    state = StateFolder(settings.state_dir)
+    if not (headless or options.plain) and terminal.usable(os.environ, 0, 1):
+        return _in_terminal(settings, state)
+    model = first_model(settings, state, actions.load(actions.ACTIONS), time.time())
+    from bzzzd.hap.run import run_lines
+
+    run_lines(settings, model, state, headless=headless)
+    return 0
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """End in order, which gives the terminal back."""
+    raise SystemExit(0)
+
+
+def _log_to_file(settings: Settings) -> None:
+    """Warnings go to a file: on standard error they would be drawn over the window."""
+    import logging  # after the first frame
+
+    path = Path(settings.config.logging.file or settings.state_dir / "portal" / "portal.log")
+    if path.exists() and path.stat().st_size > _LOG_BYTES:
+        path.replace(path.with_name(path.name + ".old"))
+    logging.raiseExceptions = False  # a log that cannot be written must not be told in the window either
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+
+
+def _in_terminal(settings: Settings, state: StateFolder) -> int:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)  # until the loop takes them over
+    model = first_model(settings, state, actions.load(actions.ACTIONS), time.time())
+    name = state.theme() or fitting(os.environ, terminal.colours(os.environ, 1))
+    painter = Painter(theme(name), ascii_terminal=terminal.ascii_only(os.environ))
+    with terminal.Window(0, 1) as window:
+        width, height = window.size()
+        model = in_window(model, width, height, name)
+        window.write(painter.paint(view(model, width, height)))
+        _log_to_file(settings)
+        from bzzzd.hap.run import run_terminal
+
+        run_terminal(settings, model, state, window, painter)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

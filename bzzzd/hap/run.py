@@ -1,0 +1,73 @@
+"""The portal's life between its first frame and its last: core, session and surface, put together and taken apart."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bzzzd.config.settings import Settings
+from bzzzd.errors import BzzzError
+from bzzzd.hap.core import Core
+from bzzzd.hap.keys import Decoder
+from bzzzd.hap.lines import Headless, LineSurface, Plain, Speaker
+from bzzzd.hap.model import Model
+from bzzzd.hap.painter import Painter
+from bzzzd.hap.session import Session
+from bzzzd.hap.signing import Person
+from bzzzd.hap.state import StateFolder
+from bzzzd.hap.surface import TerminalSurface
+from bzzzd.hap.terminal import Window, ascii_only, blessed_namer
+
+
+def _person(settings: Settings) -> tuple[Person | None, str]:
+    """The person with their key, or what keeps it from being used."""
+    me = settings.config.agent
+    try:
+        return Person(settings.key_file, settings.grants_dir, me.id, me.role), ""
+    except BzzzError as error:
+        return None, error.message
+
+
+@asynccontextmanager
+async def _running(settings: Settings, model: Model, state: StateFolder) -> AsyncIterator[tuple[Core, Session]]:
+    core = Core(model, state, time.time)
+    person, mend = _person(settings)
+    session = Session(settings.socket, person, mend, core.send)
+    try:
+        yield core, session
+    finally:
+        await session.close()
+        await core.close()
+
+
+async def in_terminal(settings: Settings, model: Model, state: StateFolder, window: Window, painter: Painter) -> None:
+    """The portal in a window that shows its first frame already."""
+    decoder = Decoder(blessed_namer(os.environ), settings.max_message_bytes)
+    async with _running(settings, model, state) as (core, session):
+        surface = TerminalSurface(window, painter, decoder, core)
+        core.connect(surface, session)
+        with surface:
+            session.start()
+            await core.ended.wait()
+
+
+async def in_lines(settings: Settings, model: Model, state: StateFolder, *, headless: bool) -> None:
+    """The portal as lines on standard input and output."""
+    speaker: Speaker = Headless() if headless else Plain(ascii_terminal=ascii_only(os.environ))
+    async with _running(settings, model, state) as (core, session):
+        surface = LineSurface(core, session, speaker, sys.stdin.buffer, sys.stdout.fileno())
+        core.connect(surface, session)
+        session.start()
+        await surface.run()
+
+
+def run_terminal(settings: Settings, model: Model, state: StateFolder, window: Window, painter: Painter) -> None:
+    asyncio.run(in_terminal(settings, model, state, window, painter))
+
+
+def run_lines(settings: Settings, model: Model, state: StateFolder, *, headless: bool) -> None:
+    asyncio.run(in_lines(settings, model, state, headless=headless))

@@ -1,0 +1,266 @@
+"""The portal's end of the connection to bzzzd: performs effects as calls, and turns what comes back into messages.
+
+    attaching ──granted──▶ attached        as the person, every change of the connection told
+        │ refused                          (back to attaching whenever the connection comes back)
+        ▼
+      guest ──every RETRY_S, or when asked: attach again──granted──▶ attaching
+
+A refusal is not the end: the portal shows what guests may see, and the message says which command mends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from bzzzd.errors import BzzzError, NotAllowed, UnknownOutcome
+from bzzzd.hap import feed
+from bzzzd.hap.messages import (
+    Answered,
+    Ask,
+    Attach,
+    Came,
+    Message,
+    Offline,
+    Online,
+    Order,
+    Refused,
+    Snapshot,
+    Submit,
+    Tag,
+)
+from bzzzd.hap.model import Fault, Status
+from bzzzd.hap.signing import Person
+from bzzzd.rpc.client import AsyncClient, State, Subscription
+from bzzzd.rpc.follower import Snapshot as StreamSnapshot
+from bzzzd.rpc.wire import API, MIN_API
+
+CALL_S = 10.0
+BATCH_S = 0.05
+RETRY_S = 30.0
+_TRIES = 3
+_RECONNECT_S = 10.0
+_STREAMS = ("tasks", "events", "agents")
+_KEPT_PARAMS = 32
+
+Send = Callable[[Message], None]
+
+
+class Session:
+    """``send`` takes each message; ``person`` is None when there is no usable key, and ``mend`` then says why."""
+
+    def __init__(self, socket: str, person: Person | None, mend: str, send: Send) -> None:
+        self._socket = socket
+        self._person = person
+        self._mend = mend
+        self._send = send
+        self._client: AsyncClient | None = None
+        self._readers: list[asyncio.Task[None]] = []
+        self._work: set[asyncio.Task[None]] = set()
+        self._params: dict[str, Mapping[str, Any]] = {}
+        self._held: list[tuple[str, Any, int]] = []
+        self._flush: asyncio.TimerHandle | None = None
+        self._again: asyncio.TimerHandle | None = None
+        self._flushed_at = 0.0
+        self._loop = asyncio.get_running_loop()
+
+    async def idle(self, limit_s: float) -> None:
+        """Wait until every question and command is answered, or for so many seconds."""
+        deadline = self._loop.time() + limit_s
+        while self._work and (left := deadline - self._loop.time()) > 0:
+            await asyncio.wait(self._work, timeout=left)
+
+    def start(self) -> None:
+        self._connect(attach=self._person is not None)
+
+    async def close(self) -> None:
+        """End everything; no message is sent any more."""
+        self._send = lambda _: None
+        for timer in (self._flush, self._again):
+            if timer is not None:
+                timer.cancel()
+        await self._drop(self._client, tuple(self._readers) + tuple(self._work))
+
+    # The connection
+
+    def _connect(self, *, attach: bool) -> None:
+        """Begin anew, as the person or as a guest. Streams are opened in the name of whoever is attached."""
+        old, readers = self._client, tuple(self._readers)
+        if old is not None:
+            self._spawn(self._drop(old, readers))
+        person = self._person if attach else None
+        client: AsyncClient | None = None
+
+        def told(state: State) -> None:
+            if client is not None and client is self._client:
+                self._changed(state)
+
+        client = AsyncClient(
+            self._socket, "bzzz-hap", sign=person.prove if person is not None else None, on_state=told, timeout=CALL_S
+        )
+        self._client = client
+        self._readers = [
+            self._loop.create_task(self._read(name, client.subscribe(name)), name=f"stream {name}") for name in _STREAMS
+        ]
+        client.start()
+
+    def _connect_as_guest(self) -> None:
+        self._connect(attach=False)
+
+    @staticmethod
+    async def _drop(client: AsyncClient | None, tasks: tuple[asyncio.Task[None], ...]) -> None:
+        current = asyncio.current_task()
+        others = [task for task in tasks if task is not current]
+        for task in others:
+            task.cancel()
+        if client is not None:
+            await client.close()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _changed(self, state: State) -> None:
+        if not state.connected:
+            if isinstance(state.error, NotAllowed):
+                self._mend = state.error.message
+                self._loop.call_soon(self._connect_as_guest)  # not from inside the client's own call
+                return
+            self._send(Offline(state.error.message if state.error else "bzzzd is away"))
+            return
+        hello = state.hello
+        assert hello is not None
+        status = Status(node_id=hello.node_id, mesh_id=hello.mesh_id, build=hello.build, phase=hello.phase)
+        if state.attached is not None:
+            self._mend = ""
+            self._send(Online(feed.me(state.attached.get("caller")), status))
+        else:
+            self._send(Online(feed.me({}, self._mend), status))
+            self._try_later()
+
+    def _try_later(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        if self._person is not None:
+            self._again = self._loop.call_later(RETRY_S, lambda: self._spawn(self._try()))
+
+    async def _try(self) -> None:
+        """Still a guest: ask on this connection whether the grant has come; if so, begin anew as the person."""
+        client, person = self._client, self._person
+        if client is None or person is None or not client.state.connected or client.state.attached is not None:
+            return
+        try:
+            greeting = {"api": API, "min_api": MIN_API, "client": "bzzz-hap"}
+            hello = await client.call("hello", greeting, effects=False)
+            await client.call("session.attach", person.prove(hello["nonce"], hello["mesh_id"]), effects=False)
+        except BzzzError as error:
+            if isinstance(error, NotAllowed) and error.message != self._mend:
+                self._mend = error.message
+            self._try_later()
+        else:
+            self._connect(attach=True)
+
+    # The streams
+
+    async def _read(self, name: str, subscription: Subscription) -> None:
+        try:
+            async for event in subscription:
+                number = event.cursor[1]
+                if isinstance(event, StreamSnapshot):
+                    self._release()
+                    if name == "tasks" and event.state is not None:
+                        self._send(Snapshot(feed.tasks(event.state), number))
+                else:
+                    self._hold(name, feed.items(name, event.items), number)
+        except BzzzError as error:
+            self._send(Refused((name,), _fault(error)))
+
+    def _hold(self, stream: str, items: tuple[feed.Item, ...], number: int) -> None:
+        """Pass items on at once when it is quiet, else together: the window changes twenty times a second at most."""
+        self._held.append((stream, items, number))
+        if self._flush is not None:
+            return
+        wait = self._flushed_at + BATCH_S - self._loop.time()
+        if wait <= 0:
+            self._release()
+        else:
+            self._flush = self._loop.call_later(wait, self._release)
+
+    def _release(self) -> None:
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        self._flushed_at = self._loop.time()
+        held, self._held = self._held, []
+        for name in _STREAMS:
+            mine = [(items, number) for stream, items, number in held if stream == name]
+            if mine:
+                together = tuple(item for items, _ in mine for item in items)
+                self._send(Came(name, together, mine[-1][1]))
+
+    # Effects
+
+    def perform(self, effect: Ask | Attach | Submit | Order) -> None:
+        """Begin an effect; its answer comes as a message."""
+        match effect:
+            case Ask(method=method, params=params, tag=tag):
+                self._spawn(self._ask(method, params, tag))
+            case Attach():
+                self._spawn(self._try())
+            case Submit(draft=draft):
+                self._spawn(self._command("task.submit", draft.id, ("submit", draft.id), effect))
+            case Order(kind=kind, id=id):
+                self._spawn(self._command(f"task.{kind}", id, ("order", id), effect))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+
+    async def _ask(self, method: str, params: Mapping[str, Any], tag: Tag) -> None:
+        assert self._client is not None
+        try:
+            value = await self._client.call(method, params, effects=False)
+        except BzzzError as error:
+            self._send(Refused(tag, _fault(error)))
+        else:
+            self._send(Answered(tag, feed.PARSERS[method](value)))
+
+    async def _command(self, method: str, id: str, tag: Tag, effect: Submit | Order) -> None:
+        """Send a signed command. Without an answer the same bytes go again: the id keeps it from being done twice."""
+        try:
+            params = self._params.get(id) or self._sign(effect)
+            self._keep(id, params)
+            for attempt in range(_TRIES):
+                try:
+                    assert self._client is not None
+                    value = await self._client.call(method, params, wait=_RECONNECT_S if attempt else 0.0)
+                    break
+                except UnknownOutcome:
+                    if attempt == _TRIES - 1:
+                        raise
+        except BzzzError as error:
+            self._send(Refused(tag, _fault(error)))
+        else:
+            self._params.pop(id, None)
+            self._send(Answered(tag, feed.PARSERS[method](value)))
+
+    def _sign(self, effect: Submit | Order) -> Mapping[str, Any]:
+        assert self._client is not None
+        state = self._client.state
+        if self._person is None or state.attached is None or state.hello is None:
+            raise (
+                state.error
+                if state.error is not None and not state.connected
+                else NotAllowed(self._mend or "the daemon has not let you in; try again when it has")
+            )
+        if isinstance(effect, Submit):
+            return self._person.submit(state.attached, state.hello.mesh_id, effect.draft)
+        return self._person.order(state.hello.mesh_id, effect)
+
+    def _keep(self, id: str, params: Mapping[str, Any]) -> None:
+        self._params[id] = params
+        while len(self._params) > _KEPT_PARAMS:
+            del self._params[next(iter(self._params))]
+
+
+def _fault(error: BzzzError) -> Fault:
+    return feed.fault(error.to_map())

@@ -1,0 +1,81 @@
+"""What the person signs: the proof at attach, and the commands that submit, cancel and retry tasks."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bzzzd import __version__
+from bzzzd.crypto.keys import SigningKey, load_or_create_key
+from bzzzd.errors import BadInput
+from bzzzd.hap.messages import Order
+from bzzzd.hap.model import Draft
+from bzzzd.identity.attach import attach_params
+from bzzzd.identity.node import read_grants
+from bzzzd.slurp.brief import Brief, Writer, submit_params
+from bzzzd.slurp.commands import Cancel, Command, Retry, new_task_id, seal_command
+
+_NOT_CODE = re.compile(r"[^a-z0-9]+")
+
+
+class Person:
+    """The person's key and name. Made at the first start: the key is read, or created, 0600 in 0700.
+
+    Raises ``KeyExposed``, ``BadInput``, ``DiskFull`` or ``StorageFailed`` with what mends it.
+    """
+
+    def __init__(self, key_file: Path, grants_dir: Path, id: str, role: str) -> None:
+        self._key: SigningKey = load_or_create_key(key_file)
+        self._grants_dir = grants_dir
+        self._id = id
+        self._role = role
+
+    def prove(self, nonce: bytes, mesh_id: str) -> Mapping[str, Any]:
+        """The parameters of ``session.attach``."""
+        return attach_params(
+            self._key, nonce, mesh_id, kind="person", id=self._id, role=self._role, chain=self._chain(),
+            version=__version__,
+        )  # fmt: skip
+
+    def _chain(self) -> tuple[bytes, ...]:
+        """The grant for this key that lies in the grants folder, if one does."""
+        return next((file.chain for path, file in read_grants(self._grants_dir) if path.stem == "person"), ())
+
+    def submit(self, attached: Mapping[str, Any], mesh_id: str, draft: Draft) -> Mapping[str, Any]:
+        """The parameters of ``task.submit``; the draft's id is the command's, so that it can be sent again."""
+        caller, readers = attached["caller"], attached["readers"]
+        writer = Writer(self._key, mesh_id, str(caller["id"]), str(caller["role"]), int(attached["epoch"]))
+        brief = Brief(title=draft.title.strip(), body=draft.body.rstrip())
+        _, params = submit_params(
+            writer, brief, readers=[str(name) for name in readers["brief"]], at=time.time(), id=draft.id,
+            role=draft.role.strip(), capability=draft.capability.strip(),
+        )  # fmt: skip
+        return params
+
+    def order(self, mesh_id: str, order: Order) -> Mapping[str, Any]:
+        """The parameters of ``task.cancel`` or ``task.retry``."""
+        now = time.time()
+        command: Command
+        try:
+            if order.kind == "cancel":
+                command = msgspec.convert(
+                    {"op": "cancel", "id": order.id, "task": order.task, "at": now, "reason": _code(order.reason)},
+                    Cancel,
+                )
+            else:
+                command = msgspec.convert(
+                    {"op": "retry", "id": order.id, "task": order.task, "at": now, "new_task": new_task_id(now)}, Retry
+                )
+        except msgspec.ValidationError as error:
+            raise BadInput(f"this cannot be asked of the ledger: {error}") from error
+        return {"envelope": seal_command(self._key, mesh_id, command)}
+
+
+def _code(reason: str) -> str:
+    """A reason as the code that every member may see: ``no longer needed`` is ``no_longer_needed``."""
+    return _NOT_CODE.sub("_", reason.lower()).strip("_")[:64] or "canceled"

@@ -1,0 +1,44 @@
+"""The model that the portal starts with: what was seen last, the draft that is kept, and the window."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from msgspec.structs import replace
+
+from bzzzd.config.settings import Settings
+from bzzzd.hap.actions import Registry
+from bzzzd.hap.lists import whole, with_tasks
+from bzzzd.hap.model import Link, Model
+from bzzzd.hap.state import StateFolder
+
+
+def first_model(settings: Settings, state: StateFolder, registry: Registry, now: float) -> Model:
+    """Everything that is known before the daemon has said a word."""
+    model = Model(
+        now=now,
+        run=os.urandom(6).hex(),
+        registry=registry,
+        utc_offset=time.localtime(now).tm_gmtoff,
+        link=Link(since=now, socket=settings.socket),
+        draft=state.take_draft(),
+    )
+    seen = state.seen(settings.socket)
+    if seen is None:
+        return model
+    model = replace(
+        model,
+        link=replace(model.link, number=seen.number, seen=seen.at),
+        me=seen.me,
+        status=seen.status,
+        health=seen.health,
+        agents=seen.agents,
+        peers=seen.peers,
+    )
+    return whole(with_tasks(model, {task.id: task for task in seen.tasks}))
+
+
+def in_window(model: Model, width: int, height: int, theme: str) -> Model:
+    """The model for a window of this size and a theme."""
+    return whole(replace(model, width=width, height=height, theme=theme))
