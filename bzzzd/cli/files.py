@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
-from bzzzd.crypto.keys import write_private
+from bzzzd.crypto.keys import write_failed
 from bzzzd.errors import BadInput, Conflict, NotFound, TooLarge
 
 MAX_BYTES = 67_108_864
 
 
-def read_file(path: Path) -> bytes:
-    """The file's content; ``NotFound``, ``BadInput`` or ``TooLarge`` with the reason."""
+def open_file(path: Path) -> BinaryIO:
+    """The file, opened; ``NotFound`` or ``BadInput`` with the reason."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}", path=str(path)) from error
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}", path=str(path)) from error
+    return file
+
+
+def read_file(path: Path) -> bytes:
+    """The file's content, ``TooLarge`` over ``MAX_BYTES``."""
+    with open_file(path) as file:
+        content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise TooLarge(f"{path} is over the limit of {MAX_BYTES} bytes", size=len(content), limit=MAX_BYTES)
     return content
 
 
 def write_new(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner can read: what was decrypted must not spread by itself."""
+    """As ``write_pieces``, in one."""
+    write_pieces(path, (content,))
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> int:
+    """Write a new file, whole or not at all, and give its size.
+
+    Only its owner can read it: what was decrypted must not spread by itself. Raises ``Conflict`` when the name is
+    taken, ``DiskFull`` or ``StorageFailed``.
+    """
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    total = 0
     try:
-        write_private(path, content)
+        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for piece in pieces:
+                    total += file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
     except FileExistsError as error:
         raise Conflict(f"{path} exists already; name a new file", path=str(path)) from error
+    except OSError as error:
+        raise write_failed(path, error) from error
+    return total

@@ -1,7 +1,7 @@
 """The person at the command line: their key, their session, and what they sign.
 
-The key is made at first use. What a version is encrypted for comes from ``context.prepare``, so that no policy
-is known here. A command whose answer did not come is sent again unchanged: its id makes that safe.
+The key is made at first use. What a version is encrypted for comes from bzzzd, so no policy is known here.
+A command whose answer did not come is sent again unchanged: its id makes that safe.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.errors import BadInput, NotReady, UnknownOutcome, Unreachable
 from bzzzd.identity.attach import attach_params
 from bzzzd.identity.node import read_grants
-from bzzzd.slurp.brief import BRIEF_TYPE, Brief, Writer, submit_params, write_version
+from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
 from bzzzd.slurp.commands import Cancel, Command, Retry, new_command_id, new_task_id, seal_command
-from bzzzd.ucxl.address import Address, build
+from bzzzd.ucxl.address import Address
 
 if TYPE_CHECKING:
     from bzzzd.cli.run import Run
@@ -41,6 +41,7 @@ class Person:
         self._settings = settings
         self.key: SigningKey = load_or_create_key(settings.key_file)
         self.id = self.role = self.mesh_id = ""
+        self._told: Mapping[str, Any] = {}
         self._attach()
 
     def read(self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:
@@ -69,18 +70,18 @@ class Person:
                 raise lost
             time.sleep(AGAIN_S)
 
-    def events(self, stream: str, *, until: float | None = None) -> Iterator[Event]:
+    def events(
+        self, stream: str, *, filter: Mapping[str, Any] | None = None, until: float | None = None
+    ) -> Iterator[Event]:
         """A stream, snapshot first, up to the time ``until`` of ``time.monotonic``."""
-        return self._run.client.events(stream, until=until)
+        return self._run.client.events(stream, filter=filter, until=until)
 
     def submit(self, brief: Brief, **wanted: Any) -> tuple[str, Any]:
         """Ask for a task; gives its id and the answer. The id is known before, so a lost answer loses nothing."""
-        now = time.time()
-        project = str(wanted.get("project") or "default")
-        # Readers depend on role and type alone; the address only has to be one of this person's briefs.
-        address = build(self.id, self.role, project, new_task_id(now), "brief")
-        readers, writer = self._prepare(address, BRIEF_TYPE)
-        task, params = submit_params(writer, brief, readers=readers, at=now, **wanted)
+        task, params = submit_params(
+            self._writer(self._told), brief, readers=_names(mapping(self._told.get("readers")).get("brief")),
+            at=time.time(), **wanted,
+        )  # fmt: skip
         try:
             return task, self.act("task.submit", params)
         except UnknownOutcome as error:
@@ -102,10 +103,10 @@ class Person:
         """Store ``content`` as the version after those that are the latest now."""
         asked = {"address": address.base, "content_type": content_type}
         prepared = mapping(self.read("context.prepare", asked))
-        heads = [str(head) for head in prepared.get("heads") or ()]
+        heads = _names(prepared.get("heads"))
         version = write_version(
             self._writer(prepared), address=address.base, content=content, content_type=content_type,
-            readers=_readers(prepared), at=time.time(), parents=heads,
+            readers=_names(prepared.get("readers")), at=time.time(), parents=heads,
         )  # fmt: skip
         return self.act("context.put", {"version": version.header, "content": content})
 
@@ -117,8 +118,8 @@ class Person:
 
     def _attach(self) -> None:
         """Prove who this is to the bzzzd that is connected now."""
-        answer = mapping(self._run.client.attach(self._proof))
-        me, caller = self._settings.config.agent, mapping(answer.get("caller"))
+        self._told = mapping(self._run.client.attach(self._proof))
+        me, caller = self._settings.config.agent, mapping(self._told.get("caller"))
         self.id, self.role = str(caller.get("id") or me.id), str(caller.get("role") or me.role)
 
     def _proof(self, nonce: bytes, mesh_id: str) -> dict[str, Any]:
@@ -128,14 +129,8 @@ class Person:
             self.key, nonce, mesh_id, kind="person", id=me.id, role=me.role, chain=self._chain(), version=__version__
         )
 
-    def _prepare(self, address: Address, content_type: str) -> tuple[Sequence[str], Writer]:
-        """Who will read a version there, and this person as its writer."""
-        asked = {"address": address.base, "content_type": content_type}
-        prepared = mapping(self.read("context.prepare", asked))
-        return _readers(prepared), self._writer(prepared)
-
-    def _writer(self, prepared: Mapping[str, Any]) -> Writer:
-        epoch = prepared.get("epoch")
+    def _writer(self, told: Mapping[str, Any]) -> Writer:
+        epoch = told.get("epoch")
         return Writer(self.key, self.mesh_id, self.id, self.role, epoch if isinstance(epoch, int) else 0)
 
     def _command(self, method: str, fields: Mapping[str, Any], kind: type[Command], now: float) -> Any:
@@ -163,6 +158,5 @@ def person_of(run: Run) -> Person:
     return Person(run, load("hap", path, socket=run.socket, around=Surroundings.here()))
 
 
-def _readers(prepared: Mapping[str, Any]) -> Sequence[str]:
-    readers = prepared.get("readers")
-    return [str(reader) for reader in readers] if isinstance(readers, list | tuple) else []
+def _names(value: object) -> Sequence[str]:
+    return [str(name) for name in value] if isinstance(value, list | tuple) else []

@@ -1,4 +1,4 @@
-"""One task with its brief and its decision, for people."""
+"""One task with its brief and what came of it, for people."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show_task(run: Run, found: Mapping[str, Any]) -> None:
         ),
         run.out,
     )
-    for name in ("brief", "decision"):
+    for name in ("brief", "decision", "explanation"):
         part = found.get(name)
         if isinstance(part, Mapping) and part:
             body = part["content"] if "content" in part else {key: part[key] for key in part if key != "title"}

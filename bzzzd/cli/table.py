@@ -113,7 +113,8 @@ COMMANDS: tuple[Command, ...] = (
     ), tail="PROGRAM [ARGUMENT…]"),
     Command(("task", "list"), "tasks, the newest first", "tasks:listing", (
         Arg("--state", "only those in this state", metavar="STATE", choices=_STATES),
-        Arg("--project", "only those of this project", metavar="P"), _LIMIT)),
+        Arg("--project", "only those of this project", metavar="P"),
+        Arg("--dead", "only those that failed by their strikes", "flag", False), _LIMIT)),
     Command(("task", "show"), "one task with its brief and its decision", "tasks:show", (_ID,)),
     Command(("task", "watch"), "print changes as they happen; of one task until it ends", "watch:run",
             (Arg("id", "task id", many="?"),)),

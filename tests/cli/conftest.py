@@ -40,7 +40,8 @@ class Any_(Struct, frozen=True, forbid_unknown_fields=True):
     state: str = ""
     project: str = ""
     pattern: str = ""
-    after: str = ""
+    after: str | int = ""
+    dead_letters: bool = False
     a: str = ""
     b: str = ""
     limit: int = 0
@@ -67,6 +68,7 @@ class Node:
         self.versions: list[tuple[str, Any, bytes]] = []
         self.asked: list[tuple[str, Any]] = []
         self.refuse_attach = False
+        self.told = {"mesh_id": MESH, "chain": [], "readers": {"brief": ["operator", "worker"]}, "epoch": 3}
         self.answers: dict[str, Any] = {
             "status": {
                 "node_id": "atlas\x1b[2J", "mesh_id": MESH, "phase": "monitoring", "ready": True, "uptime_s": 61,
@@ -133,7 +135,7 @@ class Node:
             raise GrantRefused("uid 7 is no person here; run: sudo bzzz mesh admin add alice")
         caller = Caller(0, 0, 0, kind="person", id=proof.id, role=proof.role, key=envelope.author)
         call.session.become(caller)
-        return {"caller": {"kind": "person", "id": proof.id, "role": proof.role}, "chain": [], "policy": {}}
+        return {"caller": {"kind": "person", "id": proof.id, "role": proof.role}, **self.told}
 
     def change(self, task, **changes):
         self.tasks[task] = {**self.tasks[task], **changes}
@@ -204,10 +206,11 @@ class Node:
 
     def context_history(self, call, params):
         rows = [
-            {"number": index, "version_id": id, "author": header.author, "at": header.at, "size": header.size}
+            {"number": index, "version_id": id, "author": header.author, "size": header.size, "head": True}
             for index, (id, header, _) in enumerate(self.versions, 1)
         ]
-        return {"versions": rows, "conflict": False, "heads": [rows[-1]["version_id"]] if rows else []}
+        page = rows[params.after : params.after + 1]
+        return {"versions": page, "conflict": False, "next": params.after + 1 if rows[params.after + 1 :] else None}
 
     def context_diff(self, call, params):
         return {"diff": f"--- {params.a}\n+++ {params.b}\n-\x1bold\n+new\n"}

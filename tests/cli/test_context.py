@@ -63,8 +63,9 @@ def test_a_get_writes_a_new_file_and_never_over_another(node, bzzz, tmp_path):
 
 def test_history_list_and_diff(node, bzzz):
     bzzz("context", "put", ADDRESS, "--body", "one")
+    bzzz("context", "put", ADDRESS, "--body", "two")
     history = bzzz("context", "history", ADDRESS).out.splitlines()
-    assert history[1].split()[0] == "1"
+    assert [line.split()[0] for line in history] == ["N", "1", "2"]
     assert history[1].split()[-2:] == ["*", node.versions[0][0]]
     assert ADDRESS in bzzz("context", "list").out
     assert bzzz("context", "diff", ADDRESS).out == "--- ~~1\n+++ *^\n-old\n+new\n"

@@ -89,21 +89,25 @@ def _entry(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def history(run: Run) -> int:
-    found = mapping(person_of(run).read("context.history", {"address": parse(run.args["address"]).canonical}))
-    rows = rows_of(found, "versions")
+    person, address = person_of(run), parse(run.args["address"]).canonical
+    found: Mapping[str, Any] = {}
+    rows: list[Mapping[str, Any]] = []
+    after: object = 0
+    while after is not None:
+        found = mapping(person.read("context.history", {"address": address, "after": after}))
+        rows += rows_of(found, "versions")
+        after = found.get("next")
+    whole = {**found, "versions": rows}
     head = ("N", "AT", "AUTHOR", "SIZE", "HEAD", "VERSION")
-    run.answer(found, lambda: table(head, [_version(row, found) for row in rows], run.out))
+    run.answer(whole, lambda: table(head, [_version(row) for row in rows], run.out))
     if found.get("conflict") and not run.json:
         run.say("there are several latest versions (HEAD); a put after reading joins them")
     return 0
 
 
-def _version(row: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[object, ...]:
-    head = row.get("head", row.get("version_id") in (found.get("heads") or ()))
-    return (
-        row.get("number"), when(row.get("at")), row.get("author"), size(row.get("size")), "*" if head else "",
-        row.get("version_id"),
-    )  # fmt: skip
+def _version(row: Mapping[str, Any]) -> tuple[object, ...]:
+    head = "*" if row.get("head") else ""
+    return row.get("number"), when(row.get("at")), row.get("author"), size(row.get("size")), head, row.get("version_id")
 
 
 def diff(run: Run) -> int:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from bzzzd.cli.files import read_file, write_new
+from bzzzd.cli.files import open_file, write_pieces
 from bzzzd.cli.output import clean, facts, mapping, size, words
-from bzzzd.cli.person import person_of
+from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
-from bzzzd.errors import BadInput, StorageFailed
+from bzzzd.errors import BadInput, Conflict, StorageFailed
 
 LONG_S = 600.0
+PIECE_BYTES = 1_048_576
 
 
 def status(run: Run) -> int:
@@ -29,32 +30,54 @@ def _cell(value: object) -> str:
 def backup(run: Run) -> int:
     path = Path(run.args["path"])
     if path.exists():
-        raise BadInput(f"{path} exists already; name a new file for the backup")
-    content = mapping(person_of(run).read("ledger.backup", timeout=LONG_S)).get("content")
-    if not isinstance(content, bytes):
-        raise StorageFailed("bzzzd sent no backup; look for the reason with: bzzz logs")
-    write_new(path, content)
+        raise Conflict(f"{path} exists already; name a new file for the backup", path=str(path))
+    total = write_pieces(path, _pieces(person_of(run)))
     run.answer(
-        {"path": str(path), "bytes": len(content)},
-        lambda: run.print(f"{path}: {size(len(content))}; it holds signed commands and states, no content"),
+        {"path": str(path), "bytes": total},
+        lambda: run.print(f"{path}: {size(total)}; it holds signed commands and states, no content"),
     )
     return 0
 
 
+def _pieces(person: Person) -> Iterator[bytes]:
+    """The backup as bzzzd sends it. It makes one at the first call and forgets it after the last piece."""
+    asked: dict[str, object] = {}
+    offset = 0
+    while True:
+        found = mapping(person.read("ledger.backup", asked, timeout=LONG_S))
+        data = found.get("data")
+        if not isinstance(data, bytes) or found.get("offset") != offset or not (data or found.get("last")):
+            raise StorageFailed("bzzzd sent a backup with a gap; start again: bzzz ledger backup PATH")
+        yield data
+        if found.get("last"):
+            return
+        offset += len(data)
+        asked = {"backup": found.get("backup"), "offset": offset}
+
+
 def restore(run: Run) -> int:
-    content = read_file(Path(run.args["path"]))
-    if not run.args["yes"] and not _agreed(run):
-        raise BadInput("nothing was restored: answer y, or add --yes")
-    found = mapping(person_of(run).act("ledger.restore", {"content": content}, timeout=LONG_S))
-    run.answer(
-        found,
-        lambda: facts([("restored", run.args["path"]), *((str(k), _cell(v)) for k, v in found.items())], run.out),
-    )
+    with open_file(Path(run.args["path"])) as file:
+        if not run.args["yes"] and not _agreed(run):
+            raise BadInput("nothing was restored: answer y, or add --yes")
+        person = person_of(run)
+        found, offset = mapping(None), 0
+        data = file.read(PIECE_BYTES)
+        while True:
+            following = file.read(PIECE_BYTES)
+            piece = {"data": data, "upload": str(found.get("upload") or ""), "offset": offset, "last": not following}
+            # A piece is sent once: the same one again would no longer fit.
+            found = mapping(run.client.call("ledger.restore", piece, timeout=LONG_S))
+            if not following:
+                break
+            offset, data = offset + len(data), following
+    status = mapping(found.get("status")) or found
+    run.say(f"the ledger is that of {run.args['path']}, restored by {person.id}")
+    run.answer(found, lambda: facts([(str(name), _cell(value)) for name, value in status.items()], run.out))
     return 0
 
 
 def _agreed(run: Run) -> bool:
-    if not os.isatty(sys.stdin.fileno()):
+    if not sys.stdin.isatty():
         return False
     print("This replaces the ledger, and every lease ends. Restore? [y/N] ", end="", file=run.err, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

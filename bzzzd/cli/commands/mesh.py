@@ -17,7 +17,7 @@ from bzzzd.identity.policy import PolicyRecord, seal_policy
 
 
 def init(run: Run) -> int:
-    found = mapping(person_of(run).act("mesh.init"))
+    found = mapping(run.call("mesh.init"))
     run.answer(found, lambda: _facts(run, found))
     return 0
 

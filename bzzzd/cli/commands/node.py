@@ -19,7 +19,8 @@ def status(run: Run) -> int:
 def _show_status(run: Run, found: Mapping[str, Any]) -> None:
     tasks = mapping(found.get("tasks"))
     counted = ", ".join(f"{clean(state)} {clean(count)}" for state, count in tasks.items() if count)
-    ready = f"{clean(found.get('phase'))}, {'ready' if found.get('ready') else 'not ready'}"
+    reason = clean(found.get("reason"))
+    ready = f"{clean(found.get('phase'))}, " + ("ready" if found.get("ready") else f"not ready: {reason}".rstrip(": "))
     facts(
         (
             ("node", found.get("node_id")),
@@ -31,6 +32,7 @@ def _show_status(run: Run, found: Mapping[str, Any]) -> None:
             ("peers", found.get("peers")),
             ("agents", found.get("agents")),
             ("tasks", counted or "none"),
+            ("dead letters", found.get("dead_letters") or ""),
             ("coordinator", found.get("coordinator")),
             ("durability", found.get("durability")),
             ("build", found.get("build")),
@@ -97,7 +99,9 @@ def _show_findings(run: Run, rows: list[Mapping[str, Any]]) -> None:
 
 
 def logs(run: Run) -> int:
-    found = mapping(run.call("logs.tail", {"lines": run.args["lines"]}))
+    from bzzzd.cli.person import person_of  # the other commands of this module start fast without it
+
+    found = mapping(person_of(run).read("logs.tail", {"lines": run.args["lines"]}))
     lines = found.get("lines") or ()
     run.answer(found, lambda: run.print("\n".join(map(clean, lines))))
     return 0

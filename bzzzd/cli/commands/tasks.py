@@ -53,6 +53,7 @@ def listing(run: Run) -> int:
             "limit": min(PAGE, run.args["limit"] - len(rows)),
             "state": run.args["state"],
             "project": run.args["project"],
+            "dead_letters": run.args["dead"] or None,
             "after": after,
         }
         page = mapping(person.read("task.list", {name: value for name, value in asked.items() if value is not None}))

@@ -60,13 +60,13 @@ def _until(run: Run) -> float | None:
 
 def _changes(person: Person, task: str, until: float | None) -> Iterator[Mapping[str, Any]]:
     """The task as it is, then every item about it; as it is again, wherever items may have been missed."""
-    for event in person.events("tasks", until=until):
-        if isinstance(event, Snapshot):
+    for event in person.events("tasks", filter={"task": task}, until=until):
+        items = [] if isinstance(event, Snapshot) else [mapping(item) for item in event.items]
+        if not items or any(item.get("kind") == "replaced" for item in items):
             # Asked for after the subscription stands, so nothing falls between the two.
             shown = mapping(person.read("task.show", {"id": task}))
             yield {"task": mapping(shown.get("task")) or shown}
-        else:
-            yield from (found for found in map(mapping, event.items) if _about(found) == task)
+        yield from (item for item in items if _about(item) == task)
 
 
 def _about(item: Mapping[str, Any]) -> str:
