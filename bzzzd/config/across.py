@@ -45,7 +45,8 @@ def _mesh(first: Member, second: Member) -> Iterator[Fault]:
             f"mesh protocol {b.mesh_protocol} is not that of {_name(first)} ({a.mesh_protocol})",
             "set the same number in both",
         )
-    if a.socket != b.socket:
+    # As the processes will use it: --socket and BZZZ_SOCKET win over the files.
+    if first.settings.socket != second.settings.socket:
         yield second.fault(
             ("network", "socket"),
             f"{b.socket} is not the socket of {_name(first)} ({a.socket})",

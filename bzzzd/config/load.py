@@ -52,7 +52,7 @@ def load(
         )
     if member is not None and not faults and kind_of(chosen) is not None:
         others = _Reader(around, reader.roles_read)
-        found = [other for sibling in _siblings(chosen) if (other := others.member(sibling, None)) is not None]
+        found = [other for sibling in _siblings(chosen) if (other := others.member(sibling, None, socket)) is not None]
         faults += [fault for fault in across([*found, member]) if fault.file == str(chosen)]
     if faults or member is None:
         raise refuse(in_order(faults), PROGRAMS[binary_type])
@@ -62,7 +62,9 @@ def load(
 def check(paths: Sequence[str | Path] = (), around: Surroundings | None = None) -> list[Fault]:
     """Every fault of all files together; ``paths`` are files or folders, none means the usual folder."""
     around = around or Surroundings.here()
-    reader = _Reader(around)
+    # What is judged are the files: a socket that this shell names instead of theirs must not hide a clash.
+    environ = {name: value for name, value in around.environ.items() if name != "BZZZ_SOCKET"}
+    reader = _Reader(replace(around, environ=environ))
     members = []
     for path in files_of(paths, around):
         if _is_roles(path):

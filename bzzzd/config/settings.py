@@ -177,6 +177,8 @@ def _state_dir(config: Config, instance: str, around: Surroundings) -> Path:
 
 
 def _default_id(kind: BinaryType, instance: str, around: Surroundings) -> str:
-    text = {"daemon": around.host, "agent": f"{around.host}-{instance or 'agent'}", "hap": around.user}[kind]
+    # Cloud images like to call the machine and its user the same; ids of two processes must differ.
+    person = around.user if around.user != around.host else f"{around.user}-person"
+    text = {"daemon": around.host, "agent": f"{around.host}-{instance or 'agent'}", "hap": person}[kind]
     clean = "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "-" for char in text)
     return clean[:64] or kind

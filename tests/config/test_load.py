@@ -188,6 +188,24 @@ def test_ids_made_from_names_fit_the_mesh(tmp_path):
     assert load("hap", tmp_path / "a.yaml", around=odd).config.agent.id == "-"
 
 
+def test_a_user_called_like_the_host_gets_another_id(put, around, tmp_path):
+    same = replace(around, user="atlas")
+    put("bzzzd.yaml")
+    assert load("hap", put("hap.yaml"), around=same).config.agent.id == "atlas-person"
+
+
+def test_a_socket_given_at_start_is_no_clash_with_the_files(put, around, tmp_path):
+    put("bzzzd.yaml", network="{socket: /d.sock}")
+    path = tmp_path / "hap.yaml"
+    with pytest.raises(ConfigInvalid, match="is not the socket of bzzzd"):
+        load("hap", path, around=around)
+    assert load("hap", path, socket="/d.sock", around=around).socket == "/d.sock"
+    named = replace(around, environ={"BZZZ_SOCKET": "/d.sock"})
+    assert load("hap", path, around=named).socket == "/d.sock"
+    put("hap.yaml")
+    assert [fault.key for fault in check([tmp_path], named)] == ["network.socket"]
+
+
 def test_the_machines_own_surroundings_can_be_read():
     here = Surroundings.here()
     assert here.host
