@@ -10,7 +10,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bzzzd.errors import BzzzError, NotFound
 from bzzzd.rpc.streams import Stream
@@ -20,6 +20,14 @@ from bzzzd.slurp.task import Task
 
 OFFERS_KEPT: Final = 4096
 Spawn = Callable[[str, Coroutine[Any, Any, None]], object]
+
+
+class _Desk(NamedTuple):
+    stream: Stream
+    role: str
+    capabilities: tuple[str, ...]
+    slots: int
+    listens: bool
 
 
 class OfferDesk:
@@ -32,7 +40,7 @@ class OfferDesk:
         self._ledger = ledger
         self._matcher = Matcher(offer_s=offer_s)
         self._spawn = spawn
-        self._streams: dict[str, Stream] = {}
+        self._desks: dict[str, _Desk] = {}
         self._scheduled = False
         self._refilling = False
         self._timer: asyncio.TimerHandle | None = None
@@ -41,6 +49,7 @@ class OfferDesk:
 
     async def load(self) -> None:
         """Take over the ledger's open tasks, a bounded number of each need."""
+        self._matcher.forget_tasks()
         for need in await self._ledger.open_needs():
             await self._refill(need, 512)
         self.kick()
@@ -50,21 +59,27 @@ class OfferDesk:
         if self._timer is not None:
             self._timer.cancel()
 
-    def stream_of(self, agent_id: str) -> Stream:
-        """The offers for an agent that is attached."""
-        try:
-            return self._streams[agent_id]
-        except KeyError:
-            raise NotFound(f"agent {agent_id} is not attached here, so nothing is offered to it") from None
-
     def agent_here(self, agent_id: str, role: str, capabilities: Iterable[str], slots: int) -> None:
-        # One that attaches again in the same session (to renew its grant) keeps the stream it reads.
-        self._streams.setdefault(agent_id, Stream(secrets.token_hex(8), keep=OFFERS_KEPT))
-        self._matcher.agent_here(agent_id, role, capabilities, slots)
+        """An agent attached, or attached again; nothing is offered to it before it listens."""
+        before = self._desks.get(agent_id)
+        stream = before.stream if before else Stream(secrets.token_hex(8), keep=OFFERS_KEPT)
+        desk = self._desks[agent_id] = _Desk(stream, role, tuple(capabilities), slots, bool(before and before.listens))
+        if desk.listens:
+            self._matcher.agent_here(agent_id, role, desk.capabilities, slots)
+            self.kick()
+
+    def listen(self, agent_id: str) -> Stream:
+        """The agent's stream, which it reads from now on."""
+        desk = self._desks.get(agent_id)
+        if desk is None:
+            raise NotFound(f"agent {agent_id} is not attached here, so nothing is offered to it")
+        self._desks[agent_id] = desk._replace(listens=True)
+        self._matcher.agent_here(agent_id, desk.role, desk.capabilities, desk.slots)
         self.kick()
+        return desk.stream
 
     def agent_gone(self, agent_id: str) -> None:
-        self._streams.pop(agent_id, None)
+        self._desks.pop(agent_id, None)
         self._matcher.agent_gone(agent_id)
         self.kick()
 
@@ -89,10 +104,10 @@ class OfferDesk:
             return
         now = time.monotonic()
         for offer in self._matcher.offers(now):
-            stream = self._streams.get(offer.agent)
-            if stream is not None:
+            desk = self._desks.get(offer.agent)
+            if desk is not None:
                 self.made += 1
-                stream.append({"task": offer.task, "expires_s": round(offer.expires - now, 3)})
+                desk.stream.append({"task": offer.task, "expires_s": round(offer.expires - now, 3)})
         if self._matcher.hungry() and not self._refilling:
             self._refilling = True
             self._spawn("refill offers", self._refill_all())

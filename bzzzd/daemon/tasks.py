@@ -452,7 +452,7 @@ class TaskDesk:
         return Feed(self._stream, view, snapshot)
 
     def _offer_feed(self, call: Call, name: str, filter: dict[str, Any]) -> Feed:
-        return Feed(self._offers.stream_of(call.caller.id))
+        return Feed(self._offers.listen(call.caller.id))
 
     def register(self, registry: Registry, streams: StreamTable) -> None:
         members, agents = kinds("person", "admin", "agent"), kinds("agent")
