@@ -72,6 +72,14 @@ def test_a_header_of_another_mesh_kind_or_hand_is_refused():
         open_version(b"x" * (HEADER_LIMIT + 1), MESH)
 
 
+def test_a_forwarder_cannot_give_a_version_a_second_id():
+    raw = seal_version(KEY, MESH, header())
+    framed_otherwise = raw.replace(b"\xc4\x20" + KEY.public, b"\xc5\x00\x20" + KEY.public)
+    assert framed_otherwise != raw
+    with pytest.raises(InvalidEnvelope, match="encoded"):
+        open_version(framed_otherwise, MESH)
+
+
 @pytest.mark.parametrize(
     "change",
     [
