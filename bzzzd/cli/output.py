@@ -118,6 +118,12 @@ def words(value: object) -> str:
     return ", ".join(clean(item) for item in value) if isinstance(value, list | tuple) else clean(value)
 
 
+def cell(value: object) -> str:
+    """A value of an answer in one line, whether it is a list, a few counts, or a word."""
+    counts = mapping(value)
+    return ", ".join(f"{clean(name)} {clean(count)}" for name, count in counts.items()) if counts else words(value)
+
+
 def to_json(value: object) -> str:
     """JSON with only ASCII characters; bytes that are UTF-8 become text, others ``{"base64": …}``."""
     import json

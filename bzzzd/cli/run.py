@@ -44,7 +44,8 @@ class Run:
     @property
     def timeout(self) -> float:
         """Seconds that one answer may take."""
-        return float(self.args.get("timeout") or CALL_TIMEOUT_S)
+        in_all = self.command.follows or self.args.get("wait")
+        return CALL_TIMEOUT_S if in_all else float(self.args.get("timeout") or CALL_TIMEOUT_S)
 
     @property
     def socket(self) -> str:

@@ -31,7 +31,8 @@ class Command(NamedTuple):
     """One command. ``run`` is ``module:function`` below ``bzzzd.cli.commands``.
 
     A command with an ``extension`` needs a bzzzd that offers it; ``method`` is what it then calls, with its arguments
-    as parameters. ``tail`` is the metavar of what may follow ``--``.
+    as parameters. ``tail`` is the metavar of what may follow ``--``. ``follows``: it runs until it is stopped, and
+    ``--timeout`` bounds that instead of one answer.
     """
 
     words: tuple[str, ...]
@@ -41,6 +42,7 @@ class Command(NamedTuple):
     extension: str = ""
     method: str = ""
     tail: str = ""
+    follows: bool = False
 
     @property
     def name(self) -> str:
@@ -50,7 +52,12 @@ class Command(NamedTuple):
 COMMON: tuple[Arg, ...] = (
     Arg("--json", "print JSON for programs", "flag", False),
     Arg("--socket", "bzzzd's socket (else BZZZ_SOCKET, else network.socket of the configuration)", metavar="PATH"),
-    Arg("--timeout", "how long to wait for an answer (30)", "number", metavar="SECONDS"),
+    Arg(
+        "--timeout",
+        "how long to wait: for an answer (30), or with watch, subscribe, --wait in all",
+        "number",
+        metavar="SECONDS",
+    ),
 )
 
 _ID = Arg("id", "task id")
@@ -117,7 +124,7 @@ COMMANDS: tuple[Command, ...] = (
         Arg("--dead", "only those that failed by their strikes", "flag", False), _LIMIT)),
     Command(("task", "show"), "one task with its brief and its decision", "tasks:show", (_ID,)),
     Command(("task", "watch"), "print changes as they happen; of one task until it ends", "watch:run",
-            (Arg("id", "task id", many="?"),)),
+            (Arg("id", "task id", many="?"),), follows=True),
     Command(("task", "cancel"), "end a task", "tasks:cancel",
             (_ID, Arg("--reason", "a word that every member may read (canceled)", default="canceled", metavar="WORD"))),
     Command(("task", "retry"), "ask for the same again", "tasks:retry", (_ID,)),
@@ -141,7 +148,7 @@ COMMANDS: tuple[Command, ...] = (
         Arg("message", "the message; - (or nothing) reads standard input", metavar="MESSAGE", many="?"))),
     Command(("subscribe",), "print the messages of a topic as they come", "topics:subscribe", (
         Arg("topic", "the topic", metavar="TOPIC"),
-        Arg("--count", "leave after so many messages", "whole", metavar="N"))),
+        Arg("--count", "leave after so many messages", "whole", metavar="N")), follows=True),
 )  # fmt: skip
 
 

@@ -10,10 +10,15 @@ def test_status_tells_how_the_node_is(node, bzzz):
     found = bzzz("status")
     assert found.status == 0
     assert "node        atlas[2J\n" in found.out
-    assert "phase       monitoring, ready\n" in found.out
+    assert "phase       ready\n" in found.out
     assert "tasks       working 2\n" in found.out
     assert "approvals are not protected" in found.out
     assert "warning: low disk\n" in found.out
+
+
+def test_a_node_that_is_not_ready_says_why(node, bzzz):
+    node.answers["status"] |= {"ready": False, "reason": "mesh is starting"}
+    assert "monitoring, not ready: mesh is starting\n" in bzzz("status").out
 
 
 def test_json_is_the_answer_as_it_came(node, bzzz):

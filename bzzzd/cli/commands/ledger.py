@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bzzzd.cli.files import open_file, write_pieces
-from bzzzd.cli.output import clean, facts, mapping, size, words
+from bzzzd.cli.output import cell, facts, mapping, size
 from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
 from bzzzd.errors import BadInput, Conflict, StorageFailed
@@ -18,13 +18,8 @@ PIECE_BYTES = 1_048_576
 
 def status(run: Run) -> int:
     found = mapping(person_of(run).read("ledger.status"))
-    run.answer(found, lambda: facts([(str(name), _cell(value)) for name, value in found.items()], run.out))
+    run.answer(found, lambda: facts([(str(name), cell(value)) for name, value in found.items()], run.out))
     return 0
-
-
-def _cell(value: object) -> str:
-    counts = mapping(value)
-    return ", ".join(f"{clean(name)} {clean(count)}" for name, count in counts.items()) if counts else words(value)
 
 
 def backup(run: Run) -> int:
@@ -72,7 +67,7 @@ def restore(run: Run) -> int:
             offset, data = offset + len(data), following
     status = mapping(found.get("status")) or found
     run.say(f"the ledger is that of {run.args['path']}, restored by {person.id}")
-    run.answer(found, lambda: facts([(str(name), _cell(value)) for name, value in status.items()], run.out))
+    run.answer(found, lambda: facts([(str(name), cell(value)) for name, value in status.items()], run.out))
     return 0
 
 

@@ -19,8 +19,8 @@ def status(run: Run) -> int:
 def _show_status(run: Run, found: Mapping[str, Any]) -> None:
     tasks = mapping(found.get("tasks"))
     counted = ", ".join(f"{clean(state)} {clean(count)}" for state, count in tasks.items() if count)
-    reason = clean(found.get("reason"))
-    ready = f"{clean(found.get('phase'))}, " + ("ready" if found.get("ready") else f"not ready: {reason}".rstrip(": "))
+    phase, reason = clean(found.get("phase")), clean(found.get("reason"))
+    ready = "ready" if found.get("ready") else f"{phase}, not ready: {reason}".rstrip(": ")
     facts(
         (
             ("node", found.get("node_id")),

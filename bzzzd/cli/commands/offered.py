@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bzzzd.cli.output import facts, mapping, words
+from bzzzd.cli.output import cell, facts, mapping
 from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
 from bzzzd.cli.table import COMMON
@@ -25,7 +25,7 @@ def run(run: Run) -> int:
         found = mapping(_ask(run, command.method, given))
     except UnknownMethod as error:
         raise _missing(run, offered) from error
-    run.answer(found, lambda: facts([(str(name), words(value)) for name, value in found.items()], run.out))
+    run.answer(found, lambda: facts([(str(name), cell(value)) for name, value in found.items()], run.out))
     return 0
 
 
