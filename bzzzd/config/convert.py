@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 import msgspec
@@ -39,6 +40,12 @@ def nearest(word: str, options: Iterable[str]) -> str | None:
     return folded[found[0]] if found else None
 
 
+@lru_cache(maxsize=64)
+def _fields(kind: type[Struct]) -> Mapping[str, FieldInfo]:
+    """A struct's fields by name; kept, because evaluating annotations is most of a load's time."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
 class _Walk:
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -49,7 +56,7 @@ class _Walk:
             value = {}
         if not isinstance(value, dict):
             self._wrong(kind, value, path)
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        fields = _fields(kind)
         before = len(self.faults)
         self._unknown_keys(value, fields, path)
         ready: dict[str, Any] = {}
@@ -115,7 +122,7 @@ class _Walk:
             raise _Wrong
         return ready
 
-    def _unknown_keys(self, value: dict[str, Any], fields: dict[str, FieldInfo], path: Path) -> None:
+    def _unknown_keys(self, value: dict[str, Any], fields: Mapping[str, FieldInfo], path: Path) -> None:
         for key in value:
             if key in fields:
                 continue
