@@ -19,6 +19,7 @@ import contextlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,6 +207,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
+def _python() -> str:
+    """An interpreter that the sandbox shows, for its first process: the system's, or ours if it is under /usr."""
+    for path in ("/usr/bin/python3", os.path.realpath(sys.executable)):
+        if path.startswith("/usr/") and os.access(path, os.X_OK):
+            return path
+    raise SandboxUnavailable("there is no /usr/bin/python3, which a sandbox needs; run: apt-get install python3")
+
+
 def _init_source() -> bytes:
     return Path(__file__).with_name("sandbox_init.py").read_bytes()
 
@@ -217,13 +226,12 @@ class Sandbox:
         self.fence = fence
 
     @classmethod
-    async def probe(cls, *, search: str = _SEARCH, python: str = "/usr/bin/python3") -> Sandbox:
+    async def probe(cls, *, search: str = _SEARCH) -> Sandbox:
         """Find bwrap and what it can do here, by running it; raises ``SandboxUnavailable`` with the reason."""
         program = shutil.which("bwrap", path=search)
         if program is None:
             raise SandboxUnavailable("there is no bwrap; install it with: apt-get install bubblewrap")
-        if not os.access(python, os.X_OK):
-            raise SandboxUnavailable(f"there is no {python}, which the sandbox's first process needs")
+        python = _python()
         filter_ = seccomp.program_here()
         said = ""
         for disable_userns in (True, False):

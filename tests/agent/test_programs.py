@@ -89,6 +89,11 @@ async def test_json_from_an_external_program_stays_json(sandbox: Sandbox) -> Non
     assert product.content_type == "text/markdown"
 
 
+async def test_text_of_an_external_program_cannot_command_a_terminal(sandbox: Sandbox) -> None:
+    product = await external(sandbox, r"print('a\x1b[2Jb')").run(job())
+    assert product.content == b"a[2Jb\n"
+
+
 @pytest.mark.parametrize(
     ("source", "failure", "retryable", "said"),
     [

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bzzzd.agent.providers.base import Usage
-from bzzzd.agent.providers.reply import Reply, clean
+from bzzzd.agent.providers.reply import Reply
 from bzzzd.errors import ModelFailed
 
 
@@ -56,6 +56,9 @@ def test_an_endless_answer_is_stopped() -> None:
             reply.feed(piece("x" * 10))
 
 
-def test_control_characters_never_reach_a_terminal() -> None:
-    assert clean("a\x1b[31mb\x07\x9bc\r\n\td\u202e") == "a[31mbc\n\td"
-    assert clean("Grüße 👍🏽 日本") == "Grüße 👍🏽 日本"
+def test_reasoning_is_a_sign_of_life_and_no_part_of_the_answer() -> None:
+    reply = Reply("m", 100)
+    assert reply.feed(b'{"choices": [{"delta": {"reasoning_content": "hm"}}]}') == ""
+    assert (reply.signs, reply.begun) == (1, False)
+    reply.feed(piece("Yes.", "stop"))
+    assert (reply.signs, reply.finish(1.0).text) == (2, "Yes.")

@@ -12,6 +12,7 @@ from typing import Any, Final
 from bzzzd.agent.bwrap import Limits, program_paths
 from bzzzd.agent.handlers.base import JSON, Job, Product
 from bzzzd.agent.sandbox import Report, Sandbox
+from bzzzd.agent.text import clean
 from bzzzd.errors import BadInput, SandboxUnavailable
 
 _FAILURES: Final = {
@@ -127,7 +128,7 @@ class External:
         text = report.stdout.decode("utf-8", "replace").strip()
         if not text:
             return Product(f"the program gave no result\n\n{said}".encode(), failure="empty_result")
-        return Product(text.encode(), JSON) if _is_json(text) else Product(f"{text}\n".encode())
+        return Product(text.encode(), JSON) if _is_json(text) else Product(f"{clean(text)}\n".encode())
 
 
 def _plain(value: object) -> str:

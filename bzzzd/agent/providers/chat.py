@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from bzzzd.agent.providers.base import Answer, OnText, Prompt
-from bzzzd.agent.providers.reply import Reply, words
+from bzzzd.agent.providers.reply import Reply
 from bzzzd.agent.providers.sse import EventReader
+from bzzzd.agent.text import words
 from bzzzd.errors import ModelFailed
 
 if TYPE_CHECKING:
@@ -148,16 +149,20 @@ class Chat:
                     await _refuse_bad_status(response, endpoint)
                     heard()
                     await _read(response, reply, on_text, heard)
-        except TimeoutError as error:
-            raise _failed(f"the model was silent for {idle:g} s", "too_slow", again=True) from error
         except (ClientError, OSError) as error:
-            if reply.begun:
-                raise _failed(
-                    f"the model endpoint cut its stream: {words(error)}", "cut_stream", again=False
-                ) from error
-            message = f"the model endpoint {endpoint.url} cannot be reached: {words(error) or type(error).__name__}"
-            raise _failed(message, "unreachable", again=True) from error
+            raise self._lost(endpoint, reply, error) from error
         return reply.finish(time.monotonic() - started)
+
+    def _lost(self, endpoint: Endpoint, reply: Reply, error: Exception) -> ModelFailed:
+        """What a failure of the connection means; aiohttp's own time-outs are failures to connect."""
+        from aiohttp import ClientError
+
+        if isinstance(error, TimeoutError) and not isinstance(error, ClientError):
+            return _failed(f"the model was silent for {self._patience.idle_s:g} s", "too_slow", again=True)
+        why = words(error) or type(error).__name__
+        if reply.begun:
+            return _failed(f"the model endpoint cut its stream: {why}", "cut_stream", again=False)
+        return _failed(f"the model endpoint {endpoint.url} cannot be reached: {why}", "unreachable", again=True)
 
     async def _with_model(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint with the first model that it lists."""
@@ -176,7 +181,7 @@ class Chat:
 
 
 async def _read(response: ClientResponse, reply: Reply, on_text: OnText, heard: Callable[[], None]) -> None:
-    """Read the answer to its end; only text counts as a sign of life, not a keep-alive."""
+    """Read the answer to its end; only tokens count as signs of life, not keep-alives."""
     if response.content_type == "application/json":
         # An endpoint that does not stream: one whole completion.
         text = reply.feed(await _bounded(response, _JSON_BYTES))
@@ -189,9 +194,11 @@ async def _read(response: ClientResponse, reply: Reply, on_text: OnText, heard: 
         if size > _STREAM_BYTES:
             raise _failed(f"the model endpoint sent over {_STREAM_BYTES} bytes", "too_large", again=False)
         for data in events.feed(piece):
+            signs = reply.signs
             text = reply.feed(data)
-            if text:
+            if reply.signs > signs:
                 heard()
+            if text:
                 on_text(text)
             if reply.ended:
                 return

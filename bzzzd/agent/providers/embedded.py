@@ -27,7 +27,7 @@ import structlog
 
 from bzzzd.agent.providers.base import Answer, OnText, Prompt
 from bzzzd.agent.providers.chat import Chat, Endpoint
-from bzzzd.agent.providers.reply import words
+from bzzzd.agent.text import words
 from bzzzd.errors import ModelFailed
 from bzzzd.runtime.breaker import Circuit, CircuitBreaker
 from bzzzd.runtime.services import Health

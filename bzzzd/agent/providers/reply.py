@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from bzzzd.agent.providers.base import Answer, Usage
+from bzzzd.agent.text import clean, words
 from bzzzd.errors import ModelFailed
 
 # Far above what any answer needs: a token has about four characters.
@@ -17,6 +18,7 @@ _END: Final = b"[DONE]"
 
 class _Part(Struct):
     content: str | None = None
+    reasoning_content: str | None = None
 
 
 class _Choice(Struct):
@@ -40,20 +42,11 @@ class _Chunk(Struct):
 _DECODER: Final = msgspec.json.Decoder(_Chunk)
 
 
-def clean(text: str) -> str:
-    """Text without control characters other than line ends and tabs: a terminal may show it."""
-    return "".join(char for char in text if char in "\n\t" or (char.isprintable() or char == "\u200d"))
-
-
-def words(value: object, limit: int = 200) -> str:
-    """An endpoint's own words, fit for one line of a message."""
-    if isinstance(value, dict):
-        value = value.get("message", value)
-    return " ".join(clean(str(value)).split())[:limit]
-
-
 class Reply:
-    """One answer as it comes. ``model`` is what was asked for, in case the endpoint does not say."""
+    """One answer as it comes. ``model`` is what was asked for, in case the endpoint does not say.
+
+    ``signs`` counts tokens of every kind, those of a reasoning that is not kept among them.
+    """
 
     def __init__(self, model: str, max_tokens: int) -> None:
         self._model = model
@@ -63,6 +56,7 @@ class Reply:
         self._finish: str | None = None
         self._usage = Usage()
         self.ended = False
+        self.signs = 0
 
     @property
     def begun(self) -> bool:
@@ -87,6 +81,8 @@ class Reply:
         for choice in chunk.choices[:1]:
             part = choice.delta or choice.message
             text = clean(part.content or "") if part else ""
+            if part and (part.content or part.reasoning_content):
+                self.signs += 1
             self._finish = choice.finish_reason or self._finish
         if text:
             self._pieces.append(text)
