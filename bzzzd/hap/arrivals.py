@@ -216,7 +216,8 @@ def refused(model: Model, message: Refused) -> Result:
     match tag[0]:
         case "submit":
             model = replace(model, flying=model.flying - {tag[1]})
-            return say(model, f"not sent: {text} — the draft is kept, `n` opens it", "bad", 30.0), ()
+            kept = "; the draft is kept, `n` opens it" if model.draft.id == tag[1] else ""
+            return say(model, f"not sent: {text}{kept}", "bad", 30.0), ()
         case "order":
             return say(replace(model, flying=model.flying - {tag[1]}), f"not done: {text}", "bad", 30.0), ()
         case "show" | "trace" | "history" | "decision":

@@ -32,8 +32,8 @@ def open_form(model: Model, args: Mapping[str, Any]) -> Result:
         model = replace(model, draft=draft)
     given = {name: str(args[name]) for name in FORM_FIELDS if args.get(name)}
     texts = [given.get(name, getattr(model.draft, name)) for name in FORM_FIELDS]
-    form = Form(buffers=tuple(buffers.of(text) for text in texts), saving=False)
-    return replace(model, overlay=form), ()
+    form = Form(buffers=tuple(buffers.of(text) for text in texts))
+    return changed(model, form) if given else (replace(model, overlay=form), ())
 
 
 def draft_of(model: Model, form: Form) -> Model:
@@ -83,28 +83,35 @@ def discard(model: Model, form: Form) -> Result:
 
 
 def submit(model: Model, args: Mapping[str, Any]) -> Result:
-    """Send what the form holds, or what ``args`` give."""
-    if not isinstance(model.overlay, Form):
-        model, _ = open_form(model, args)
-    form = model.overlay
-    assert isinstance(form, Form)
-    model = draft_of(model, form)
-    draft = model.draft
-    why = ""
+    """Send what the form holds; or, for a program, what ``args`` give, apart from any draft that is kept."""
+    form = model.overlay if isinstance(model.overlay, Form) else None
+    if form is not None and not args:
+        model = draft_of(model, form)
+        draft = model.draft
+    else:
+        form = None
+        model, draft = fresh_draft(model)
+        draft = replace(draft, **{name: str(args[name]) for name in FORM_FIELDS if args.get(name)})
+    if why := _refusal(model, draft):
+        if form is None:
+            return say(model, why, "warn"), ()
+        return say(replace(model, overlay=replace(form, fault=why)), why, "warn"), (SaveDraft(draft),)
+    draft = replace(draft, tried=True)
+    model = say(replace(model, flying=model.flying | {draft.id}), f"sending “{draft.title}”")
+    if form is None:
+        return model, (Submit(draft),)
+    return replace(model, draft=draft, overlay=None), (SaveDraft(draft), Submit(draft))
+
+
+def _refusal(model: Model, draft: Draft) -> str:
+    """Why the draft cannot be sent now, or nothing."""
     if not draft.title.strip():
-        why = "a task needs a title"
-    elif model.me.guest:
-        why = f"to send a task you need a person's grant: {model.me.mend}" if model.me.mend else (
+        return "a task needs a title"
+    if model.me.guest:
+        return f"to send a task you need a person's grant: {model.me.mend}" if model.me.mend else (
             "the daemon has not let you in yet; the draft is kept"
         )  # fmt: skip
-    elif draft.id in model.flying:
-        why = "it is on its way already"
-    if why:
-        shown = replace(model, overlay=replace(form, fault=why))
-        return say(shown, why, "warn"), (SaveDraft(draft),)
-    draft = replace(draft, tried=True)
-    model = replace(model, draft=draft, overlay=None, flying=model.flying | {draft.id})
-    return say(model, f"sending “{draft.title}”"), (SaveDraft(draft), Submit(draft))
+    return "it is on its way already" if draft.id in model.flying else ""
 
 
 def focus(model: Model, form: Form, by: int) -> Result:

@@ -65,11 +65,21 @@ class Plain:
         if act.action == "help":
             return self._encode(plain.help_lines(core.model))
         if act.action == "new":
-            self._given = act.args
-            self._asking, question = plain.asking(core.model, str(act.args.get("title", "")))
-            return self._encode([question]) if self._asking else self._send(core)
+            return self._ask(core, str(act.args.get("title", "")))
         core.send(act)
         return self._encode(plain.listing(core.model)) if act.action in (*LISTS, "filter") else b""
+
+    def _ask(self, core: Core, title: str) -> bytes:
+        kept = core.model.draft
+        if not kept.empty and title:
+            return self._encode([f"error: a draft is kept, {kept.title!r}; type new alone to go on with it"])
+        self._given = {"title": title} if title else {}
+        self._asking, question = plain.asking(core.model, title)
+        going_on = [] if kept.empty else [f"going on with the draft that is kept, {kept.title!r}"]
+        if self._asking is None:
+            self._send(core)
+            return self._encode(going_on)
+        return self._encode([*going_on, question])
 
     def _answer(self, text: str, core: Core) -> bytes:
         assert self._asking is not None
@@ -79,7 +89,7 @@ class Plain:
         return self._encode([question] if question else [])
 
     def _send(self, core: Core) -> bytes:
-        core.send(Act("submit", dict(self._given)))
+        core.send(Act("new", dict(self._given)), Act("submit"))
         return b""
 
     def ending(self, core: Core) -> None:

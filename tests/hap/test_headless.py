@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from bzzzd.errors import BadInput
+from bzzzd.hap import feed, headless
+from bzzzd.hap.messages import Act, Answered, Came, Key, Message, Offline, Online, Refused, Snapshot
+from bzzzd.hap.model import Fault, Model
+from hap.builders import LENA, NOW, STATUS, TASKS, after, blank, online, opened
+
+
+def _lines(model: Model, message: Message) -> list[dict[str, Any]]:
+    found = headless.lines(model, after(model, message), message)
+    return [json.loads(headless.encode(line)) for line in found]
+
+
+def test_coming_online_tells_link_me_and_status() -> None:
+    link, me, status = _lines(blank(), Online(LENA, STATUS))
+    assert (link["type"], link["state"], link["socket"]) == ("link", "online", "/run/bzzz/bzzzd.sock")
+    assert (me["type"], me["id"], me["role"]) == ("me", "lena", "operator")
+    assert status["status"]["durability"] == "single"
+
+
+def test_each_changed_task_is_one_line_and_a_lost_one_is_gone() -> None:
+    done = replace(TASKS[0], state="completed", updated=NOW)
+    (line,) = _lines(online(), Came("tasks", (feed.TaskChanged(done),), 7))
+    assert (line["type"], line["task"]["id"], line["task"]["state"]) == ("task", "t-0005", "completed")
+    gone = _lines(online(), Snapshot(TASKS[1:], 8))
+    assert gone == [{"type": "gone", "id": "t-0005"}]
+
+
+def test_an_opened_task_is_a_page_with_its_decision() -> None:
+    (line,) = _lines(opened(), Answered(("trace", "t-0003"), ()))
+    assert line["type"] == "page"
+    assert line["page"]["decision"]["number"] == 2
+    assert "scroll" not in line["page"]
+
+
+def test_a_command_s_outcome_names_it() -> None:
+    model = after(online(), Act("cancel", {"task": "t-0005", "now": True}))
+    done = replace(TASKS[0], state="canceled", updated=NOW)
+    lines = _lines(model, Answered(("order", "run-1"), done))
+    assert lines[-1] == {"type": "outcome", "command": "run-1", "ok": True, "task": "t-0005"}
+    lines = _lines(model, Refused(("order", "run-1"), Fault("FINAL_STATE", "too late")))
+    assert lines[-1] == {
+        "type": "outcome", "command": "run-1", "ok": False, "code": "FINAL_STATE", "message": "too late",
+    }  # fmt: skip
+
+
+def test_nothing_is_told_when_nothing_changed() -> None:
+    assert _lines(online(), Key("f11")) == []
+
+
+def test_a_line_in_becomes_an_action_and_its_answer_names_what_it_began() -> None:
+    model = online()
+    act, re = headless.read(b'{"action": "cancel", "task": "t-0004", "id": 17}', model)
+    assert (act, re) == (Act("cancel", {"task": "t-0004"}), 17)
+    line = headless.begun(model, after(model, act), act, re)
+    assert line == {"type": "handled", "re": 17, "action": "cancel", "commands": [], "pending": ["run-1"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"not json", "not JSON"),
+        (b"[1, 2]", "a line is an object"),
+        (b'{"action": 7}', "a line is an object"),
+        (b'{"action": "fly"}', "no action 'fly'"),
+        (b'{"action": "cancel", "tsak": "x"}', "no argument 'tsak'; it takes now, reason, task"),
+        (b'{"action": "quit", "now": true}', "it takes no arguments"),
+        (b'{"action": "submit", "title": 7}', "title of submit is text"),
+        (b"\xff\xfe", "not JSON"),
+    ],
+)
+def test_a_line_that_cannot_be_used_says_why(line: bytes, told: str) -> None:
+    with pytest.raises(BadInput, match=told):
+        headless.read(line, online())
+
+
+def test_the_first_lines_are_what_was_seen_last() -> None:
+    kinds = [line["type"] for line in headless.first(after(online(), Offline("x")))]
+    assert kinds == ["link", *["task"] * 5, "agents", "peers"]
+
+
+def test_every_documented_argument_belongs_to_an_action() -> None:
+    assert set(headless._ARGUMENTS) <= set(online().registry.by_name)

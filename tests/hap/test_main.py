@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bzzzd import __version__
+from hap.desk import Desk, serving
+from hap.portals import Home, piped
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def _objects(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+async def test_a_pipe_instead_of_a_terminal_gets_plain_lines(home: Home) -> None:
+    desk = Desk()
+    desk.task("t-1", title="First task")
+    async with serving(desk, home.socket):
+        status, out, errors = await piped(home, lines="tasks\n1\nagents\nquit\n")
+    assert (status, errors) == (0, "")
+    assert "online at node-1, as lena, role operator" in out
+    assert "1. submitted" in out
+    assert "First task (t-1)" in out
+    assert "brief:\nthe brief" in out
+    assert "1. worker-1, attached, role worker" in out
+    assert "\x1b" not in out
+
+
+async def test_a_task_is_written_question_by_question_in_plain_mode(home: Home) -> None:
+    desk = Desk()
+    async with serving(desk, home.socket):
+        status, out, _ = await piped(home, "--plain", lines="new\nCheck it\nline one\n\nline two\n.\n\n\nquit\n")
+    assert status == 0
+    (brief,) = desk.briefs.values()
+    assert (brief["title"], brief["body"]) == ("Check it", "line one\n\nline two")
+    assert "sent: “Check it”" in out
+
+
+async def test_a_task_half_written_when_the_input_ends_is_kept_as_a_draft(home: Home) -> None:
+    async with serving(Desk(), home.socket):
+        await piped(home, "--plain", lines="new\nHalf a task\nsome body\n")
+        _, out, _ = await piped(home, "--plain", lines="new\n")
+    assert "going on with the draft that is kept, 'Half a task'" in out
+
+
+async def test_a_cancel_left_waiting_is_sent_when_the_person_leaves(home: Home) -> None:
+    desk = Desk()
+    desk.task("t-1")
+    async with serving(desk, home.socket):
+        await piped(home, "--plain", lines="cancel t-1 no need\nquit\n")
+    assert desk.tasks["t-1"]["state"] == "canceled"
+    assert desk.tasks["t-1"]["reason"] == "no_need"
+
+
+async def test_headless_speaks_json_both_ways(home: Home) -> None:
+    desk = Desk()
+    desk.task("t-1", state="completed", address="ucxl://worker-1:worker@default:t-1/*^/decision")
+    lines = [
+        {"action": "submit", "title": "T", "body": "B", "id": 1},
+        {"action": "open", "task": "t-1", "id": 2},
+        {"action": "earlier"},
+        {"action": "fly", "id": 3},
+        {"action": "quit", "id": 4},
+    ]
+    async with serving(desk, home.socket):
+        status, out, errors = await piped(home, "--headless", lines="".join(json.dumps(line) + "\n" for line in lines))
+    assert (status, errors) == (0, "")
+    found = _objects(out)
+    assert found[0] == {"type": "hello", "schema": 1, "version": __version__}
+    assert {"link", "me", "status", "task", "agents", "health"} <= {line["type"] for line in found}
+    handled = {line["re"]: line for line in found if line["type"] == "handled"}
+    (command,) = handled[1]["commands"]
+    outcomes = [line for line in found if line["type"] == "outcome"]
+    assert [(line["command"], line["ok"]) for line in outcomes] == [(command, True)]
+    decisions = [
+        line["page"]["decision"]["text"] for line in found if line["type"] == "page" and line["page"]["decision"]
+    ]
+    assert decisions[0] == "decision, version 2"
+    assert decisions[-1] == "decision, version 1"
+    (error,) = [line for line in found if line["type"] == "error"]
+    assert (error["re"], error["code"]) == (3, "BAD_INPUT")
+
+
+async def test_without_a_daemon_headless_says_so_and_ends_with_its_input(home: Home) -> None:
+    status, out, _ = await piped(home, "--headless", lines="")
+    assert status == 0
+    links = [line for line in _objects(out) if line["type"] == "link"]
+    assert links[-1]["state"] == "offline"
+    assert "bzzzd is not running" in links[-1]["why"]
+
+
+async def test_who_has_no_grant_works_as_a_guest_and_reads_which_command_mends_it(home: Home) -> None:
+    desk = Desk()
+    desk.refuse = "lena has no person grant in this mesh; an administrator runs: sudo bzzz mesh admin add lena"
+    desk.task("t-1")
+    async with serving(desk, home.socket):
+        _, out, _ = await piped(home, "--plain", lines="tasks\ncancel 1\nquit\n")
+    assert "online at node-1, as a guest" in out
+    assert "t-1" in out
+    assert out.count("sudo bzzz mesh admin add lena") >= 2
+
+
+async def test_the_person_s_key_is_made_at_the_first_start_and_kept(home: Home) -> None:
+    async with serving(Desk(), home.socket):
+        await piped(home, "--headless")
+        key = (home.state / "person.key").read_bytes()
+        await piped(home, "--headless")
+    assert (home.state / "person.key").read_bytes() == key
+    assert (home.state / "person.key").stat().st_mode & 0o077 == 0
+
+
+async def test_a_key_that_others_can_read_is_not_used_and_the_person_is_told(home: Home) -> None:
+    async with serving(Desk(), home.socket):
+        await piped(home, "--headless")
+        (home.state / "person.key").chmod(0o644)
+        _, out, _ = await piped(home, "--plain", lines="quit\n")
+    assert "as a guest" in out
+    assert "chmod 600" in out
+
+
+async def test_a_dumb_terminal_gets_plain_lines_and_ascii_where_it_has_no_utf8(home: Home) -> None:
+    desk = Desk()
+    desk.task("t-1", title="Über “alles” ✓")
+    async with serving(desk, home.socket):
+        _, out, _ = await piped(home, lines="tasks\nquit\n", TERM="dumb", LC_ALL="de_DE.ISO-8859-1")
+    assert out.isascii()
+    assert "?ber" in out
+
+
+async def test_version_and_check_config_answer_at_once(home: Home) -> None:
+    assert await piped(home, "--version") == (0, f"bzzz-hap {__version__}\n", "")
+    status, out, _ = await piped(home, "--check-config")
+    assert (status, out) == (0, "bzzz-hap: the configuration is sound\n")
+
+
+async def test_a_faulty_configuration_is_refused_with_every_fault(home: Home) -> None:
+    home.config.write_text("binary_type: hap\nagent: {rôle: x}\nai: {}\nnetwork: {socket: 7}\nsecurity: {}\n")
+    for options in ((), ("--check-config",)):
+        status, _, errors = await piped(home, *options)
+        assert status == 2
+        assert "hap.yaml:2" in errors
+        assert "hap.yaml:4" in errors
+
+
+async def test_a_mode_that_this_version_has_not_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    home = Home(tmp_path, interface={"mode": "web"}, ports={"http_port": 0, "health_port": 0})
+    status, _, errors = await piped(home)
+    assert status == 2
+    assert "interface.mode" in errors

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from bzzzd.errors import DiskFull
+from bzzzd.hap.model import Draft
+from bzzzd.hap.state import StateFolder, seen_of
+from hap.builders import TASKS, blank, online
+
+
+def test_what_was_seen_comes_back_for_the_same_socket_alone(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    seen = seen_of(online())
+    state.save_seen(seen)
+    again = StateFolder(tmp_path)
+    assert again.seen("/run/bzzz/bzzzd.sock") == seen
+    assert again.seen("/another/socket") is None
+    assert seen.tasks == TASKS
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1 not ours", b"\x81\xa6socket\x03"])
+def test_a_damaged_or_missing_cache_counts_as_nothing_seen(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "portal").mkdir()
+    (tmp_path / "portal" / "seen.msgpack").write_bytes(data)
+    assert StateFolder(tmp_path).seen("/run/bzzz/bzzzd.sock") is None
+
+
+def test_files_are_closed_to_others(tmp_path: Path) -> None:
+    os.umask(0o022)
+    state = StateFolder(tmp_path / "new" / "folder")
+    state.take_draft()
+    state.save_draft(Draft("d", title="secret"))
+    state.save_seen(seen_of(blank()))
+    for path in (tmp_path / "new" / "folder" / "portal").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_a_draft_is_kept_over_a_restart_and_dropped_when_sent(tmp_path: Path) -> None:
+    first = StateFolder(tmp_path)
+    first.take_draft()
+    first.save_draft(Draft("d-1", title="Half a thought", tried=True))
+    first.close()
+    second = StateFolder(tmp_path)
+    assert second.take_draft() == Draft("d-1", title="Half a thought", tried=True)
+    second.drop_draft()
+    second.close()
+    assert StateFolder(tmp_path).take_draft() == Draft("")
+
+
+def test_two_portals_of_one_person_have_a_draft_each(tmp_path: Path) -> None:
+    one, two = StateFolder(tmp_path), StateFolder(tmp_path)
+    one.take_draft()
+    assert two.take_draft() == Draft("")
+    one.save_draft(Draft("a", title="one"))
+    two.save_draft(Draft("b", title="two"))
+    one.close()
+    two.close()
+    third, fourth = StateFolder(tmp_path), StateFolder(tmp_path)
+    assert {third.take_draft().title, fourth.take_draft().title} == {"one", "two"}
+
+
+def test_a_full_disk_raises_and_leaves_the_draft_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = StateFolder(tmp_path)
+    state.take_draft()
+    state.save_draft(Draft("d", title="before"))
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(DiskFull, match="no space left"):
+        state.save_draft(Draft("d", title="after"))
+    state.close()
+    assert StateFolder(tmp_path).take_draft().title == "before"
+
+
+def test_a_folder_that_cannot_be_written_gives_an_empty_draft(tmp_path: Path) -> None:
+    (tmp_path / "portal").write_text("a file where the folder should be")
+    assert StateFolder(tmp_path).take_draft() == Draft("")
+
+
+def test_the_chosen_theme_is_kept(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    assert state.theme() == ""
+    state.save_theme("light")
+    assert StateFolder(tmp_path).theme() == "light"
+    (tmp_path / "portal" / "theme").write_text("pink")
+    assert state.theme() == ""
