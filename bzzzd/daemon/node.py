@@ -103,7 +103,7 @@ class Node:
         offers = OfferDesk(ledger, offer_s=config.slurp.offer_s, spawn=self._spawn_offer)
         tasks = TaskDesk(
             ledger, store.contexts, members, gate, offers, titles, self._task_events, who.mesh_id,
-            epoch=self._epoch, completed=self._completed, spawn=self._manager.spawn,
+            epoch=self._epoch, completed=self._decided, spawn=self._manager.spawn,
         )  # fmt: skip
         agents = AgentBook(who.id, self._agent_events, lambda id: tasks.loads.get(id, 0), time.time)
         mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
@@ -215,14 +215,9 @@ class Node:
         limit = self._settings.max_message_bytes
         return limit if caller.kind == "agent" else min(limit, _PERSON_BYTES)
 
-    def _completed(self, task: Task) -> None:
-        """A decision was made: told to whoever follows events, here and in the portal's views."""
-        self._events.append(
-            {
-                "source": "ledger", "kind": "decision", "at": task.updated, "id": task.id, "address": task.address,
-                "version_id": task.result, "agent": task.agent,
-            }
-        )  # fmt: skip
+    def _decided(self, task: Task) -> None:
+        if self._mesh_desk is not None:
+            self._mesh_desk.decided(task)
 
     def _spawn_offer(self, name: str, work: Coroutine[Any, Any, None]) -> object:
         return self._manager.spawn("ledger", name, work, ends=True)

@@ -1,0 +1,50 @@
+"""The page docs/rpc.md: every method and stream as the daemon lists them, without a node behind them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bzzzd.daemon.admin import AdminDesk
+from bzzzd.daemon.contexts import ContextDesk
+from bzzzd.daemon.meshdesk import MeshDesk
+from bzzzd.daemon.sessions import SessionDesk
+from bzzzd.daemon.status import StatusDesk
+from bzzzd.daemon.tasks import TaskDesk
+from bzzzd.daemon.topics import TopicDesk
+from bzzzd.identity.caller import Caller
+from bzzzd.rpc import reference as rpc
+from bzzzd.rpc.registry import Registry
+from bzzzd.rpc.server import RpcServer
+from bzzzd.rpc.streams import StreamTable
+
+_HEAD: Final = """# RPC reference
+
+Generated from the method registry by `scripts/docs`; do not edit.
+
+`bzzzd` speaks [MessagePack-RPC](https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md) on a unix socket (`/run/bzzz/bzzzd.sock`): request `[0, id, method, [params]]`, response `[1, id, error, result]`, notification `[2, method, [params]]`. `params` holds one map. Any MessagePack-RPC client can talk to it.
+
+The first request of a connection is `hello`. It gives a nonce; `session.attach` signs it, and what the session may call from then on is decided by its key's grant. Signed parameters (`envelope`, `version`) are envelopes as in `docs/security.md`. Errors are maps `{code, message, data}` with the codes of `bzzzd/errors.py`.
+
+`subscribe` gives `{subscription, cursor, reset, snapshot?}`; items follow as notifications `stream.items` `{subscription, cursor, items}`. A client that reconnects passes the last cursor; one that is no longer within reach gets `reset` and a snapshot, and so does one that fell behind (`stream.behind`).
+
+"""  # noqa: E501 - the page's own lines
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    registry, streams = listed()
+    return _HEAD + rpc.reference(registry, streams)
+
+
+def listed() -> tuple[Registry, StreamTable]:
+    """Every method and stream; their handlers have nothing behind them and are not to be called."""
+    registry, streams = Registry(), StreamTable()
+    RpcServer(registry, hello=dict, guest=lambda peer: Caller(peer.uid, peer.gid, peer.pid), streams=streams)
+    TaskDesk.__new__(TaskDesk).register(registry, streams)
+    TopicDesk.__new__(TopicDesk).register(registry, streams)
+    StatusDesk.__new__(StatusDesk).register(registry, streams)
+    ContextDesk.__new__(ContextDesk).register(registry)
+    AdminDesk.__new__(AdminDesk).register(registry)
+    MeshDesk.__new__(MeshDesk).register(registry)
+    SessionDesk.__new__(SessionDesk).register(registry)
+    return registry, streams

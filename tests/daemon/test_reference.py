@@ -1,0 +1,16 @@
+from pathlib import Path
+
+from bzzzd.daemon.reference import listed, page
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_method_has_an_access_rule_and_a_sentence() -> None:
+    registry, streams = listed()
+    assert registry.without_access() == ()
+    assert [method.name for method in registry if not method.doc] == []
+    assert all(kind.access is not None for kind in streams)
+
+
+def test_the_reference_page_is_what_the_registry_says() -> None:
+    assert (DOCS / "rpc.md").read_text("utf-8") == page(), "run: .venv/bin/python scripts/docs"
