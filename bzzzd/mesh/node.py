@@ -223,6 +223,7 @@ class Node:
             peer_id = ID(member.raw_id)
             self._event("left", reason, str(peer_id), member.grant.id)
             self._start(self._host.disconnect, peer_id)
+        self._tell_peers()
 
     def _stream_fault(self, peer_id: ID, error: Exception) -> None:
         self._tally.invalid += not isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError))

@@ -185,12 +185,19 @@ class MemberPubsub(Pubsub):
         self._registering.add(peer_id)
         try:
             stream = await self.host.new_stream(peer_id, self.protocols)
-            await stream.write(encode_varint_prefixed(self.get_hello_packet().SerializeToString()))
-            self.router.add_peer(peer_id, stream.get_protocol())
-            self.peers[peer_id] = stream
         finally:
             self._registering.discard(peer_id)
+        # Registered in the same breath as the greeting is made: what is followed from now on is queued
+        # behind it. Between the two it would be told to nobody.
+        greeting = self.get_hello_packet()
+        self.router.add_peer(peer_id, stream.get_protocol())
+        self.peers[peer_id] = stream
         queue = self.peer_queues[peer_id] = OutboundQueue()
+        try:
+            await stream.write(encode_varint_prefixed(greeting.SerializeToString()))
+        except BaseException:
+            self._handle_dead_peer(peer_id)
+            raise
         self.manager.run_task(self.handle_sending_messages, peer_id, stream, queue)
         await self._send_recent_messages_to_new_peer(peer_id)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -125,11 +126,13 @@ class Child:
     """A script of this folder in a process of its own; it answers a line of JSON to a line of JSON."""
 
     def __init__(self, script: str, setup: dict[str, Any]) -> None:
+        # Not a pipe: one that nobody reads would stop the child.
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by kill
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self.errors,
             text=True,
         )
         self._say(setup)
@@ -144,9 +147,13 @@ class Child:
         assert self.process.stdout is not None
         async with asyncio.timeout(limit_s):
             line = await asyncio.to_thread(self.process.stdout.readline)
-        assert line, self.process.stderr.read() if self.process.stderr else ""
+        assert line, self._complaint()
         heard: dict[str, Any] = json.loads(line)
         return heard
+
+    def _complaint(self) -> str:
+        self.errors.seek(0)
+        return self.errors.read()[-4000:]
 
     async def ask(self, **what: Any) -> dict[str, Any]:
         self._say(what)
@@ -155,3 +162,4 @@ class Child:
     def kill(self) -> None:
         self.process.kill()
         self.process.communicate(timeout=10)
+        self.errors.close()

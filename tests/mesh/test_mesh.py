@@ -239,7 +239,8 @@ async def test_a_node_that_dies_is_reported_and_everything_pending_fails(town: T
 
     async def fall_over() -> None:
         node = second.mesh._node
-        assert node is not None and node._nursery is not None
+        assert node is not None
+        assert node._nursery is not None
         node._nursery.start_soon(_raise)
 
     assert second.mesh._bridge is not None
