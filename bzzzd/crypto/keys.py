@@ -1,7 +1,7 @@
 """Ed25519 keys: made, kept in files that only their owner can read, used to sign and verify.
 
-The algorithm is the ``cryptography`` library's; this module adds the rules about files. A key
-file holds the 32-byte seed as one line of base32, so that an administrator can see that it is whole.
+The algorithm is libsodium's, by PyNaCl; this module adds the rules about files. A key file holds the
+32-byte seed as one line of base32, so that an administrator can see that it is whole.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import errno
 import os
 import secrets
 import stat
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
+from nacl.exceptions import BadSignatureError
 
 from bzzzd.errors import BadInput, DiskFull, KeyExposed, NotFound, StorageFailed
 
@@ -30,14 +29,13 @@ _PREFIX: Final = "bzzz-ed25519-seed-1 "
 class SigningKey:
     """An Ed25519 private key. ``seed`` is secret; ``public`` is its 32-byte name in the mesh."""
 
-    __slots__ = ("_private", "public", "seed")
+    __slots__ = ("_secret", "public", "seed")
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != SEED_BYTES:
             raise BadInput(f"an Ed25519 seed has {SEED_BYTES} bytes, not {len(seed)}")
         self.seed = seed
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
-        self.public = self._private.public_key().public_bytes_raw()
+        self.public, self._secret = crypto_sign_seed_keypair(seed)
 
     @classmethod
     def generate(cls) -> SigningKey:
@@ -48,24 +46,20 @@ class SigningKey:
         return cls(seed)
 
     def sign(self, data: bytes) -> bytes:
-        return self._private.sign(data)
+        return crypto_sign(data, self._secret)[:SIGNATURE_BYTES]
 
     def __repr__(self) -> str:
         return f"SigningKey({key_text(self.public)[:12]}…)"
 
 
-@lru_cache(maxsize=1024)
-def _public_key(public: bytes) -> Ed25519PublicKey:
-    return Ed25519PublicKey.from_public_bytes(public)
-
-
 def verify(public: bytes, signature: bytes, data: bytes) -> bool:
     """Whether ``signature`` (64 bytes) over ``data`` was made by the holder of ``public`` (32 bytes)."""
+    # libsodium reads these lengths without looking at the sizes of what it is given.
     if len(public) != PUBLIC_BYTES or len(signature) != SIGNATURE_BYTES:
         return False
     try:
-        _public_key(public).verify(signature, data)
-    except (InvalidSignature, ValueError):
+        crypto_sign_open(signature + data, public)
+    except BadSignatureError:
         return False
     return True
 

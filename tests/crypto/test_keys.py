@@ -26,6 +26,24 @@ def test_a_signature_holds_only_for_its_key_and_data() -> None:
     assert not keys.verify(key.public, b"", b"data")
 
 
+def test_signatures_are_those_of_rfc_8032() -> None:
+    # Section 7.1, test 2: what another implementation signed holds here, and the other way round.
+    key = keys.SigningKey.from_seed(bytes.fromhex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"))
+    signature = bytes.fromhex(
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+        "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"
+    )
+    assert key.public.hex() == "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"
+    assert key.sign(b"\x72") == signature
+    assert keys.verify(key.public, signature, b"\x72")
+
+
+def test_a_key_of_small_order_signs_nothing() -> None:
+    # With such a "public key" one signature would hold for any data.
+    for public in (bytes(32), b"\x01" + bytes(31)):
+        assert not keys.verify(public, b"\x01" + bytes(63), b"data")
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
 def test_a_key_file_that_others_can_read_is_refused_with_the_command_that_mends_it(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "keys" / "node.key"
