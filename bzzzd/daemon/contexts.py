@@ -13,6 +13,7 @@ from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import attached
 from bzzzd.rpc.registry import Registry
 from bzzzd.slurp.commands import Author
+from bzzzd.storage.content import Blob
 from bzzzd.storage.context import ContextStore
 from bzzzd.storage.records import HeadRecord
 from bzzzd.ucxl.address import parse
@@ -22,8 +23,8 @@ AddressText = Annotated[str, Meta(max_length=4096)]
 ContentType = Annotated[str, Meta(max_length=127)]
 _PAGE: Final = 100
 
-# Put a head record where other nodes find it; raises ``DHTUnavailable`` when that cannot be done.
-Announce = Callable[[HeadRecord], Awaitable[None]]
+# Put records of a writer's heads, and of who holds the newest content, where other nodes find them.
+Announce = Callable[[HeadRecord, Blob], Awaitable[None]]
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -157,7 +158,7 @@ class ContextDesk:
         self._gate.check(caller, "context.announce", "context", "write")
         assert caller.key is not None
         record = await self._contexts.head_record(params.address, caller.key)
-        await self._announce(record)
+        await self._announce(record, (await self._contexts.show(params.address)).blob)
         return {"address": record.address, "versions": record.sequence}
 
     def _read(self, caller: Caller, address: str) -> None:

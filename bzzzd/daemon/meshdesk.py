@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -15,7 +17,16 @@ from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.members import Members
-from bzzzd.errors import BzzzError, Conflict, DHTUnavailable, GrantRefused, InvalidEnvelope, NotFound
+from bzzzd.errors import (
+    BzzzError,
+    Conflict,
+    DHTUnavailable,
+    GrantRefused,
+    InvalidEnvelope,
+    NotFound,
+    Unavailable,
+    UnknownOutcome,
+)
 from bzzzd.identity.grants import Grant
 from bzzzd.identity.node import NodeIdentity
 from bzzzd.identity.records import open_record
@@ -25,9 +36,11 @@ from bzzzd.rpc.access import attached, kinds
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.session import Call, Session
 from bzzzd.rpc.streams import Stream
+from bzzzd.runtime.breaker import CircuitBreaker
 from bzzzd.runtime.services import Health
 from bzzzd.slurp.task import Task
-from bzzzd.storage.records import HeadRecord, head_key, seal_head
+from bzzzd.storage.content import Blob
+from bzzzd.storage.records import HeadRecord, PointerRecord, blob_key, head_key, seal_head, seal_pointer
 from bzzzd.ucxl.version import open_version
 
 DECISIONS_TOPIC: Final = "bzzz/decisions/1"
@@ -41,6 +54,9 @@ _GATHER_S: Final = 0.05
 _MAX_GATHERED: Final = 512
 _Announced = tuple[bytes, tuple[bytes, ...]]
 ServiceName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
+
+
+_DOWN: Final = (Unavailable, UnknownOutcome, DHTUnavailable, TimeoutError, OSError)
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -154,6 +170,8 @@ class MeshDesk:
         self._servers: OrderedDict[str, Session] = OrderedDict()
         self._announcing = False
         self._decisions: list[Decision] = []
+        # A DHT that has lost its peers answers late; while it does, callers are told at once.
+        self._dht = CircuitBreaker("dht", clock=time.monotonic, counts=lambda error: isinstance(error, _DOWN))
 
     def open(self) -> None:
         """Follow announcements and answer members' requests."""
@@ -248,18 +266,16 @@ class MeshDesk:
 
     # Records.
 
-    async def announce_head(self, record: HeadRecord) -> None:
+    async def announce_version(self, record: HeadRecord, blob: Blob) -> None:
+        """Tell where a writer's versions of an address stand, and that this node holds the newest one's content."""
+        pointer = PointerRecord(blob.hash.hex(), blob.size, (self._identity.id,), time.time())
+        await self._put(blob_key(pointer.hash), seal_pointer(self._identity.key, self._identity.mesh_id, pointer))
         value = seal_head(self._identity.key, self._identity.mesh_id, record)
         writer = open_version(record.heads[0], self._identity.mesh_id)[0].author
         await self._put(head_key(record.address, writer), value)
 
     async def _put(self, key: str, value: bytes) -> None:
-        try:
-            await self._mesh.dht_put(key, value)
-        except BzzzError:
-            raise
-        except Exception as error:
-            raise DHTUnavailable(f"the DHT did not take {key}: {error}; see: bzzz peers", service="dht") from error
+        await self._dht.call_async(partial(self._mesh.dht_put, key, value))
 
     async def dht_put(self, call: Call, params: RecordParams) -> dict[str, Any]:
         """Put a signed record into the DHT; what does not belong at its key is refused."""
@@ -268,7 +284,7 @@ class MeshDesk:
 
     async def dht_get(self, call: Call, params: KeyParams) -> dict[str, Any]:
         """Get a signed record from the DHT, checked."""
-        value = await self._mesh.dht_get(params.key)
+        value = await self._dht.call_async(partial(self._mesh.dht_get, params.key))
         if value is None:
             raise NotFound(f"the DHT has no record at {params.key}")
         return {"value": value}

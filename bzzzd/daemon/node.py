@@ -45,8 +45,9 @@ from bzzzd.storage.context import Writer
 from bzzzd.storage.records import BLOB_NAMESPACE, HEAD_NAMESPACE, select_record, validate_record
 from bzzzd.ucxl.address import Address
 
-# The portal specification's limit for a person's messages; agents have the process's own.
+# The portal specification's limits for a person's messages (section 13.2); agents have the process's own.
 _PERSON_BYTES: Final = 524_288
+_PERSON_FRESH_S: Final = 30.0
 _EVENTS_KEPT: Final = 2048
 _TASKS_KEPT: Final = 16_384
 
@@ -112,7 +113,7 @@ class Node:
         )
         topics = TopicDesk(
             store.messages, members, gate, mesh, who.mesh_id, own_key=who.key.public, incarnation=self._incarnation,
-            limit_of=self._limit_of, find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
+            limit_of=self._limit_of, fresh_s=self._fresh_s, find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
         )  # fmt: skip
         checkup = Checkup(self._settings, self._identity, mesh)
         status = StatusDesk(
@@ -121,7 +122,7 @@ class Node:
             checks=(checkup.keys, checkup.grants, checkup.machine, checkup.separation, checkup.mesh),
             events=self._events, agent_events=self._agent_events, started=self._started,
         )  # fmt: skip
-        contexts = ContextDesk(store.contexts, gate, epoch=self._epoch, announce=mesh_desk.announce_head)
+        contexts = ContextDesk(store.contexts, gate, epoch=self._epoch, announce=mesh_desk.announce_version)
         admin = AdminDesk(
             ledger, members, self._identity.policies, who, self._settings.state_dir / "travel", restored=tasks.replaced
         )
@@ -214,6 +215,9 @@ class Node:
     def _limit_of(self, caller: Caller) -> int:
         limit = self._settings.max_message_bytes
         return limit if caller.kind == "agent" else min(limit, _PERSON_BYTES)
+
+    def _fresh_s(self, caller: Caller) -> float:
+        return self._limits.message_timeout_s if caller.kind == "agent" else _PERSON_FRESH_S
 
     def _decided(self, task: Task) -> None:
         if self._mesh_desk is not None:

@@ -57,6 +57,7 @@ class TopicDesk:
         own_key: bytes,
         incarnation: str,
         limit_of: Callable[[Caller], int],
+        fresh_s: Callable[[Caller], float],
         find_chain: Callable[[str, bytes], Awaitable[list[bytes]]],
         spawn: Callable[..., Any],
     ) -> None:
@@ -68,6 +69,7 @@ class TopicDesk:
         self._own_key = own_key
         self._incarnation = incarnation
         self._limit_of = limit_of
+        self._fresh_s = fresh_s
         self._find_chain = find_chain
         self._spawn = spawn
         self._streams: OrderedDict[str, Stream] = OrderedDict()
@@ -85,6 +87,13 @@ class TopicDesk:
         )
         if envelope.author != caller.key:
             raise NotAllowed("a message is published by the session of its author; this one is signed by another key")
+        age, fresh_s = time.time() - message.at, self._fresh_s(caller)
+        if age > fresh_s:
+            raise InvalidEnvelope(
+                f"this message was signed {age:.0f} s ago, and a live one is at most {fresh_s:g} s old; sign it again",
+                age_s=age,
+                limit_s=fresh_s,
+            )
         published = await self._store.publish(envelope, message)
         if published.carry is not None:
             self._show(params.topic, published.number, envelope.author, self._own_key, message.at, message.body)
