@@ -4,7 +4,9 @@ The signature covers ``domain ‖ payload``, and the domain holds the kind, its 
 mesh id, so an envelope can't be used as another kind, in another mesh, or under another version's
 rules. What was signed is carried and stored exactly as it is; it is verified before the payload is
 decoded and never encoded again. On the wire: a MessagePack array
-``[major, kind, mesh_id, author, payload, signature]``.
+``[major, kind, mesh_id, author, payload, signature]``, each part in its shortest form. The signature
+doesn't cover the framing, so another form is refused: forwarders could otherwise give what one
+author signed many digests, and ids are digests.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ class _Wire(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(_Wire)
+_ENCODER: Final = msgspec.msgpack.Encoder()
 
 
 class Envelope:
@@ -61,7 +64,7 @@ def _domain(kind: str, mesh_id: str) -> bytes:
 def seal(key: SigningKey, kind: str, mesh_id: str, payload: bytes) -> bytes:
     """Sign ``payload`` as an envelope of ``kind`` in ``mesh_id``; gives the bytes to send."""
     signature = key.sign(_domain(kind, mesh_id) + payload)
-    return msgspec.msgpack.encode(_Wire(MAJOR, kind, mesh_id, key.public, payload, signature))
+    return _ENCODER.encode(_Wire(MAJOR, kind, mesh_id, key.public, payload, signature))
 
 
 def open_envelope(raw: bytes, *, kind: str, mesh_id: str, limit: int = DEFAULT_LIMIT) -> Envelope:
@@ -77,6 +80,8 @@ def open_envelope(raw: bytes, *, kind: str, mesh_id: str, limit: int = DEFAULT_L
         wire = _DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidEnvelope(f"this is not a signed {kind} envelope") from error
+    if _ENCODER.encode(wire) != raw:
+        raise InvalidEnvelope(f"this {kind} envelope is not encoded in the shortest form")
     if wire.kind != kind:
         raise InvalidEnvelope(f"expected a {kind} envelope, got one of kind {wire.kind[:40]!r}", kind=wire.kind[:40])
     if wire.major != MAJOR:

@@ -36,6 +36,33 @@ def test_an_envelope_over_the_limit_is_refused_with_both_sizes() -> None:
     assert caught.value.data == {"size": len(RAW), "limit": 50}
 
 
+KINDS = ("attach", "grant", "agent-record", "policy", "command", "version", "message", "carry", "head", "revocations")
+
+
+def other_framings(raw: bytes) -> list[bytes]:
+    """The same six parts, each once in a longer MessagePack form."""
+    major, kind, mesh, author, payload, signature = msgspec.msgpack.decode(raw)
+    head, encode = raw[:1], msgspec.msgpack.encode
+    parts = [encode(part) for part in (major, kind, mesh, author, payload, signature)]
+    longer = [
+        b"\xcc" + bytes([major]),
+        *(b"\xd9" + bytes([len(text)]) + text.encode() for text in (kind, mesh)),
+        *(b"\xc5" + len(data).to_bytes(2, "big") + data for data in (author, payload, signature)),
+    ]
+    framings = [b"".join([head, *parts[:n], longer[n], *parts[n + 1 :]]) for n in range(6)]
+    return [*framings, b"\xdc\x00\x06" + raw[1:]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_signed_parts_in_another_framing_are_refused(kind: str) -> None:
+    raw = seal(KEY, kind, "mesh-a", b"payload")
+    assert open_envelope(raw, kind=kind, mesh_id="mesh-a").payload == b"payload"
+    for framing in other_framings(raw):
+        assert msgspec.msgpack.decode(framing) == msgspec.msgpack.decode(raw)
+        with pytest.raises(InvalidEnvelope, match="shortest form"):
+            open_envelope(framing, kind=kind, mesh_id="mesh-a")
+
+
 @given(st.integers(0, len(RAW) - 1), st.integers(1, 255))
 def test_any_changed_byte_is_noticed(position: int, flip: int) -> None:
     changed = bytearray(RAW)
