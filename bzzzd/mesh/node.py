@@ -210,6 +210,7 @@ class Node:
         if self._host.is_peer_connected(peer_id):
             return
         self._records.leave(peer_id)
+        self._requests.forget(peer_id)
         self._host.forget(peer_id)
         member = self._members.remove(peer_id.to_bytes())
         if member is not None:

@@ -1,8 +1,9 @@
-"""Request streams: one question, one answer, between two members.
+"""Request streams: questions and answers between two members, one after the other on a stream.
 
     request   frame(data)
-    answer    frame(0x00 ‖ data)   or   frame(0x01 ‖ msgpack {code, message, data})
+    answer    frame(0x00 ‖ data)   or   frame(0x01 ‖ msgpack {code, message, data}), which ends the stream
 
+Opening a stream costs more than a question, so the asker keeps a few that are idle and uses them again.
 Sizes, times and the number of requests at once (per peer and in all) are bounded on both sides. An
 error of the handler travels with its code and is raised at the asker.
 """
@@ -19,6 +20,7 @@ from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.host.exceptions import StreamFailure
 from libp2p.network.exceptions import SwarmException
+from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.id import ID
 
 from bzzzd.errors import BzzzError, MalformedFrame, NotFound, Overloaded, Unavailable, UnknownOutcome, from_map
@@ -31,8 +33,11 @@ _OK: Final = b"\0"
 _ERROR: Final = b"\1"
 _SERVED_AT_ONCE: Final = 128
 _SERVED_PER_PEER: Final = 32
-_READ_S: Final = 30.0
 _SERVE_S: Final = 120.0
+# The asker drops an idle stream before the server does, so that no question meets a closing stream.
+_IDLE_S: Final = 30.0
+_SILENCE_S: Final = 60.0
+_IDLE_STREAMS: Final = 4
 
 # What answers a request on the other side of the bridge: (protocol, peer id, data) -> answer.
 Answer = Callable[[str, str, bytes], Awaitable[bytes]]
@@ -55,6 +60,33 @@ def _error_of(raw: bytes) -> BzzzError:
     return from_map(found)
 
 
+class _Idle:
+    """Streams that wait for their next question, by peer and protocol. The asker gives up first."""
+
+    def __init__(self) -> None:
+        self._streams: dict[ID, dict[str, list[tuple[INetStream, float]]]] = {}
+
+    def take(self, peer_id: ID, protocol: str) -> INetStream | None:
+        """One that may be used, newest first; whoever finds none opens one."""
+        waiting = self._streams.get(peer_id, {}).get(protocol, [])
+        while waiting:
+            stream, since = waiting.pop()
+            if trio.current_time() - since < _IDLE_S:
+                return stream
+        return None
+
+    def give(self, peer_id: ID, protocol: str, stream: INetStream) -> bool:
+        """Keep ``stream``, unless there are enough."""
+        waiting = self._streams.setdefault(peer_id, {}).setdefault(protocol, [])
+        if len(waiting) >= _IDLE_STREAMS:
+            return False
+        waiting.append((stream, trio.current_time()))
+        return True
+
+    def forget(self, peer_id: ID) -> None:
+        self._streams.pop(peer_id, None)
+
+
 class Requests:
     """Asks members, and serves what they ask."""
 
@@ -65,6 +97,7 @@ class Requests:
         self._tally = tally
         self._serving: Counter[ID] = Counter()
         self._offered: set[str] = set()
+        self._idle = _Idle()
 
     async def offer(self, protocols: frozenset[str]) -> None:
         """Serve exactly ``protocols`` from now on."""
@@ -73,6 +106,12 @@ class Requests:
         for new in protocols - self._offered:
             self._host.set_stream_handler(TProtocol(new), self._serve)
         self._offered = set(protocols)
+
+    def forget(self, peer_id: ID) -> None:
+        """A peer's connections have ended, and their streams with them."""
+        self._idle.forget(peer_id)
+
+    # ── asking ───────────────────────────────────────────────────────────────
 
     async def request(self, peer_id: ID, protocol: str, data: bytes, timeout_s: float) -> bytes:
         """Ask, and give the answer.
@@ -83,16 +122,16 @@ class Requests:
         sent = False
         try:
             with trio.fail_after(timeout_s):
-                stream = await self._open(peer_id, protocol)
+                stream = await self._send(peer_id, protocol, frame(data))
+                sent = True
                 try:
-                    await stream.write(frame(data))
-                    sent = True
                     answer = await read_frame(stream, self._limit + len(_OK))
                 except BaseException:
                     with last_words(1):
                         await stream.reset()
                     raise
-                await stream.close()
+                if answer[:1] != _OK or not self._idle.give(peer_id, protocol, stream):
+                    await stream.close()
         except trio.TooSlowError:
             raise self._broken(peer_id, protocol, f"no answer within {timeout_s:g} s", sent) from None
         except BzzzError:
@@ -102,6 +141,24 @@ class Requests:
         if answer[:1] == _OK:
             return answer[1:]
         raise _error_of(answer[1:])
+
+    async def _send(self, peer_id: ID, protocol: str, question: bytes) -> INetStream:
+        """Write the question to an idle stream, or to a new one when that has died meanwhile."""
+        stream = self._idle.take(peer_id, protocol)
+        if stream is not None:
+            try:
+                await stream.write(question)
+                return stream
+            except Exception:  # closed or reset while it was idle: nothing of the question has arrived
+                self._idle.forget(peer_id)
+        stream = await self._open(peer_id, protocol)
+        try:
+            await stream.write(question)
+        except BaseException:
+            with last_words(1):
+                await stream.reset()
+            raise
+        return stream
 
     async def _open(self, peer_id: ID, protocol: str) -> INetStream:
         if not self._host.is_member(peer_id):
@@ -118,43 +175,43 @@ class Requests:
         kind = UnknownOutcome if sent else Unavailable
         return kind(f"the request {protocol} to peer {peer_id} broke off: {why}", peer_id=str(peer_id))
 
+    # ── serving ──────────────────────────────────────────────────────────────
+
     async def _serve(self, stream: INetStream) -> None:
-        peer_id = stream.muxed_conn.peer_id
-        protocol = str(stream.get_protocol())
-        if self._serving.total() >= _SERVED_AT_ONCE or self._serving[peer_id] >= _SERVED_PER_PEER:
-            self._tally.requests_refused += 1
-            refusal = Overloaded("too many requests are being served; try again shortly")
-            await self._reply(stream, _error_bytes(refusal))
-            return
-        self._serving[peer_id] += 1
+        """Answer questions until the asker ends the stream, is silent for long, or one fails."""
+        peer_id, protocol = stream.muxed_conn.peer_id, str(stream.get_protocol())
         try:
-            with trio.move_on_after(_SERVE_S):
-                with trio.fail_after(_READ_S):
+            while True:
+                with trio.fail_after(_SILENCE_S):
                     data = await read_frame(stream, self._limit)
-                reply = await self._ask(protocol, str(peer_id), data)
-                await self._reply(stream, reply)
+                with trio.fail_after(_SERVE_S):
+                    await stream.write(frame(_OK + await self._serve_one(protocol, peer_id, data)))
                 self._tally.requests_served += 1
+        except StreamEOF:
+            await stream.close()
+        except MalformedFrame:  # the asker went away inside a frame
+            await stream.reset()
         except BzzzError as error:
-            await self._reply(stream, _error_bytes(error))
+            await stream.write(frame(_error_bytes(error)))
+            await stream.close()
         except trio.TooSlowError:
             await stream.reset()
-        finally:
-            self._serving[peer_id] -= 1
-            if not self._serving[peer_id]:
-                del self._serving[peer_id]
 
-    async def _ask(self, protocol: str, peer_id: str, data: bytes) -> bytes:
+    async def _serve_one(self, protocol: str, peer_id: ID, data: bytes) -> bytes:
+        if self._serving.total() >= _SERVED_AT_ONCE or self._serving[peer_id] >= _SERVED_PER_PEER:
+            self._tally.requests_refused += 1
+            raise Overloaded("too many requests are being served; try again shortly")
+        self._serving[peer_id] += 1
         try:
-            answer = await self._answer(protocol, peer_id, data)
+            answer = await self._answer(protocol, str(peer_id), data)
         except BzzzError:
             raise
         except Exception as error:  # a handler's fault is told to the asker without its insides
             raise BzzzError(f"the peer failed to answer {protocol} ({type(error).__name__})") from error
+        finally:
+            self._serving[peer_id] -= 1
+            if not self._serving[peer_id]:
+                del self._serving[peer_id]
         if len(answer) > self._limit:
             raise BzzzError(f"the answer to {protocol} has {len(answer)} bytes, over the limit of {self._limit}")
-        return _OK + answer
-
-    @staticmethod
-    async def _reply(stream: INetStream, reply: bytes) -> None:
-        await stream.write(frame(reply))
-        await stream.close()
+        return answer
