@@ -7,10 +7,12 @@ its own at 127.0.0.1 (DNS rebinding) reads nothing.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
+import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bzzzd.runtime.metrics import CONTENT_TYPE, Metrics
@@ -19,11 +21,9 @@ from bzzzd.runtime.process import warm
 from bzzzd.runtime.services import Health
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from bzzzd.runtime.http_pages import Page, Pages
 
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-IMPORTS = ("aiohttp.web", "prometheus_client")
+WARM_AFTER_S = 2.0
 
 
 class Probe(Protocol):
@@ -56,7 +56,8 @@ class HealthHttp:
         self._metrics = metrics
         self._info = info
         self._names = {"localhost", socket.gethostname().lower(), *(name.lower() for name in names)}
-        self._runner: web.AppRunner | None = None
+        self._pages: Pages | None = None
+        self._warming: asyncio.TimerHandle | None = None
         self.address = ""
 
     async def start(self) -> None:
@@ -64,44 +65,31 @@ class HealthHttp:
         if self._port == 0:
             return
         listener = listen(self._host, self._port, key="ports.health_port")
-        try:
-            await warm(IMPORTS)
-            from aiohttp import web
+        await warm(("bzzzd.runtime.http_pages",))
+        from bzzzd.runtime.http_pages import Pages
 
-            self._runner = web.AppRunner(self._app(), access_log=None, handle_signals=False, shutdown_timeout=1.0)
-            await self._runner.setup()
-            await web.SockSite(self._runner, listener).start()
-        except BaseException:
-            listener.close()
-            raise
-        self.address = f"http://{self._host}:{self._port}"
+        self._pages = Pages(
+            {"/healthz": self._healthz, "/readyz": self._readyz, "/health": self._health, "/metrics": self._scrape},
+            knows=self._knows,
+            on_error=self._failed,
+        )
+        await self._pages.serve(listener)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self.address = f"http://{host}:{self._port}"
+        self._warming = asyncio.get_running_loop().call_later(WARM_AFTER_S, self._warm)
+
+    def _warm(self) -> None:
+        """Import what a scrape needs in a thread, once the start is over; a scrape before that imports it itself."""
+        asyncio.get_running_loop().run_in_executor(None, self._metrics.warm)
 
     async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._warming is not None:
+            self._warming.cancel()
+        if self._pages is not None:
+            self._pages.close()
 
     def health(self) -> Health:
         return Health(detail=self.address or "off")
-
-    def _app(self) -> web.Application:
-        from aiohttp import web
-
-        @web.middleware
-        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if not self._knows(request.host):
-                return web.Response(status=421, text="this port answers only to names of its own machine\n")
-            response = await handler(request)
-            response.headers["X-Content-Type-Options"] = "nosniff"
-            response.headers["Cache-Control"] = "no-store"
-            return response
-
-        app = web.Application(middlewares=[guard], client_max_size=1024)
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        app.router.add_get("/health", self._health)
-        app.router.add_get("/metrics", self._metrics_page)
-        return app
 
     def _knows(self, host: str) -> bool:
         """Whether a Host header is ours: an address (which no foreign name can be), or a name of this machine."""
@@ -112,19 +100,19 @@ class HealthHttp:
             return name.lower().rstrip(".") in self._names
         return True
 
-    async def _healthz(self, _request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
+    def _healthz(self) -> Page:
+        from bzzzd.runtime.http_pages import plain
 
-        return web.Response(text="alive\n")
+        return plain(200, "alive")
 
-    async def _readyz(self, _request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
+    def _readyz(self) -> Page:
+        from bzzzd.runtime.http_pages import plain
 
         reason = self._probe.not_ready()
-        return web.Response(status=503 if reason else 200, text=f"{reason or 'ready'}\n")
+        return plain(503 if reason else 200, reason or "ready")
 
-    async def _health(self, _request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
+    def _health(self) -> Page:
+        from bzzzd.runtime.http_pages import Page
 
         reason = self._probe.not_ready()
         body = {
@@ -133,11 +121,13 @@ class HealthHttp:
             "reason": reason,
             "services": [row.to_map() for row in self._probe.rows()],
         }
-        return web.Response(
-            status=503 if reason else 200, text=json.dumps(body, indent=1) + "\n", content_type="application/json"
-        )
+        text = json.dumps(body, indent=1, default=str) + "\n"
+        return Page(text.encode(), "application/json; charset=utf-8", 503 if reason else 200)
 
-    async def _metrics_page(self, _request: web.Request) -> web.StreamResponse:
-        from aiohttp import web
+    def _scrape(self) -> Page:
+        from bzzzd.runtime.http_pages import Page
 
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        return Page(self._metrics.render(), CONTENT_TYPE)
+
+    def _failed(self, path: str, error: Exception) -> None:
+        logging.getLogger("bzzzd.health").error("the page %s failed", path, exc_info=error)

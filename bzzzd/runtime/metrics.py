@@ -54,8 +54,7 @@ Source = Callable[[], Iterable[Family]]
 class Metrics:
     """All metrics of one process, in a registry of its own.
 
-    Importing ``prometheus_client`` takes tens of milliseconds, so it waits for the first ``render``; a door
-    warms it up with its other imports.
+    Importing ``prometheus_client`` takes tens of milliseconds, so it waits for the first ``render`` or for ``warm``.
     """
 
     def __init__(self, program: str, version: str) -> None:
@@ -68,6 +67,12 @@ class Metrics:
     def contribute(self, source: Source) -> None:
         """Add a function that gives families at each scrape. It answers from memory."""
         self._sources.append(source)
+
+    def warm(self) -> None:
+        """Import what ``render`` needs; may be called in another thread."""
+        import prometheus_client.core
+
+        assert prometheus_client.core
 
     def render(self) -> bytes:
         """The text that a scrape gets, in the format of ``CONTENT_TYPE``."""
