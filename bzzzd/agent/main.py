@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from bzzzd import __version__
 from bzzzd.agent.agent import Agent
 from bzzzd.agent.handlers.base import Handler
-from bzzzd.config.load import check, load
+from bzzzd.config.load import load
+from bzzzd.config.options import answered, parser
 from bzzzd.config.settings import Settings
 from bzzzd.runtime.limits import Limits, tune_gc
 from bzzzd.runtime.logs import setup
@@ -21,33 +21,10 @@ from bzzzd.runtime.process import Shutdown, run
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
-    options = _options(argv)
-    if options.version:
-        print(f"bzzz-agent {__version__}")
-        return 0
-    if options.check_config:
-        return _check(options.config)
-    return run("bzzz-agent", partial(_main, options))
-
-
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="bzzz-agent", description="A BZZZ agent: claims tasks, works on them, and reports signed decisions."
-    )
-    parser.add_argument("--config", metavar="PATH", help="configuration file (default /etc/bzzz/agent.yaml)")
-    parser.add_argument("--socket", metavar="PATH", help="unix socket of bzzzd (default from the configuration)")
-    parser.add_argument("--check-config", action="store_true", help="check the configuration, and end")
-    parser.add_argument("--version", action="store_true", help="show the version, and end")
-    return parser.parse_args(argv)
-
-
-def _check(path: str | None) -> int:
-    faults = check([path] if path else [])
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    if not faults:
-        print("bzzz-agent: the configuration is sound")
-    return 2 if faults else 0
+    description = "A BZZZ agent: claims tasks, works on them, and reports signed decisions."
+    options = parser("agent", description).parse_args(argv)
+    status = answered("agent", options)
+    return run("bzzz-agent", partial(_main, options)) if status is None else status
 
 
 async def _main(options: argparse.Namespace, shutdown: Shutdown) -> int:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bzzzd import __version__
-from bzzzd.config.load import check, load
+from bzzzd.config.load import load
+from bzzzd.config.options import answered, parser
 from bzzzd.daemon.door import Door
 from bzzzd.runtime.phases import Phase
 from bzzzd.runtime.process import Shutdown, run, warm
@@ -26,33 +26,11 @@ _IMPORTS = ("bzzzd.runtime.logs", "bzzzd.daemon.node")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
-    options = _options(argv)
-    if options.version:
-        print(f"bzzzd {__version__}")
-        return 0
-    if options.check_config:
-        return _check(options.config)
-    return run("bzzzd", partial(_serve, options))
-
-
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="bzzzd", description="The BZZZ daemon: owns this machine's keys, the mesh and the task ledger."
+    options = parser("daemon", "The BZZZ daemon: owns this machine's keys, the mesh and the task ledger.").parse_args(
+        argv
     )
-    parser.add_argument("--config", metavar="PATH", help="configuration file (default /etc/bzzz/bzzzd.yaml)")
-    parser.add_argument("--socket", metavar="PATH", help="unix socket to serve (default from the configuration)")
-    parser.add_argument("--check-config", action="store_true", help="check the configuration, and end")
-    parser.add_argument("--version", action="store_true", help="show the version, and end")
-    return parser.parse_args(argv)
-
-
-def _check(path: str | None) -> int:
-    faults = check([path] if path else [])
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    if not faults:
-        print("bzzzd: the configuration is sound")
-    return 2 if faults else 0
+    status = answered("daemon", options)
+    return run("bzzzd", partial(_serve, options)) if status is None else status
 
 
 async def _serve(options: argparse.Namespace, shutdown: Shutdown) -> int:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from bzzzd import __version__
-from bzzzd.config.load import check, load
+from bzzzd.config.load import load
+from bzzzd.config.options import answered, parser
 from bzzzd.config.settings import Settings
 from bzzzd.errors import BadInput, BzzzError
 from bzzzd.hap import actions, terminal
@@ -32,11 +32,9 @@ _LOG_BYTES = 1_048_576
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
     options = _options(argv)
-    if options.version:
-        print(f"bzzz-hap {__version__}")
-        return 0
     try:
-        return _check(options.config) if options.check_config else _run(options)
+        status = answered("hap", options)
+        return _run(options) if status is None else status
     except BzzzError as error:
         print(f"bzzz-hap: {error.message} ({error.code})", file=sys.stderr)
         return error.exit_status
@@ -45,26 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="bzzz-hap", description="The BZZZ portal: tasks, agents, decisions and their versions, for a person."
-    )
-    parser.add_argument("--config", metavar="PATH", help="configuration file (default /etc/bzzz/hap.yaml)")
-    parser.add_argument("--socket", metavar="PATH", help="unix socket of bzzzd (default from the configuration)")
-    mode = parser.add_mutually_exclusive_group()
+    made = parser("hap", "The BZZZ portal: tasks, agents, decisions and their versions, for a person.")
+    mode = made.add_mutually_exclusive_group()
     mode.add_argument("--plain", action="store_true", help="lines of text, typed commands: for screen readers, scripts")
     mode.add_argument("--headless", action="store_true", help="JSON lines both ways: for programs")
-    parser.add_argument("--check-config", action="store_true", help="check the configuration, and end")
-    parser.add_argument("--version", action="store_true", help="show the version, and end")
-    return parser.parse_args(argv)
-
-
-def _check(path: str | None) -> int:
-    faults = check([path] if path else [])
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    if not faults:
-        print("bzzz-hap: the configuration is sound")
-    return 2 if faults else 0
+    return made.parse_args(argv)
 
 
 def _run(options: argparse.Namespace) -> int:
