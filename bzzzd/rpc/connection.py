@@ -18,7 +18,7 @@ import msgspec
 
 from bzzzd.errors import BadInput, BzzzError, InvalidParams, MalformedFrame, Overloaded, TooLarge, Unavailable
 from bzzzd.rpc.access import Caller
-from bzzzd.rpc.frames import Frame, Request, Response, carried, decode, encode, encode_error, fault
+from bzzzd.rpc.frames import UNREADABLE, Frame, Request, Response, carried, decode, encode, encode_error, fault
 from bzzzd.rpc.limits import Counters, Limits
 from bzzzd.rpc.registry import Method, Registry, params_fault
 from bzzzd.rpc.session import PeerCred, Session
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         for frame in waiting:
             try:
                 message = decode(frame)
-            except (msgspec.DecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 self._counters.malformed += 1
                 self.close_with(fault(error))
                 return
@@ -155,7 +155,7 @@ class Connection(asyncio.Protocol):
                     raise self._overloaded(name)
                 try:
                     params = method.decode(args[0] if len(args) == 1 else _only(method, args))
-                except (msgspec.DecodeError, RecursionError) as error:
+                except UNREADABLE as error:
                     raise params_fault(method, error) from None
                 value = method.handler(session.current, params)
                 if method.is_async or (value.__class__ is not dict and hasattr(value, "__await__")):
@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
                 raise self._overloaded(name)
             try:
                 params = method.decode(_only(method, message.params))
-            except (msgspec.DecodeError, RecursionError) as error:
+            except UNREADABLE as error:
                 raise params_fault(method, error) from None
             value = method.handler(session.current, params)
             if method.is_async or hasattr(value, "__await__"):

@@ -12,7 +12,7 @@ import msgspec
 
 from bzzzd.errors import BadInput, NotAllowed, Overloaded, UnknownOutcome, Unreachable, from_map
 from bzzzd.rpc.access import Caller, allowed
-from bzzzd.rpc.frames import Response, encode
+from bzzzd.rpc.frames import UNREADABLE, Response, encode
 from bzzzd.rpc.limits import Counters, Limits
 from bzzzd.rpc.registry import Method, Registry
 from bzzzd.rpc.subscriptions import Subscriptions
@@ -162,7 +162,7 @@ class Session:
         try:
             error = msgspec.msgpack.decode(response.error)
             result = msgspec.msgpack.decode(response.result) if error is None else None
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             answer.set_exception(BadInput(f"{self.client} answered with a value that cannot be read"))
             return
         if error is None:

@@ -17,7 +17,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +97,9 @@ async def serve_ours(path: str) -> None:
 
     def attach(session: Session) -> None:
         peer = session.peer
-        session.become(Caller(peer.uid, peer.gid, peer.pid, "agent", "bench", "tester", frozenset({"echo"}), b"\0" * 32))
+        session.become(
+            Caller(peer.uid, peer.gid, peer.pid, "agent", "bench", "tester", frozenset({"echo"}), b"\0" * 32)
+        )
 
     server = RpcServer(registry, hello=dict, guest=guest, on_open=attach)
     await server.serve(Path(path))
@@ -144,44 +147,96 @@ async def measure(bare_path: str, our_path: str, rounds: int, calls: int) -> Non
     print(json.dumps(found))
 
 
+async def measure_redis_client(path: str, calls: int) -> None:
+    """The same shapes through redis-py: one blocking connection, and ten that each send sixteen at a time."""
+    import redis
+    import redis.asyncio
+
+    one = redis.Redis(unix_socket_path=path)
+    one.set("key", MESSAGE["key"])
+    one.get("key")
+    began = time.perf_counter()
+    for _ in range(calls):
+        one.get("key")
+    rate = calls / (time.perf_counter() - began)
+    many = [redis.asyncio.Redis(unix_socket_path=path) for _ in range(CONNECTIONS)]
+    each = calls * 2 // (CONNECTIONS * IN_FLIGHT)
+
+    async def worker(client: Any, times: int) -> None:
+        for _ in range(times):
+            batch = client.pipeline(transaction=False)
+            for _ in range(IN_FLIGHT):
+                batch.get("key")
+            await batch.execute()
+
+    await asyncio.gather(*(worker(client, 1) for client in many))
+    began = time.perf_counter()
+    await asyncio.gather(*(worker(client, each) for client in many))
+    together_rate = each * CONNECTIONS * IN_FLIGHT / (time.perf_counter() - began)
+    for client in many:
+        await client.aclose()
+    one.close()
+    print(json.dumps({"alone": rate, "together": together_rate}))
+
+
 # The bench.
+
+Pairs = dict[str, list[tuple[float, float]]]
+SHAPES = {"alone": "one at a time", "together": f"{CONNECTIONS} x {IN_FLIGHT} in flight"}
+BARE = {"alone": 0.8, "together": 0.7}
+REDIS = {"alone": 1.3, "together": 3.0}
 
 
 def run(quick: bool = False) -> list[Row]:
-    """Rows for ``scripts/bench``."""
+    """Rows for ``scripts/bench``: each block of rounds of ours and the bare echo is followed by one of redis."""
     core = max(os.sched_getaffinity(0))
-    rounds, calls = (7, 2_000) if quick else (21, 5_000)
-    with tempfile.TemporaryDirectory(prefix="bzzz-rpc-") as folder:
-        bare, ours = f"{folder}/bare", f"{folder}/ours"
-        with _started(core, "bare", bare), _started(core, "ours", ours):
-            done = subprocess.run(
-                [sys.executable, __file__, "measure", bare, ours, str(rounds), str(calls)],
-                stdout=subprocess.PIPE, text=True, check=True, preexec_fn=_pinned(core),
-            )  # fmt: skip
-            found = json.loads(done.stdout.splitlines()[-1])
-        redis = _redis(folder, core, quick)
-    asked = {"alone": ("one at a time", 0.8, 1.3), "together": (f"{CONNECTIONS} × {IN_FLIGHT} in flight", 0.7, 3.0)}
-    rows = []
-    for name, (words, share, times) in asked.items():
-        rate = statistics.median(pair[0] for pair in found[name])
-        base = statistics.median(pair[1] for pair in found[name])
-        ratio = statistics.median(pair[0] / pair[1] for pair in found[name])
-        rows.append(_row(f"RPC {words}", f"≥ {share} × bare echo", rate, base, ratio, share))
-        if name in redis:
-            command, speed = redis[name]
-            rows.append(_row(f"RPC {words}", f"≥ {times:g} × {command}", rate, speed, rate / speed, times))
+    blocks, rounds, calls = (3, 3, 2_000) if quick else (7, 5, 4_000)
+    bare: Pairs = {shape: [] for shape in SHAPES}
+    redis: dict[str, Pairs] = {}
+    with tempfile.TemporaryDirectory(prefix="bzzz-rpc-") as folder, ExitStack() as running:
+        paths = [f"{folder}/bare", f"{folder}/ours"]
+        for kind, path in zip(("bare", "ours"), paths, strict=True):
+            running.enter_context(_started(core, kind, path))
+        has_redis = bool(shutil.which("redis-server") and shutil.which("redis-benchmark"))
+        if has_redis:
+            running.enter_context(_redis_started(core, folder))
+        for _ in range(blocks):
+            found = _child(core, "measure", *paths, str(rounds), str(calls))
+            for shape, pairs in found.items():
+                bare[shape] += [(ours, other) for ours, other in pairs]
+            for client, rates in _redis_rates(core, f"{folder}/redis", calls).items() if has_redis else ():
+                for shape, rate in rates.items():
+                    ours = statistics.median(pair[0] for pair in found[shape])
+                    redis.setdefault(client, {name: [] for name in SHAPES})[shape].append((ours, rate))
+    rows = [_row(shape, f"≥ {BARE[shape]} x bare echo", bare[shape], BARE[shape]) for shape in SHAPES]
+    for client, by_shape in redis.items():
+        for shape in SHAPES:
+            rows.append(_row(shape, f"≥ {REDIS[shape]:g} x redis ({client})", by_shape[shape], REDIS[shape]))
     return rows
 
 
-def _row(name: str, asked: str, measured: float, baseline: float, ratio: float, least: float) -> Row:
+def _row(shape: str, asked: str, pairs: list[tuple[float, float]], least: float) -> Row:
+    ratio = statistics.median(ours / other for ours, other in pairs)
     return {
-        "name": name, "asked": asked, "measured": round(measured), "baseline": round(baseline),
-        "ratio": round(ratio, 3), "unit": "calls/s", "ok": ratio >= least,
-    }  # fmt: skip
+        "name": f"RPC {SHAPES[shape]}",
+        "asked": asked,
+        "measured": round(statistics.median(pair[0] for pair in pairs)),
+        "baseline": round(statistics.median(pair[1] for pair in pairs)),
+        "ratio": round(ratio, 3),
+        "unit": "calls/s",
+        "ok": ratio >= least,
+    }
 
 
 def _pinned(core: int) -> Callable[[], None]:
     return lambda: os.sched_setaffinity(0, {core})
+
+
+def _child(core: int, *arguments: str) -> Any:
+    """What this file prints when it is run with ``arguments`` on that core."""
+    command = [sys.executable, __file__, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, preexec_fn=_pinned(core))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @contextmanager
@@ -197,41 +252,42 @@ def _started(core: int, kind: str, path: str) -> Iterator[None]:
             process.terminate()
 
 
-def _redis(folder: str, core: int, quick: bool) -> dict[str, tuple[str, float]]:
-    """GET through redis-benchmark on the same core; nothing where redis is not installed."""
-    if not shutil.which("redis-server") or not shutil.which("redis-benchmark"):
-        return {}
+@contextmanager
+def _redis_started(core: int, folder: str) -> Iterator[None]:
     path = f"{folder}/redis"
-    options = ["--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", folder]
-    with subprocess.Popen(
-        ["redis-server", *options], stdout=subprocess.DEVNULL, preexec_fn=_pinned(core)
-    ) as process:  # fmt: skip
+    command = ["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", folder]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_pinned(core)) as process:
         try:
             until = time.monotonic() + 10
             while not Path(path).exists():
                 if time.monotonic() > until:
                     raise RuntimeError("redis-server did not start")
                 time.sleep(0.02)
-            times = 5 if quick else 9
-            return {
-                "alone": _redis_rate(path, core, 1, 20_000, times),
-                "together": _redis_rate(path, core, CONNECTIONS * IN_FLIGHT, 40_000, times),
-            }
+            yield
         finally:
             process.terminate()
 
 
-def _redis_rate(path: str, core: int, clients: int, calls: int, times: int) -> tuple[str, float]:
-    words = f"redis-benchmark -t get -c {clients}"
-    command = [*words.split(), "-s", path, "-n", str(calls), "--csv"]
-    rates = []
-    for _ in range(times):
-        out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, preexec_fn=_pinned(core)).stdout
-        found = re.search(r'"GET","([0-9.]+)"', out)
-        if found is None:
-            raise RuntimeError(f"{words} gave no figure: {out[:200]}")
-        rates.append(float(found[1]))
-    return words, statistics.median(rates)
+def _redis_rates(core: int, path: str, calls: int) -> dict[str, dict[str, float]]:
+    """GET a second, by client: redis's own, written in C, and redis-py, which like ours is Python."""
+    clients = {"alone": 1, "together": CONNECTIONS * IN_FLIGHT}
+    found = {
+        f"redis-benchmark -t get -c {clients['alone']}|{clients['together']}": {
+            shape: _redis_benchmark(core, path, count, calls * 4) for shape, count in clients.items()
+        }
+    }
+    if find_spec("redis"):
+        found["redis-py, pipelined"] = _child(core, "redis-py", path, str(calls))
+    return found
+
+
+def _redis_benchmark(core: int, path: str, clients: int, calls: int) -> float:
+    command = ["redis-benchmark", "-s", path, "-t", "get", "-c", str(clients), "-n", str(calls), "--csv"]
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, preexec_fn=_pinned(core)).stdout
+    found = re.search(r'"GET","([0-9.]+)"', out)
+    if found is None:
+        raise RuntimeError(f"redis-benchmark gave no figure: {out[:200]}")
+    return float(found[1])
 
 
 def main(arguments: list[str]) -> None:
@@ -240,6 +296,8 @@ def main(arguments: list[str]) -> None:
             uvloop.run(serve_bare(path))
         case ["ours", path]:
             uvloop.run(serve_ours(path))
+        case ["redis-py", path, calls]:
+            uvloop.run(measure_redis_client(path, int(calls)))
         case ["measure", bare, ours, rounds, calls]:
             uvloop.run(measure(bare, ours, int(rounds), int(calls)))
         case _:
