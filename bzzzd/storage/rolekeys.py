@@ -2,6 +2,7 @@
 
 Epochs are numbered for the whole mesh, so a version names one epoch for all its readers. A new
 epoch gives every role a new identity; the old ones stay, to read what was encrypted before.
+Content for several roles is encrypted to an audience of their keys (``crypto/audience.py``).
 Files: ``<role>.<epoch>.age`` (0600) in one folder (0700), each one ``AGE-SECRET-KEY-1…`` line.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bzzzd.crypto import age
+from bzzzd.crypto.audience import Audiences
 from bzzzd.crypto.keys import read_private, write_private
 from bzzzd.errors import BadInput, NotAllowed, StorageFailed
 from bzzzd.storage.bulk import LARGE_BYTES, decrypt_large, encrypt_large
@@ -29,6 +31,9 @@ class RoleKeys:
         self._folder = folder
         self._secrets = secrets
         self._recipients = {place: age.recipient_of(secret) for place, secret in secrets.items()}
+        self._audiences = Audiences()
+        self.current = max((epoch for _, epoch in secrets), default=0)
+        """The epoch in force; 0 while there is no role at all."""
 
     @classmethod
     def load_or_create(cls, folder: Path, roles: Sequence[str]) -> RoleKeys:
@@ -49,11 +54,6 @@ class RoleKeys:
 
     def __repr__(self) -> str:
         return f"RoleKeys({self._folder}, epoch {self.current}, roles {sorted(self.roles)})"
-
-    @property
-    def current(self) -> int:
-        """The epoch in force; 0 while there is no role at all."""
-        return max((epoch for _, epoch in self._secrets), default=0)
 
     @property
     def roles(self) -> frozenset[str]:
@@ -92,6 +92,7 @@ class RoleKeys:
             secret = _read(path)
             self._secrets[role, epoch] = secret
             self._recipients[role, epoch] = age.recipient_of(secret)
+            self.current = max(self.current, epoch)
 
     def recipients(self, roles: Iterable[str], epoch: int | None = None) -> list[str]:
         """The public keys (age1…) of ``roles`` in ``epoch``, or now; ``BadInput`` for one without a key."""
@@ -111,6 +112,8 @@ class RoleKeys:
 
     def identities(self, roles: Iterable[str] | None = None, epoch: int | None = None) -> list[str]:
         """The secrets held for ``roles`` (all) in ``epoch`` (all, newest first)."""
+        if roles is not None and epoch is not None:
+            return [secret for role in roles if (secret := self._secrets.get((role, epoch))) is not None]
         wanted = None if roles is None else set(roles)
         places = [
             place
@@ -122,7 +125,9 @@ class RoleKeys:
     def encrypt(self, roles: Iterable[str], data: bytes, epoch: int | None = None) -> bytes:
         """Encrypt so that each of ``roles`` can read; in a thread, please, when over ``LARGE_BYTES``."""
         recipients = self.recipients(roles, epoch)
-        return age.encrypt(data, recipients) if len(data) <= LARGE_BYTES else encrypt_large(data, recipients)
+        if len(data) > LARGE_BYTES:  # what several recipients cost is nothing beside the data
+            return encrypt_large(data, recipients)
+        return self._audiences.encrypt(data, recipients)
 
     def decrypt(self, data: bytes, roles: Iterable[str] | None = None, epoch: int | None = None) -> bytes:
         """Decrypt with a secret of ``roles`` in ``epoch``; ``NotAllowed`` when this node holds none that fits.
@@ -132,7 +137,8 @@ class RoleKeys:
         held = self.identities(roles, epoch)
         if not held:
             raise NotAllowed("this node holds no key of the roles that may read this content", epoch=epoch)
-        return age.decrypt(data, held) if len(data) <= LARGE_BYTES else decrypt_large(data, held)
+        file, identities = self._audiences.enter(data, held)
+        return age.decrypt(file, identities) if len(file) <= LARGE_BYTES else decrypt_large(file, identities)
 
 
 def _read(path: Path) -> str:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
+from bzzzd.crypto import age
 from bzzzd.errors import BadInput, KeyExposed, NotAllowed, StorageFailed
 from bzzzd.storage.bulk import LARGE_BYTES
 from bzzzd.storage.rolekeys import RoleKeys
@@ -34,6 +37,42 @@ def test_what_is_encrypted_for_a_role_is_read_by_it_and_by_no_other(keys, size):
 def test_a_role_of_several_readers_is_enough(keys):
     data = keys.encrypt(["worker", "operator"], b"both")
     assert keys.decrypt(data, ["operator"], 1) == keys.decrypt(data, ["worker"], 1) == b"both"
+
+
+@pytest.mark.parametrize("role", ["worker", "operator"])
+@pytest.mark.parametrize("size", [1000, LARGE_BYTES - 100, LARGE_BYTES + 1])
+def test_a_node_that_holds_the_key_of_one_reader_alone_reads_what_is_for_several(keys, tmp_path, role, size):
+    data = keys.encrypt(["worker", "operator"], bytes(size))
+    (tmp_path / "one").mkdir(mode=0o700)
+    shutil.copy2(tmp_path / "roles" / f"{role}.1.age", tmp_path / "one")
+    one = RoleKeys.load_or_create(tmp_path / "one", [role])
+    assert one.decrypt(data, ["operator", "worker"], 1) == one.decrypt(data) == bytes(size)
+
+
+def test_a_role_outside_does_not_read_what_is_for_several(keys):
+    keys.add(["reviewer"])
+    data = keys.encrypt(["worker", "operator"], b"both")
+    assert keys.decrypt(data, ["worker"], 1) == b"both"
+    with pytest.raises(NotAllowed):
+        keys.decrypt(data, ["reviewer"], 1)
+
+
+def test_what_was_written_for_several_before_a_restart_or_key_by_key_is_read_after_it(keys, tmp_path):
+    written = keys.encrypt(["worker", "operator"], b"written")
+    direct = age.encrypt(b"direct", keys.recipients(["worker", "operator"]))
+    again = RoleKeys.load_or_create(tmp_path / "roles", ["worker", "operator"])
+    assert again.decrypt(written, ["operator"], 1) == b"written"
+    assert again.decrypt(direct, ["operator"], 1) == b"direct"
+
+
+def test_what_is_for_several_in_a_new_epoch_is_not_read_with_the_keys_of_the_old(keys):
+    old = keys.encrypt(["worker", "operator"], b"old")
+    keys.new_epoch()
+    new = keys.encrypt(["worker", "operator"], b"new")
+    assert keys.decrypt(old, ["worker"], 1) == b"old"
+    assert keys.decrypt(new, ["worker"], 2) == b"new"
+    with pytest.raises(NotAllowed):
+        keys.decrypt(new, ["worker", "operator"], 1)
 
 
 def test_a_new_epoch_has_new_keys_and_the_old_content_stays_readable(keys, tmp_path):
