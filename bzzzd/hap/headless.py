@@ -19,8 +19,9 @@ Lines out, by ``type``:
 
 Lines in: ``{"action": NAME, "id": any value given back as "re", ...arguments}``. The names are those of the
 action registry; with arguments: ``submit`` (`title`, `body`, `role`, `capability`), ``cancel`` and ``retry``
-(`task`, `reason`, `now` true to leave out the 5 s in which ``undo`` takes it back), ``open`` (`task`, or `id` in
-another list), ``filter`` (`text`), ``theme`` (`name`). The end of input is ``quit``.
+(`task`, `reason`, `now` true to leave out the 5 s in which ``undo`` takes it back), ``open`` (`task`, or in
+another list its id as `row`), ``filter`` (`text`), ``theme`` (`name`). The end of input is ``quit``, unless the
+configuration makes the portal a service (``interface.mode: headless``), which ends with SIGTERM.
 
 Text in it is as safe as on the screen: no control, escape or bidirectional characters.
 """
@@ -33,7 +34,7 @@ from typing import Any
 import msgspec
 
 from bzzzd.errors import BadInput
-from bzzzd.hap.messages import Act, Answered, Message, Refused
+from bzzzd.hap.messages import Act, Answered, Message, Online, Refused
 from bzzzd.hap.model import Model, Task
 
 SCHEMA = 1
@@ -104,7 +105,7 @@ def lines(old: Model, new: Model, message: Message) -> list[Line]:
     if (old.link.state, old.link.why) != (new.link.state, new.link.why):
         link = msgspec.to_builtins(new.link)
         found.append({"type": "link", **link})
-    if old.me != new.me:
+    if old.me != new.me or isinstance(message, Online):
         found.append({"type": "me", **msgspec.to_builtins(new.me)})
     if old.status != new.status:
         found.append({"type": "status", "status": msgspec.to_builtins(new.status)})

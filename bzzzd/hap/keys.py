@@ -11,7 +11,7 @@ sequences (named by blessed's tables), and replies of the terminal, which are sw
      └──ESC[201~── paste      kept up to a limit, read to its end
 
 Unbracketed text of ``BURST`` characters in one read is a paste too: nobody types that fast, and its letters
-must not run as commands.
+must not run as commands. One key held down on a slow line is none, and control keys stay keys.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Callable
 from bzzzd.hap.messages import Key, Paste
 
 ESCAPE_S = 0.05
-BURST = 24
+BURST = 64
 _PASTE_START, _PASTE_END = "\x1b[200~", "\x1b[201~"
 _CSI = re.compile(r"\x1b\[(?:\[[A-E]|M...|[0-?]*[ -/]*[@-~])", re.DOTALL)
 _CSI_BEGUN = re.compile(r"\x1b\[(?:\[|M.{0,2}|[0-?]*[ -/]*)\Z", re.DOTALL)
@@ -31,6 +31,7 @@ _SS3 = re.compile(r"\x1bO[0-9]?[A-Za-z]")
 _STRING = re.compile(r"\x1b[P\]_^X][^\x07\x1b]*(?:\x07|\x1b\\)")
 _STRING_BEGUN = re.compile(r"\x1b[P\]_^X][^\x07\x1b]*\x1b?\Z")
 _STRING_MAX = 8192
+_RUN = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+|.", re.DOTALL)
 _CONTROL = {"\r": "enter", "\n": "enter", "\t": "tab", "\x7f": "backspace", "\x00": "ctrl+space", " ": "space"}
 _NAMES = {
     "escape": "esc", "exit": "esc", "pgdown": "pgdn", "btab": "shift+tab", "npage": "pgdn", "ppage": "pgup",
@@ -70,11 +71,12 @@ class Decoder:
             else:
                 stop = text.find("\x1b")
                 run, text = (text, "") if stop < 0 else (text[:stop], text[stop:])
-                if len(run) >= BURST:
-                    self._add_paste(run)
-                    found.append(self._end_paste())
-                else:
-                    found += (_typed(one) for one in run)
+                for part in _RUN.findall(run):
+                    if len(part) >= BURST and part.strip(part[0]):
+                        self._add_paste(part)
+                        found.append(self._end_paste())
+                    else:
+                        found += (_typed(one) for one in part)
         return found
 
     def flush(self) -> list[Key | Paste]:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from bzzzd.hap.model import Filter, Model
 
-WIDE = 110
+WIDE = 120
 """Columns from which a list has the chosen row's facts beside it."""
 
 

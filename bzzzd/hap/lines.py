@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from bzzzd import __version__
 from bzzzd.errors import BadInput
@@ -125,14 +125,18 @@ class Headless:
 
 
 class LineSurface:
-    """Runs until the input ends or asks to leave. ``out`` is a file descriptor."""
+    """Runs until asked to leave, or until the input ends unless it is a ``service``.
 
-    def __init__(self, core: Core, session: Session, speaker: Speaker, source: BinaryIO, out: int) -> None:
+    ``source`` and ``out`` are file descriptors.
+    """
+
+    def __init__(self, core: Core, session: Session, speaker: Speaker, source: int, out: int, *, service: bool) -> None:
         self._core = core
         self._session = session
         self._speaker = speaker
         self._source = source
         self._out = out
+        self._service = service
         self._loop = asyncio.get_running_loop()
 
     def _say(self, data: bytes) -> None:
@@ -184,16 +188,30 @@ class LineSurface:
             self._say(self._speaker.hear(line, self._core))
             await self._session.idle(ANSWER_S)
         self._speaker.ending(self._core)
-        self._core.send(Act("leave"))
+        if not self._service:
+            self._core.send(Act("leave"))
         await self._core.ended.wait()
 
     def _read(self, lines: asyncio.Queue[bytes | None]) -> None:
-        """In a thread of its own, because a file or a pipe may be either; it waits while lines are unheard."""
+        """In a thread of its own, because the input may be a file as well as a pipe; it waits while lines are unheard.
+
+        Reads the descriptor itself: a thread that waits inside ``sys.stdin`` would hold its lock at exit.
+        """
+        held = b""
         while True:
-            line = self._source.readline(MAX_LINE)
             try:
-                asyncio.run_coroutine_threadsafe(lines.put(line or None), self._loop).result()
+                data = os.read(self._source, 65_536)
+            except OSError:
+                data = b""
+            *whole, held = (held + data).split(b"\n")
+            if len(held) > MAX_LINE:
+                whole, held = [*whole, held], b""
+            if not data and held:
+                whole = [*whole, held]
+            try:
+                for line in (*whole, *(() if data else (None,))):
+                    asyncio.run_coroutine_threadsafe(lines.put(line), self._loop).result()
             except (RuntimeError, asyncio.CancelledError):  # the loop has ended
                 return
-            if not line:
+            if not data:
                 return

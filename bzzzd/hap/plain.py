@@ -47,7 +47,8 @@ def command(line: str, model: Model) -> Act:
     exact = [action for action in fitting if action.name == first]
     if len(exact or fitting) != 1:
         found = ", ".join(action.name for action in fitting)
-        raise BadInput(f"{first!r} may mean {found}" if fitting else f"there is no command {first!r}; try help")
+        shown = repr(first[:40])
+        raise BadInput(f"{shown} may mean {found}" if fitting else f"there is no command {shown}; try help")
     name = (exact or fitting)[0].name
     match name:
         case "open":
@@ -76,7 +77,7 @@ def _fields(text: str) -> dict[str, Any]:
     except msgspec.DecodeError as error:
         raise BadInput('submit takes its fields as JSON: submit {"title": "…"}; `new` asks for them') from error
     if unknown := sorted(set(given) - set(FORM_FIELDS)):
-        raise BadInput(f"a task has no field {unknown[0]!r}; it has {', '.join(FORM_FIELDS)}")
+        raise BadInput(f"a task has no field {unknown[0][:40]!r}; it has {', '.join(FORM_FIELDS)}")
     return dict(given)
 
 
@@ -90,7 +91,7 @@ def _by_number(word: str, model: Model) -> str:
     rows = lists.ids(model)
     number = int(word) if len(word) < 9 else 0
     if not 1 <= number <= len(rows):
-        raise BadInput(f"there is no row {word}; {model.view} has {len(rows)}. `{model.view}` lists them")
+        raise BadInput(f"there is no row {word[:40]}; {model.view} has {len(rows)}. `{model.view}` lists them")
     return rows[number - 1]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -38,10 +37,27 @@ async def _running(settings: Settings, model: Model, state: StateFolder) -> Asyn
     person, mend = _person(settings)
     session = Session(settings.socket, person, mend, core.send)
     try:
-        yield core, session
+        async with _health(settings, core):
+            yield core, session
     finally:
         await session.close()
         await core.close()
+
+
+@asynccontextmanager
+async def _health(settings: Settings, core: Core) -> AsyncIterator[None]:
+    """The health pages, where a port is configured: a service mode has one, a portal in a terminal none."""
+    if not settings.health_port:
+        yield
+        return
+    from bzzzd.hap.probe import health_service  # aiohttp is large
+
+    service = health_service(settings, lambda: core.model)
+    await service.start()
+    try:
+        yield
+    finally:
+        await service.stop()
 
 
 async def in_terminal(settings: Settings, model: Model, state: StateFolder, window: Window, painter: Painter) -> None:
@@ -59,7 +75,8 @@ async def in_lines(settings: Settings, model: Model, state: StateFolder, *, head
     """The portal as lines on standard input and output."""
     speaker: Speaker = Headless() if headless else Plain(ascii_terminal=ascii_only(os.environ))
     async with _running(settings, model, state) as (core, session):
-        surface = LineSurface(core, session, speaker, sys.stdin.buffer, sys.stdout.fileno())
+        service = settings.config.interface.mode == "headless"
+        surface = LineSurface(core, session, speaker, 0, 1, service=service)
         core.connect(surface, session)
         session.start()
         await surface.run()

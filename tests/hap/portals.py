@@ -19,8 +19,9 @@ from typing import Any
 import pyte
 
 from bzzzd.hap.state import StateFolder, seen_of
-from hap.builders import online
-from hap.desk import until
+
+from .builders import online
+from .desk import until
 
 PROGRAM = (sys.executable, "-m", "bzzzd.hap.main")
 
@@ -77,13 +78,6 @@ class Terminal:
             return
         self.raw = (self.raw + data)[-2_000_000:]
         self._stream.feed(data)
-
-    def pause(self) -> None:
-        """Take nothing from the portal any more, like a stalled line."""
-        asyncio.get_running_loop().remove_reader(self.master)
-
-    def resume(self) -> None:
-        asyncio.get_running_loop().add_reader(self.master, self._read)
 
     def resize(self, width: int, height: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))

@@ -7,7 +7,8 @@ from bzzzd.errors import ConfigInvalid
 from bzzzd.hap import actions
 from bzzzd.hap.actions import ACTIONS, MODES
 from bzzzd.hap.update import act
-from hap.builders import online
+
+from .builders import online
 
 
 def _with(name: str, *keys: str) -> list[actions.Action]:

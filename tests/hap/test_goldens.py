@@ -14,7 +14,8 @@ from bzzzd.hap.messages import Offline, Online, Paste, Snapshot
 from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Frame, plain
 from bzzzd.hap.view import view
-from hap.builders import GUEST, STATUS, after, blank, keys, online, opened
+
+from .builders import GUEST, STATUS, after, blank, keys, online, opened
 
 GOLDENS = Path(__file__).parent / "goldens"
 SIZES = ((80, 24), (120, 40), (40, 12))

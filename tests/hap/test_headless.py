@@ -10,7 +10,8 @@ from bzzzd.errors import BadInput
 from bzzzd.hap import feed, headless
 from bzzzd.hap.messages import Act, Answered, Came, Key, Message, Offline, Online, Refused, Snapshot
 from bzzzd.hap.model import Fault, Model
-from hap.builders import LENA, NOW, STATUS, TASKS, after, blank, online, opened
+
+from .builders import LENA, NOW, STATUS, TASKS, after, blank, online, opened
 
 
 def _lines(model: Model, message: Message) -> list[dict[str, Any]]:

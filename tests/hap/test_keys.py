@@ -84,9 +84,15 @@ def test_a_paste_is_one_event_and_its_letters_are_no_commands(namer: object) -> 
     assert _decoder(namer).feed(b"\x1b[200~q\rquit\x1b[201~j") == [Paste("q\nquit"), Key("j", "j")]
 
 
-def test_a_fast_burst_without_brackets_is_a_paste_too(namer: object) -> None:
-    (event,) = _decoder(namer).feed(b"c" * BURST)
-    assert event == Paste("c" * BURST)
+def test_a_fast_burst_without_brackets_is_a_paste_too_and_control_keys_stay_keys(namer: object) -> None:
+    text = "quit now\rand again " * 5
+    assert _decoder(namer).feed(f"{text}\x13".encode()) == [Paste(text.replace("\r", "\n")), Key("ctrl+s")]
+
+
+def test_typing_ahead_and_a_key_held_down_are_no_paste(namer: object) -> None:
+    ahead = "x" + "y" * (BURST - 2)
+    assert _decoder(namer).feed(ahead.encode()) == [Key(char, char) for char in ahead]
+    assert _decoder(namer).feed(b"j" * 200) == [Key("j", "j")] * 200
 
 
 def test_a_paste_of_5_MB_is_kept_up_to_the_limit_and_read_to_its_end(namer: object) -> None:

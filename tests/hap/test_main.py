@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bzzzd import __version__
-from hap.desk import Desk, serving
-from hap.portals import Home, piped
+
+from .desk import Desk, serving
+from .portals import PROGRAM, Home, piped
 
 
 @pytest.fixture
@@ -155,3 +158,60 @@ async def test_a_mode_that_this_version_has_not_is_refused_with_what_to_do(tmp_p
     status, _, errors = await piped(home)
     assert status == 2
     assert "interface.mode" in errors
+
+
+async def test_as_a_service_it_shows_its_health_on_its_port_and_needs_no_input(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = Home(tmp_path, interface={"mode": "headless"}, ports={"http_port": 0, "health_port": port})
+    async with serving(Desk(), home.socket):
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM, "--config", str(home.config), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            env=home.environ(),
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(20):
+                while b'"type":"me"' not in await process.stdout.readline():
+                    pass
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET /health HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                answer = await reader.read()
+                writer.close()
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"attached as lena" in answer
+        finally:
+            process.terminate()
+            await process.communicate()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("ending", ["quit", "SIGTERM"])
+async def test_it_leaves_in_order_while_its_input_is_still_open(home: Home, ending: str) -> None:
+    async with serving(Desk(), home.socket):
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM, "--config", str(home.config), "--plain", stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=home.environ(),
+        )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(20):
+            while b"online" not in await process.stdout.readline():
+                pass
+            if ending == "quit":
+                process.stdin.write(b"quit\n")
+            else:
+                process.terminate()
+            assert await process.wait() == 0
+            assert await process.stderr.read() == b""
+        process.stdin.close()
+
+
+async def test_a_line_without_end_is_taken_in_pieces(home: Home) -> None:
+    async with serving(Desk(), home.socket):
+        status, out, _ = await piped(home, "--plain", lines="x" * 3_000_000 + "\ntasks\n")
+    assert status == 0
+    assert "there is no command" in out
+    assert len(out) < 100_000

@@ -16,8 +16,9 @@ from bzzzd.hap.text import clean
 from bzzzd.hap.themes import THEMES, theme
 from bzzzd.hap.update import update
 from bzzzd.hap.view import view
-from hap.builders import TASKS, after, keys, online, opened
-from hap.screens import Glass
+
+from .builders import TASKS, after, keys, online, opened
+from .screens import Glass
 
 MIXED = st.text(alphabet=st.sampled_from("ab Zé漢字ｱ한👩🇩🇪\u200d\u0301\u0323שלوم์กำ…●▰\t\x1b[31m\u202e"), max_size=40)
 _USED = "j k g G enter esc / : ? n q 1 2 3 4 c r u tab shift+tab b d t [ ] T down up pgdn pgup backspace left home x"

@@ -7,7 +7,8 @@ from bzzzd.errors import BadInput
 from bzzzd.hap import feed, plain
 from bzzzd.hap.messages import Act, Answered, Came, Message, Offline, Online, Snapshot
 from bzzzd.hap.model import Draft, Model, Progress
-from hap.builders import GUEST, LENA, NOW, STATUS, TASKS, after, blank, keys, online, opened
+
+from .builders import GUEST, LENA, NOW, STATUS, TASKS, after, blank, keys, online, opened
 
 
 def _said(model: Model, message: Message) -> list[str]:

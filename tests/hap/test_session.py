@@ -13,7 +13,8 @@ from bzzzd.hap.messages import Answered, Ask, Attach, Came, Message, Offline, On
 from bzzzd.hap.model import Draft
 from bzzzd.hap.session import Session
 from bzzzd.hap.signing import Person
-from hap.desk import Desk, serving, until
+
+from .desk import Desk, serving, until
 
 
 class Heard(list[Message]):

@@ -10,7 +10,8 @@ import pytest
 from bzzzd.errors import DiskFull
 from bzzzd.hap.model import Draft
 from bzzzd.hap.state import StateFolder, seen_of
-from hap.builders import TASKS, blank, online
+
+from .builders import TASKS, blank, online
 
 
 def test_what_was_seen_comes_back_for_the_same_socket_alone(tmp_path: Path) -> None:

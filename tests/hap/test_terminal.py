@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import os
 import pty
 import select
@@ -12,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from bzzzd.hap.terminal import Window, ascii_only, colours, usable
-from hap.desk import Desk, serving, until
-from hap.portals import Home, Terminal
+
+from .desk import Desk, serving, until
+from .portals import Home, Terminal
 
 Open = Callable[..., Terminal]
 
@@ -181,23 +181,6 @@ async def test_a_paste_of_5_MB_is_cut_told_and_leaves_the_portal_quick_and_small
     terminal.type("Z")
     await terminal.shows("Z", 5)
     assert terminal.memory_kb() - before < 16_000
-
-
-async def test_a_stalled_line_skips_frames_and_ends_with_the_newest(home: Home, open_terminal: Open) -> None:
-    desk = Desk()
-    async with serving(desk, home.socket):
-        terminal = open_terminal()
-        await terminal.shows("No tasks yet")
-        terminal.pause()
-        terminal.raw = b""
-        for round in range(60):
-            for n in range(30):
-                desk.task(f"t-{n:02}", title=f"Round {round} of task {n} " + "x" * 40, created=float(n))
-            await asyncio.sleep(0.03)
-        terminal.resume()
-        await terminal.shows("Round 59 of task 29")
-        # Sixty rounds of a full window would be over 100 kB.
-        assert len(terminal.raw) < 60_000
 
 
 async def test_monochrome_and_a_silent_terminal_are_no_trouble(home: Home, open_terminal: Open) -> None:

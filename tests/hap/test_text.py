@@ -10,7 +10,8 @@ from bzzzd.hap import feed, text
 from bzzzd.hap.messages import Came, Snapshot
 from bzzzd.hap.rows import plain
 from bzzzd.hap.view import view
-from hap.builders import NOW, after, online
+
+from .builders import NOW, after, online
 
 NASTY = st.text(
     alphabet=st.one_of(

@@ -30,7 +30,8 @@ from bzzzd.hap.messages import (
 )
 from bzzzd.hap.model import UNDO_S, Fault, Filter, Form, Help, Model, Palette, Progress, Task
 from bzzzd.hap.update import next_tick, update
-from hap.builders import (
+
+from .builders import (
     ADDRESS,
     DECISION,
     EARLIER,

@@ -118,7 +118,7 @@ def _tasks(model: Model, columns: int) -> Table:
         table.append(Column("AGENT", 14 if columns >= 90 else 11))
     table += [Column("AGE", 4, "right"), Column(" TASK")]
     if progress:
-        table.append(Column("PROGRESS", 10))
+        table.append(Column("PROGRESS", 10 if columns < 90 else 18))
     waiting = {order.task: order for order in model.pending}
 
     def cells(id: str) -> Sequence[Segment]:
