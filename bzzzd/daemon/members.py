@@ -201,6 +201,7 @@ class Members:
     def _person(
         self, proof: AttachProof, key: bytes, chain: Sequence[bytes], peer: Peer
     ) -> tuple[Grant, tuple[bytes, ...]]:
+        self._check_own(peer, key)
         if chain:
             grant = self.admit(chain)
             if grant.key != key or grant.kind != "person":
@@ -219,6 +220,17 @@ class Members:
                 f"{user} has no person grant in this mesh; an administrator runs: sudo bzzz mesh admin add {user}"
             )
         return self._issue_person(self._people.pin(peer.uid, key), key)
+
+    def _check_own(self, peer: Peer, key: bytes) -> None:
+        """A person's key that another user's process has got hold of is of no use to it."""
+        holder = self._people.holder(key)
+        if holder is not None and holder.uid != peer.uid:
+            raise GrantRefused(
+                f"this key belongs to {holder.id}, who works as {_user_of(holder.uid)}, and {_user_of(peer.uid)} "
+                "may not present it; use a key of your own, and make another if somebody has read this one"
+            )
+        if not self._security.development and any(uid_of(rule.user) == peer.uid for rule in self._security.agents):
+            raise GrantRefused(f"{_user_of(peer.uid)} runs agents on this machine, so its processes act for no person")
 
     def _issue_person(self, binding: Binding, key: bytes) -> tuple[Grant, tuple[bytes, ...]]:
         authority = self._identity.authority_key

@@ -53,6 +53,11 @@ class People:
     def find(self, uid: int) -> Binding | None:
         return self._bindings.get(uid)
 
+    def holder(self, key: bytes) -> Binding | None:
+        """Whose pinned key this is."""
+        text = key_text(key)
+        return next((binding for binding in self._bindings.values() if binding.key == text), None)
+
     def bind(self, binding: Binding) -> None:
         """Add or replace the binding of a uid; a replaced one forgets its pinned key."""
         self._save({**self._bindings, binding.uid: binding})
