@@ -6,21 +6,32 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bzzzd.crypto.keys import SigningKey, load_or_create_key
+from bzzzd.identity.grants import mesh_id_of
+from bzzzd.identity.node import make_grant, write_grant
+from bzzzd.mesh.peer_id import peer_id_of
+from bzzzd.rpc.blocking import BlockingClient
+from tests.integration.sessions import Session
+
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 30.0
+HOUR_S = 3600.0
+ROLES = ("worker", "coordinator", "reviewer", "observer")
 
 
 def wait_for(what: str, condition: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
@@ -43,55 +54,73 @@ def free_port() -> int:
 class Program:
     """One process with its log in a file; ended by the node that started it."""
 
-    def __init__(self, argv: list[str], log: Path, env: dict[str, str]) -> None:
+    def __init__(self, argv: list[str], log: Path, env: dict[str, str], **popen: Any) -> None:
         self.log = log
+        self._before = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
-            self.process = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, env=env)
+            self.process = subprocess.Popen(
+                argv, **{"stdout": out, "stderr": out, "stdin": subprocess.DEVNULL, "env": env, **popen}
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     @property
     def text(self) -> str:
-        return self.log.read_text(errors="replace")
+        """What it has said since its start; programs of one name share a log."""
+        with self.log.open("rb") as file:
+            file.seek(self._before)
+            return file.read().decode(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(10)
 
     def stop(self, limit_s: float = 20.0) -> int:
-        if self.process.poll() is None:
+        if self.running:
             self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(limit_s)
+
+    def ended(self, limit_s: float = LIMIT_S) -> int:
+        """Wait for an end that it comes to by itself; gives the exit status."""
         return self.process.wait(limit_s)
 
 
 class Node:
     """A machine's worth of BZZZ in one folder. ``changes`` are merged into bzzzd.yaml, section by section."""
 
-    def __init__(self, folder: Path, **changes: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, **changes: Any) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.folder = folder
         self.socket = folder / "s"
+        self.state = folder / "bzzzd"
         self.health_port = free_port()
         self.mesh_port = free_port()
         self.programs: list[Program] = []
         self.daemon: Program | None = None
-        config: dict[str, Any] = {
+        self.config: dict[str, Any] = {
             "binary_type": "daemon",
             "agent": {"id": folder.name},
             "ai": {},
             "network": {"socket": str(self.socket), "listen": [f"/ip4/127.0.0.1/tcp/{self.mesh_port}"]},
             "security": {"development": True},
             "ports": {"http_port": 0, "health_port": self.health_port},
-            "storage": {"state_dir": str(folder / "bzzzd")},
+            "storage": {"state_dir": str(self.state)},
         }
-        for section, values in changes.items():
-            config.setdefault(section, {}).update(values)
-        (folder / "bzzzd.yaml").write_text(yaml.safe_dump(config))
-        (folder / "roles.yaml").write_text((ROOT / "etc" / "roles.yaml").read_text())
+        self.write_daemon(**changes)
+        self.roles = folder / "roles.yaml"
+        self.roles.write_text((ROOT / "etc" / "roles.yaml").read_text())
         self.write_agent()
         self.write_hap()
 
     @property
     def env(self) -> dict[str, str]:
-        keep = {name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ}
+        keep = {name: os.environ[name] for name in ("PATH", "LANG", "TERM", "PYTHONPATH") if name in os.environ}
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         return {
@@ -100,6 +129,16 @@ class Node:
             "BZZZ_SOCKET": str(self.socket),
             "PYTHONWARNINGS": "default",
         }
+
+    # Configuration.
+
+    def write_daemon(self, **changes: Any) -> Path:
+        """Merge ``changes`` into what bzzzd.yaml says already."""
+        for section, values in changes.items():
+            self.config.setdefault(section, {}).update(values)
+        path = self.folder / "bzzzd.yaml"
+        path.write_text(yaml.safe_dump(self.config))
+        return path
 
     def write_agent(self, id: str = "worker-1", **changes: Any) -> Path:
         config: dict[str, Any] = {
@@ -118,6 +157,8 @@ class Node:
         return path
 
     def write_hap(self, id: str = "alice") -> Path:
+        self.person_id = id
+        self.person_state = self.folder / id
         path = self.folder / "hap.yaml"
         path.write_text(
             yaml.safe_dump(
@@ -127,14 +168,22 @@ class Node:
                     "ai": {},
                     "network": {"socket": str(self.socket)},
                     "security": {},
-                    "storage": {"state_dir": str(self.folder / id)},
+                    "storage": {"state_dir": str(self.person_state)},
                 }
             )
         )
         return path
 
-    def start(self, *, ready: bool = True) -> Program:
-        self.daemon = self.run("bzzzd", "--config", str(self.folder / "bzzzd.yaml"))
+    def edit_roles(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Let ``change`` rewrite what roles.yaml says."""
+        said = yaml.safe_load(self.roles.read_text())
+        change(said)
+        self.roles.write_text(yaml.safe_dump(said))
+
+    # Processes.
+
+    def start(self, *, ready: bool = True, **popen: Any) -> Program:
+        self.daemon = self.run("bzzzd", "--config", str(self.folder / "bzzzd.yaml"), **popen)
         if ready:
             self.wait_ready()
         return self.daemon
@@ -144,25 +193,38 @@ class Node:
         assert daemon is not None
 
         def ready() -> bool:
-            assert daemon.process.poll() is None, daemon.text
+            assert daemon.running, daemon.text
             return self.http("/readyz")[0] == 200
 
         wait_for("bzzzd to be ready", ready)
 
-    def start_agent(self, id: str = "worker-1") -> Program:
+    def start_agent(self, id: str = "worker-1", *, attached: bool = True) -> Program:
         agent = self.run("bzzz-agent", "--config", str(self.folder / f"{id}.yaml"))
 
-        def attached() -> bool:
-            assert agent.process.poll() is None, agent.text
-            return any(row["id"] == id and row["attached"] for row in self.json("agent", "list")["agents"])
+        def there() -> bool:
+            assert agent.running, agent.text
+            return self.attached(id)
 
-        wait_for(f"{id} to attach", attached)
+        if attached:
+            wait_for(f"{id} to attach", there)
         return agent
 
-    def run(self, program: str, *arguments: str) -> Program:
-        started = Program([str(BIN / program), *arguments], self.folder / f"{program}.log", self.env)
+    def attached(self, id: str) -> bool:
+        with self.guest() as client:
+            rows = client.call("agent.list", effects=False)["agents"]
+        return any(row["id"] == id and row["attached"] for row in rows)
+
+    def run(self, program: str, *arguments: str, env: dict[str, str] | None = None, **popen: Any) -> Program:
+        argv = [str(BIN / program), *arguments]
+        started = Program(argv, self.folder / f"{program}.log", {**self.env, **(env or {})}, **popen)
         self.programs.append(started)
         return started
+
+    def refused(self, program: str = "bzzzd", config: Path | None = None, **popen: Any) -> tuple[int, str]:
+        """Start a program that must end by itself; gives its exit status and what it said."""
+        names = {"bzzzd": "bzzzd.yaml", "bzzz-agent": "worker-1.yaml"}
+        started = self.run(program, "--config", str(config or self.folder / names[program]), **popen)
+        return started.ended(), started.text
 
     def bzzz(
         self, *arguments: str, input: str | bytes | None = None, limit_s: float = 60.0
@@ -174,7 +236,10 @@ class Node:
         )
 
     def json(self, *arguments: str, input: str | bytes | None = None) -> Any:
-        done = self.bzzz(*arguments, "--json", input=input)
+        head, tail = list(arguments), []
+        if "--" in head:
+            head, tail = head[: head.index("--")], head[head.index("--") :]
+        done = self.bzzz(*head, "--json", *tail, input=input)
         assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout)
 
@@ -190,7 +255,7 @@ class Node:
 
     def end(self) -> None:
         for program in reversed(self.programs):
-            if program.process.poll() is None:
+            if program.running:
                 program.process.terminate()
         for program in self.programs:
             try:
@@ -198,23 +263,82 @@ class Node:
             except subprocess.TimeoutExpired:
                 program.kill()
 
+    # Sessions.
+
+    def guest(self) -> BlockingClient:
+        return BlockingClient(str(self.socket), 20.0, name="test")
+
+    def person(self) -> Session:
+        """A session of the person whose commands ``bzzz`` runs: the same key, the same grant."""
+        key = load_or_create_key(self.person_state / "person.key")
+        grant = self.person_state / "grants" / "person.grant"
+        return Session(self.socket, key, self.person_id, chain=self.chain if grant.exists() else ())
+
+    def agent(self, id: str, *, capabilities: tuple[str, ...] = (), role: str = "worker", slots: int = 1) -> Session:
+        """A session that attaches as an agent does; its key lasts as long as the node's folder."""
+        key = load_or_create_key(self.folder / f"{id}-session" / "agent.key")
+        return Session(self.socket, key, id, kind="agent", role=role, capabilities=capabilities, slots=slots)
+
+    # Membership of a mesh that others founded.
+
+    @property
+    def peer_id(self) -> str:
+        return peer_id_of(load_or_create_key(self.state / "keys" / "node.key").public)
+
+    @property
+    def address(self) -> str:
+        """What other nodes dial."""
+        return f"/ip4/127.0.0.1/tcp/{self.mesh_port}/p2p/{self.peer_id}"
+
+    def join(self, authority: SigningKey) -> None:
+        """Give node and person grants of the mesh of ``authority``, before the first start."""
+        mesh_id, now = mesh_id_of(authority.public), time.time()
+        key = load_or_create_key(self.state / "keys" / "node.key")
+        node = make_grant(
+            authority, mesh_id, kind="node", id=self.folder.name, key=key.public, role="node", valid_s=HOUR_S,
+            now=now, may_grant=ROLES, max_validity_s=24 * HOUR_S,
+        )  # fmt: skip
+        write_grant(self.state / "grants", "node", authority.public, [node])
+        person = load_or_create_key(self.person_state / "person.key")
+        grant = make_grant(
+            authority, mesh_id, kind="person", id=self.person_id, key=person.public, role="admin", valid_s=HOUR_S,
+            now=now,
+        )  # fmt: skip
+        write_grant(self.person_state / "grants", "person", authority.public, [grant])
+        self.chain = (grant,)
+
+    # What lies on disk.
+
+    def check_journal(self) -> None:
+        """The journal of a node that does not run opens and is sound."""
+        with closing(sqlite3.connect(self.state / "journal.sqlite")) as journal:
+            assert journal.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+
 
 NodeMaker = Callable[..., Node]
 
 
-@pytest.fixture
-def make_node(tmp_path: Path) -> Iterator[NodeMaker]:
+@contextmanager
+def nodes_in(folder: Path) -> Iterator[NodeMaker]:
     """Makes nodes in folders of their own and ends everything that they started."""
     nodes: list[Node] = []
 
-    def make(name: str = "n1", **changes: dict[str, Any]) -> Node:
-        node = Node(tmp_path / name, **changes)
+    def make(name: str = "n1", **changes: Any) -> Node:
+        node = Node(folder / name, **changes)
         nodes.append(node)
         return node
 
-    yield make
-    for node in nodes:
-        node.end()
+    try:
+        yield make
+    finally:
+        for node in nodes:
+            node.end()
+
+
+@pytest.fixture
+def make_node(tmp_path: Path) -> Iterator[NodeMaker]:
+    with nodes_in(tmp_path) as make:
+        yield make
 
 
 @pytest.fixture
@@ -223,3 +347,9 @@ def node(make_node: NodeMaker) -> Node:
     started = make_node()
     started.start()
     return started
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.integration)
