@@ -115,6 +115,8 @@ class Mesh:
             on_peers=self._peers_changed,
             deliver=self._deliver,
             answer=self._answer,
+            topics=tuple(self._topics),
+            protocols=frozenset(self._handlers),
         )
 
         async def main(bridge: Bridge) -> None:

@@ -16,7 +16,12 @@ from typing import Any, Final
 
 import trio
 from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.host.exceptions import StreamFailure
+from libp2p.io.exceptions import IOException
+from libp2p.network.exceptions import SwarmException
+from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
+from libp2p.protocol_muxer.exceptions import MultiselectError
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
@@ -38,6 +43,15 @@ from bzzzd.mesh.values import Admit, EventKind, MeshEvent, MeshSettings, PeerInf
 _UPKEEP_S: Final = 2.0
 _RECHECK_EVERY: Final = 30
 _HANG_UP_S: Final = 1.0
+_ORDINARY: Final = (
+    StreamError,
+    StreamFailure,
+    IOException,
+    MultiselectError,
+    SwarmException,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +69,8 @@ class Wiring:
     on_peers: Callable[[tuple[PeerInfo, ...]], None]
     deliver: Deliver
     answer: Answer
+    topics: tuple[str, ...]
+    protocols: frozenset[str]
 
 
 class _Connections(INotifee):
@@ -107,7 +123,7 @@ class Node:
         self._records = Records(self._host, wiring.rules)
         self._requests = Requests(self._host, self._ask_loop, limit=settings.max_request_bytes, tally=self._tally)
         static = parse_static(settings.static_peers, self._host.get_id())
-        self._peers = Peers(self._host, self._swarm, self._admission, static)
+        self._peers = Peers(self._host, self._swarm, self._admission, static, self._refused)
         self._swarm.register_notifee(_Connections(self._ended))
 
     # ── life ─────────────────────────────────────────────────────────────────
@@ -121,6 +137,8 @@ class Node:
                 for service in (self._router, self._pubsub, self._records.service):
                     await stack.enter_async_context(background_trio_service(service))
                 await self._pubsub.wait_until_ready()
+                await self.follow(self._wiring.topics)
+                await self.offer(self._wiring.protocols)
                 addresses = await self._listen()
                 self._tell_peers()
                 self._phase("listening")
@@ -227,7 +245,8 @@ class Node:
         self._tell_peers()
 
     def _stream_fault(self, peer_id: ID, error: Exception) -> None:
-        self._tally.invalid += not isinstance(error, (trio.BrokenResourceError, trio.ClosedResourceError))
+        """Count what a peer sent that made no sense. Streams that end early are nothing to count."""
+        self._tally.invalid += not isinstance(error, _ORDINARY)
 
     # ── across the bridge ────────────────────────────────────────────────────
 
@@ -265,5 +284,6 @@ class Node:
         return await self._requests.request(parsed, protocol, data, timeout_s)
 
     async def recheck(self) -> None:
-        """Ask about every member's grants again, now: a revocation or a policy has come."""
+        """Ask about every member's grants again, now: a revocation, a renewal or a policy has come."""
         self._drop_expired()
+        self._peers.wake()

@@ -14,16 +14,19 @@ from typing import Any, Final
 
 import trio
 from libp2p.peer.id import ID
+from libp2p.transport.exceptions import OpenConnectionError
 from multiaddr import Multiaddr
 
 from bzzzd.errors import BzzzError, P2PInitFailed, Unavailable
-from bzzzd.mesh.admission import Admission
+from bzzzd.mesh.admission import Admission, Refused
+from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.membership import Member
 from bzzzd.mesh.network import MemberSwarm
 from bzzzd.mesh.values import PeerInfo
 
+_DIAL_S: Final = 10.0
 _FIRST_PAUSE_S: Final = 0.1
 _ABSENT_PAUSE_S: Final = 1.0
 _UNCLEAR_PAUSE_S: Final = 10.0
@@ -61,7 +64,10 @@ def parse_static(texts: Iterable[str], own: ID) -> list[StaticPeer]:
 class Peers:
     """The peer table and the diallers of static peers."""
 
-    def __init__(self, host: MemberHost, swarm: MemberSwarm, admission: Admission, static: list[StaticPeer]) -> None:
+    def __init__(
+        self, host: MemberHost, swarm: MemberSwarm, admission: Admission, static: list[StaticPeer], refused: Refused
+    ) -> None:
+        self._refused = refused
         self._host = host
         self._swarm = swarm
         self._admission = admission
@@ -89,9 +95,17 @@ class Peers:
 
     async def _connect(self, peer: StaticPeer) -> float:
         """Dial and join. Gives 0 when the peer is in, else the longest pause before the next try."""
+        connection: Any = None
         try:
-            connection: Any = await self._swarm.dial_addr(peer.address, peer.peer_id)
-        except Exception:  # libp2p's own errors: refused, timed out, another key; all mean that it is not there
+            with trio.move_on_after(_DIAL_S):
+                connection = await self._swarm.dial_addr(peer.address, peer.peer_id)
+        except Exception as error:  # libp2p's own errors
+            if isinstance(error.__cause__, OpenConnectionError):
+                return _ABSENT_PAUSE_S
+            # Somebody answers there who cannot prove this peer id, or speaks something else.
+            self._refused(peer.peer_id, f"{peer.address} does not answer as this peer: {describe(error)}")
+            return _UNCLEAR_PAUSE_S
+        if connection is None:
             return _ABSENT_PAUSE_S
         try:
             await self._admission.join(self._host.new_stream, peer.peer_id, "static")
@@ -104,6 +118,12 @@ class Peers:
             if not self._host.is_member(peer.peer_id):
                 with last_words(1):
                     await connection.close()
+
+    def wake(self) -> None:
+        """Dial everybody who is missing now: what refused us before may not do so any more."""
+        for peer in self.static.values():
+            if not self._host.is_member(peer.peer_id):
+                peer.lost.set()
 
     def lost(self, peer_id: ID) -> None:
         """A peer's last connection has ended: wake its dialler."""

@@ -225,6 +225,29 @@ async def test_a_static_peer_that_is_away_is_listed_as_not_connected(town: Town)
     assert (row.peer_id, row.connected, row.how) == (absent, False, "static")
 
 
+async def test_a_static_peer_that_answers_as_somebody_else_is_not_joined(town: Town) -> None:
+    first = await town.node("first")
+    address, other = first.mesh.addresses[0].split("/p2p/")[0], Node(town.realm, "other").mesh.peer_id
+    node = await town.node("here", static_peers=(f"{address}/p2p/{other}",))
+    await eventually("the refusal", lambda: "refused" in node.kinds())
+    refusal = next(event for event in node.events if event.kind == "refused")
+    assert "does not answer as this peer" in refusal.detail
+    assert (refusal.peer_id, node.mesh.peers()[0].connected, first.mesh.peers()) == (other, False, [])
+
+
+async def test_handlers_given_before_the_start_serve_the_first_peer(town: Town) -> None:
+    async def echo(peer_id: str, data: bytes) -> bytes:
+        return data
+
+    first = Node(town.realm, "first")
+    town.nodes.append(first)
+    first.mesh.handle(ECHO, echo)
+    await first.mesh.start()
+    second = await town.node("second", static_peers=first.mesh.addresses)
+    await eventually("the peer", lambda: second.mesh.peers()[0].connected)
+    assert await second.mesh.request(first.mesh.peer_id, ECHO, b"early") == b"early"
+
+
 async def test_a_node_that_dies_is_reported_and_everything_pending_fails(town: Town) -> None:
     first, second = await town.pair()
 

@@ -145,6 +145,21 @@ async def test_a_static_peer_that_has_no_grant_is_refused_by_who_dialled_it(town
     assert [peer.connected for peer in node.mesh.peers()] == [False]
 
 
+async def test_a_refused_static_peer_is_asked_again_at_once_when_grants_are_rechecked(town: Town) -> None:
+    first = await town.node("first")
+    allowed = first.admit
+    first.admit = Realm(b"z" * 32).admit
+    second = await town.node("second", static_peers=first.mesh.addresses)
+    await eventually("the refusal", lambda: "refused" in second.kinds())
+    first.admit = allowed
+
+    async def let_in() -> bool:
+        await second.mesh.recheck()
+        return "joined" in second.kinds()
+
+    await eventually("the admission", let_in, 10.0)
+
+
 async def test_a_node_that_lets_everybody_in_is_still_refused_by_the_other_side(town: Town) -> None:
     lax = await town.node("lax", realm=Realm(b"z" * 32))
     lax.admit = lambda chain: Realm().trust.admit(chain, now=time.time())
