@@ -281,9 +281,7 @@ class Journal:
         reads = [operation for operation in batch if operation.kind is _Kind.READ]
         writes = [operation for operation in batch if operation.kind is _Kind.WRITE]
         if reads:
-            connection.execute("PRAGMA query_only=ON")
-            answers = [self._attempt(connection, operation) for operation in reads]
-            connection.execute("PRAGMA query_only=OFF")
+            answers = self._look(connection, reads)
             self._call(self._deliver, answers)
             if (damage := _fault_in(answers, is_fatal)) is not None:
                 return damage
@@ -293,6 +291,24 @@ class Journal:
             if operation.kind is _Kind.ALONE:
                 self._call(self._deliver, [self._attempt(connection, operation)])
         return None
+
+    def _look(self, connection: sqlite3.Connection, reads: list[_Operation]) -> list[_Answer]:
+        """Answer reads in a transaction that is never committed, so nothing that one writes is kept or seen."""
+        # `PRAGMA query_only` would refuse it as well, but it makes SQLite compile all its statements again.
+        answers: list[_Answer] = []
+        connection.execute("BEGIN")
+        for operation in reads:
+            before = connection.total_changes
+            answer = self._attempt(connection, operation)
+            if connection.total_changes != before:
+                fault = StorageFailed(f"a read of {self.path} wrote to it; nothing of that was kept")
+                answer = _Answer(operation.future, None, fault)
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN")
+            answers.append(answer)
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        return answers
 
     def _attempt(self, connection: sqlite3.Connection, operation: _Operation) -> _Answer:
         try:
