@@ -163,8 +163,9 @@ class AsyncClient:
         tasks = [task for task in (self._runner, *self._work) if task is not None]
         for task in tasks:
             task.cancel()
-        if self._link is not None:
-            self._link.close()
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
         for subscription in tuple(self._subscriptions.values()):
             subscription.close()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -242,9 +243,8 @@ class AsyncClient:
     async def _run(self) -> None:
         tries = 0
         while True:
-            link: Link | None = None
             try:
-                link = await self._open()
+                await self._open()
             except BzzzError as error:
                 tries += 1
                 self._set(State(connected=False, error=error))
@@ -255,11 +255,9 @@ class AsyncClient:
             else:
                 tries = 0
                 await self._lost.wait()
-                reason = link.core.refusal or Unreachable("the connection to bzzzd was lost; connecting again")
-                self._set(State(connected=False, error=reason))
             await asyncio.sleep(self._backoff.wait(tries))
 
-    async def _open(self) -> Link:
+    async def _open(self) -> None:
         self._lost.clear()
         loop = asyncio.get_running_loop()
         core = ClientCore(self._name, limit=self._limit, pack=msgspec.msgpack.Encoder().encode)
@@ -277,13 +275,14 @@ class AsyncClient:
         try:
             hello = core.greeted(await link.request("hello", core.hello_params(), self._timeout, effects=False))
             attached = await self._attach(link, hello)
+            if link.closed:
+                raise core.refusal or Unreachable("bzzzd closed the connection right after the greeting")
         except BaseException:
             link.abort()
             raise
         self._link = link
         # Wakes the readers of subscriptions, each of which goes on from its cursor.
         self._set(State(connected=True, hello=hello, attached=attached))
-        return link
 
     async def _attach(self, link: Link, hello: Hello) -> Mapping[str, Any] | None:
         if self._sign is None:
@@ -322,6 +321,8 @@ class AsyncClient:
         link.core.lost()
         if self._link is link:
             self._link = None
+            reason = link.core.refusal or Unreachable("the connection to bzzzd was lost; connecting again")
+            self._set(State(connected=False, error=reason))
         self._lost.set()
 
     def _frame(self, link: Link, frame: list[Any]) -> None:

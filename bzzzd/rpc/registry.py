@@ -142,6 +142,8 @@ def params_fault(method: Method, error: Exception) -> InvalidParams:
     """What ``method.decode`` raised, as the error that the caller gets."""
     if isinstance(error, RecursionError):
         return InvalidParams(f"{method.name}: the parameters are nested too deep", method=method.name)
+    if isinstance(error, UnicodeDecodeError):
+        return InvalidParams(f"{method.name}: a text in the parameters is not UTF-8", method=method.name)
     text = str(error)
     unknown = _UNKNOWN_FIELD.search(text)
     if unknown:

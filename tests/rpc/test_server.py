@@ -30,7 +30,7 @@ async def test_a_method_is_answered_and_the_caller_is_who_the_kernel_says(client
 
 
 async def test_an_unknown_method_names_the_nearest(client: AsyncClient) -> None:
-    with pytest.raises(UnknownMethod, match="did you mean slow.read"):
+    with pytest.raises(UnknownMethod, match=r"did you mean slow.read"):
         await client.call("slow.raed")
     assert await client.call("add", {"left": 1}) == {"sum": 1}
 
@@ -41,19 +41,15 @@ async def test_an_unknown_method_names_the_nearest(client: AsyncClient) -> None:
         ({"left": "1"}, "Expected `int`, got `str`"),
         ({}, "missing required field `left`"),
         ({"left": 1, "rihgt": 2}, "did you mean right"),
-        ({"left": 2**70 % 2**64 + 2**63}, "sum|int"),
         ([1], "Expected `object`, got `array`"),
         (None, "missing required field"),
     ],
 )
 async def test_wrong_parameters_are_named(raw: Raw, params: Any, words: str) -> None:
-    _, _, error, result = await raw.ask("add", params)
-    if error is None:
-        assert "sum" in words and result
-        return
+    error = (await raw.ask("add", params))[2]
     assert error["code"] == "INVALID_PARAMS"
     assert error["message"].startswith("add: ")
-    assert any(word in error["message"] for word in words.split("|"))
+    assert words in error["message"]
     assert (await raw.ask("add", {"left": 1}))[3] == {"sum": 1}
 
 
@@ -246,8 +242,8 @@ async def test_many_requests_in_one_write_are_answered_in_one_piece(raw: Raw) ->
 
 async def test_any_msgpack_rpc_shape_is_understood(raw: Raw) -> None:
     # array 32, integers in their widest form, str 32, map 32: legal, if long-winded.
-    wide = b"\xdd\0\0\0\4\xd3\0\0\0\0\0\0\0\0\xcf\0\0\0\0\0\0\0\7\xdb\0\0\0\3add\xdd\0\0\0\1\xdf\0\0\0\1\xd9\4left\xd2\0\0\0\2"
-    await raw.send(wide)
+    wide = b"\xdd\0\0\0\4" + b"\xd3\0\0\0\0\0\0\0\0" + b"\xcf\0\0\0\0\0\0\0\7" + b"\xdb\0\0\0\3add"
+    await raw.send(wide + b"\xdd\0\0\0\1" + b"\xdf\0\0\0\1" + b"\xd9\4left" + b"\xd2\0\0\0\2")
     assert await raw.next() == [1, 7, None, {"sum": 2}]
 
 
@@ -360,8 +356,7 @@ async def test_answers_that_nobody_reads_are_bounded_by_cutting_off(make_bench: 
     raw = await Raw(bench.path).connect()
     await still_serves(bench)
     session = next(found for found in bench.server.sessions if found.client == "raw")
-    while session.notify("noise", bytes(30_000)):
-        await asyncio.sleep(0)
+    await eventually(lambda: not session.notify("noise", bytes(30_000)))
     assert not session.closed
     for _ in range(100):
         session._link.send(msgpack.packb([2, "noise", [bytes(30_000)]]))
