@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -31,6 +33,7 @@ BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 30.0
 HOUR_S = 3600.0
+RUN = [{"kind": "command", "capability": "run"}]
 ROLES = ("worker", "coordinator", "reviewer", "observer")
 
 
@@ -143,7 +146,7 @@ class Node:
     def write_agent(self, id: str = "worker-1", **changes: Any) -> Path:
         config: dict[str, Any] = {
             "binary_type": "agent",
-            "agent": {"id": id, "role": "worker"},
+            "agent": {"id": id, "role": "worker", "handlers": RUN},
             "ai": {"provider": "none"},
             "network": {"socket": str(self.socket)},
             "security": {},
@@ -290,12 +293,12 @@ class Node:
         """What other nodes dial."""
         return f"/ip4/127.0.0.1/tcp/{self.mesh_port}/p2p/{self.peer_id}"
 
-    def join(self, authority: SigningKey) -> None:
+    def join(self, authority: SigningKey, *, valid_s: float = HOUR_S) -> None:
         """Give node and person grants of the mesh of ``authority``, before the first start."""
         mesh_id, now = mesh_id_of(authority.public), time.time()
         key = load_or_create_key(self.state / "keys" / "node.key")
         node = make_grant(
-            authority, mesh_id, kind="node", id=self.folder.name, key=key.public, role="node", valid_s=HOUR_S,
+            authority, mesh_id, kind="node", id=self.folder.name, key=key.public, role="node", valid_s=valid_s,
             now=now, may_grant=ROLES, max_validity_s=24 * HOUR_S,
         )  # fmt: skip
         write_grant(self.state / "grants", "node", authority.public, [node])
@@ -310,9 +313,12 @@ class Node:
     # What lies on disk.
 
     def check_journal(self) -> None:
-        """The journal of a node that does not run opens and is sound."""
-        with closing(sqlite3.connect(self.state / "journal.sqlite")) as journal:
-            assert journal.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+        """The journal of a node that does not run opens and is sound; looked at in a copy, which changes nothing."""
+        with TemporaryDirectory() as folder:
+            for path in self.state.glob("journal.sqlite*"):
+                shutil.copy(path, folder)
+            with closing(sqlite3.connect(Path(folder) / "journal.sqlite")) as journal:
+                assert journal.execute("PRAGMA quick_check").fetchall() == [("ok",)]
 
 
 NodeMaker = Callable[..., Node]

@@ -50,7 +50,7 @@ class Session:
 
     def __enter__(self) -> Session:
         try:
-            self.told = self.client.attach(self._sign)
+            self.told = self.client.attach(self.sign)
         except BaseException:
             self.client.close()
             raise
@@ -61,7 +61,8 @@ class Session:
     ) -> None:
         self.client.close()
 
-    def _sign(self, nonce: bytes, mesh_id: str) -> dict[str, Any]:
+    def sign(self, nonce: bytes, mesh_id: str) -> dict[str, Any]:
+        """The parameters of ``session.attach``."""
         self.mesh_id = mesh_id
         return attach_params(self.key, nonce, mesh_id, **self._asks)
 

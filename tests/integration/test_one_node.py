@@ -18,7 +18,6 @@ from bzzzd.rpc.blocking import BlockingClient
 from tests.integration.conftest import BIN, Node, NodeMaker, nodes_in, wait_for
 from tests.integration.sessions import Session, Watch, as_uid, refusal
 
-RUN = [{"kind": "command", "capability": "run"}]
 LEASE_S = 1.0
 
 
@@ -27,7 +26,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """One node with an agent that runs commands, shared by the tests that leave it as it was."""
     with nodes_in(tmp_path_factory.mktemp("office")) as make:
         node = make()
-        node.write_agent(agent={"handlers": RUN, "slots": 2})
+        node.write_agent(agent={"slots": 2})
         node.start()
         node.start_agent()
         yield node
@@ -177,7 +176,7 @@ def test_a_task_whose_agents_die_is_a_dead_letter_after_three_strikes(make_node:
         task = alice.submit("Deadly", capability="run", args={"argv": ["sleep", "600"]})
         for strike in range(3):
             # Agents of three names, because one that lost a task is not asked again at once.
-            node.write_agent(f"worker-{strike}", agent={"handlers": RUN})
+            node.write_agent(f"worker-{strike}")
             agent = node.start_agent(f"worker-{strike}")
             wait_for("the task to be worked on", lambda: alice.state(task) == "working")
             agent.kill()
@@ -361,7 +360,7 @@ def test_titles_are_hidden_from_those_who_may_not_read_them(make_node: NodeMaker
 
 
 def test_a_second_agent_of_the_same_id_is_refused(office: Node) -> None:
-    path = office.write_agent("twin", agent={"id": "worker-1", "handlers": RUN})
+    path = office.write_agent("twin", agent={"id": "worker-1"})
     twin = office.run("bzzz-agent", "--config", str(path))
     wait_for("the refusal", lambda: "agent worker-1 is attached already (process" in twin.text)
     assert twin.running
