@@ -27,6 +27,8 @@ from bzzzd.rpc.wire import NOTIFICATION, RESPONSE, Splitter, StreamBroken
 _LOG: Final = logging.getLogger(__name__)
 _PEERCRED: Final = struct.Struct("iII")
 _FLUSH_AT: Final = 65_536
+_TURN: Final = 64
+"""Requests of one client answered before the others get their turn."""
 _EMPTY_MAP: Final = b"\x80"
 
 
@@ -94,7 +96,7 @@ class Connection(asyncio.Protocol):
         try:
             frames = self._splitter.feed(data)
         except StreamBroken as broken:
-            self._serve(broken.frames)
+            self._answer(broken.frames)
             self._counters.malformed += 1
             self.close_with(broken.error)
             return
@@ -131,6 +133,17 @@ class Connection(asyncio.Protocol):
     # The request path.
 
     def _serve(self, frames: list[bytes]) -> None:
+        """Answer ``frames``; of many, the first few now and the others after everybody else had a turn."""
+        if len(frames) <= _TURN:
+            self._answer(frames)
+            return
+        self._answer(frames[:_TURN])
+        if not self.closed:
+            self._stop_listening(frames[_TURN:])
+            if not self._paused:
+                self.soon(self._resume)
+
+    def _answer(self, frames: list[bytes]) -> None:
         session = self.session
         assert session is not None
         routes, out, tasks = session.routes, self._out, self.tasks
@@ -278,7 +291,7 @@ class Connection(asyncio.Protocol):
             self._abort()
 
     def _stop_listening(self, waiting: Iterable[bytes]) -> None:
-        """Leave further requests in the kernel until the client has read what it was sent."""
+        """Keep ``waiting`` for ``_resume``, and leave further requests in the kernel until then."""
         self._backlog.extend(waiting)
         self._listening = False
         if self._transport is not None:
@@ -292,7 +305,7 @@ class Connection(asyncio.Protocol):
         if self.writable and self.session is not None:
             self.session.subscriptions.pump()
             self._flush()
-        if self.writable and self._transport is not None:
+        if self.writable and not self._backlog and self._transport is not None:
             self._listening = True
             self._transport.resume_reading()
             if self._splitter.partial:

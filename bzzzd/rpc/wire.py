@@ -137,7 +137,7 @@ class Reader:
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
         self._limit = limit
-        self._unpacker = msgpack.Unpacker(max_buffer_size=limit)
+        self._unpacker = msgpack.Unpacker(max_buffer_size=limit + 2 * READ_SIZE)
 
     def feed(self, data: bytes) -> Iterator[list[Any]]:
         """The frames that ``data`` completes, one by one; raises ``MalformedFrame`` or ``TooLarge``."""

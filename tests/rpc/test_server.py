@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ import msgpack
 import pytest
 
 from bzzzd.errors import ClientTooNew, ClientTooOld, InvalidParams, NotAllowed, NotAttached, UnknownMethod
+from bzzzd.rpc.access import guest
 from bzzzd.rpc.client import AsyncClient
 from bzzzd.rpc.wire import API
 
@@ -238,6 +240,27 @@ async def test_a_plain_function_may_give_something_to_await(client: AsyncClient)
 async def test_many_requests_in_one_write_are_answered_in_one_piece(raw: Raw) -> None:
     await raw.send(b"".join(msgpack.packb([0, number, "add", [{"left": number}]]) for number in range(500)))
     assert [await raw.next() for _ in range(500)] == [[1, number, None, {"sum": number}] for number in range(500)]
+
+
+async def test_a_client_with_many_requests_lets_the_others_have_their_turn(bench: Bench, client: AsyncClient) -> None:
+    answered: list[int] = []
+
+    def work(call: Any, params: Any) -> dict[str, Any]:
+        answered.append(call.session.id)
+        time.sleep(0.0002)
+        return {}
+
+    bench.registry.add("work", guest(), None, work)
+    await client.call("work")
+    greedy = await Raw(bench.path).connect()
+    await greedy.send(b"".join(msgpack.packb([0, number, "work", []]) for number in range(2000)))
+    await eventually(lambda: len(answered) > 1)
+    await client.call("work")
+    mine = answered[0]
+    assert answered.count(mine) == 2
+    assert answered[1:].index(mine) < 1000
+    assert [(await greedy.next())[1] for _ in range(2000)] == list(range(2000))
+    greedy.close()
 
 
 async def test_any_msgpack_rpc_shape_is_understood(raw: Raw) -> None:

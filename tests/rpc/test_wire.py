@@ -146,4 +146,4 @@ def test_the_reader_refuses_what_is_no_frame() -> None:
         with pytest.raises(MalformedFrame):
             list(Reader().feed(data))
     with pytest.raises(TooLarge):
-        list(Reader(100).feed(bytes([0xC6, 0, 0, 1, 0]) + bytes(200)))
+        list(Reader(100).feed(b"\xc6\x01\0\0\0" + bytes(2 * READ_SIZE + 100)))
