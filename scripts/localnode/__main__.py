@@ -159,7 +159,7 @@ def _show(decision: Decision, folder: Folder, steps: Steps) -> None:
     steps.say()
     steps.heading(f"The decision of {decision.agent}")
     steps.say(textwrap.fill(decision.text, WIDTH))
-    steps.say(f"({decision.trailer})")
+    steps.say(f"— {decision.trailer}")
     steps.say()
     steps.heading("Its address")
     steps.say(decision.address)
