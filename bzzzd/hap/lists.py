@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
@@ -61,11 +62,11 @@ def with_tasks(model: Model, tasks: dict[str, Task]) -> Model:
     if len(tasks) > KEPT_TASKS:
         keep = sorted(tasks.values(), key=lambda row: (row.state in FINAL, -row.created))[:KEPT_TASKS]
         tasks = {row.id: row for row in keep}
-    counts: dict[str, int] = {}
-    for row in tasks.values():
-        counts[row.state] = counts.get(row.state, 0) + 1
-    changed = replace(model, tasks=tasks, counts=counts)
-    return settled(replace(changed, order=ordered(tasks, model.lists["tasks"].filter)), "tasks")
+    counts = Counter(row.state for row in tasks.values())
+    filter = model.lists["tasks"].filter
+    # Tasks keep their time, so that without new ones, and without a filter, their order stays.
+    order = model.order if not filter and tasks.keys() == model.tasks.keys() else ordered(tasks, filter)
+    return settled(replace(model, tasks=tasks, counts=counts, order=order), "tasks")
 
 
 def filtered(model: Model, view: str, filter: str) -> Model:

@@ -8,6 +8,7 @@ by ``+`` mean the first one's foreground on the second one's background.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -35,6 +36,11 @@ def plain(row: Row) -> str:
 
 def clip(row: Iterable[Segment], columns: int, fill: str = "base") -> Row:
     """The row in exactly ``columns``: cut at the end, or filled up with blanks in the style ``fill``."""
+    return _clip(tuple(row), columns, fill)
+
+
+@lru_cache(maxsize=1024)  # most rows of a frame are those of the frame before
+def _clip(row: Row, columns: int, fill: str) -> Row:
     kept: list[Segment] = []
     left = columns
     for style, part in row:

@@ -49,6 +49,8 @@ ELLIPSIS = "…"
 def clean(value: object, limit: int = 1000) -> str:
     """One safe line of at most ``limit`` characters; breaks and runs of blanks become one blank."""
     text = value if isinstance(value, str) else "" if value is None else str(value)
+    if len(text) <= limit and text.isascii() and text.isprintable() and "  " not in text and text == text.strip():
+        return text  # nearly all of it
     if len(text) > limit * 4:
         text = text[: limit * 4]  # a 500 kB title costs no more than a long one
     text = _BLANKS.sub(" ", clean_block(text, limit * 4)).strip()

@@ -43,7 +43,7 @@ def _list(model: Model, columns: int, height: int) -> tuple[Row, ...]:
         rows.append(heading(table, columns))
     room = max(0, height - len(rows))
     for id in ids[state.top : state.top + room]:
-        rows.append(body_row(table, cells(id), columns, id == state.chosen))
+        rows.append(body_row(tuple(table), tuple(cells(id)), columns, id == state.chosen))
     if not ids:
         rows += [(), *((("dim", "  " + line),) for line in wrap(_empty(model), max(1, columns - 4)))]
     rows += [()] * (height - len(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -33,7 +34,8 @@ def heading(columns: Sequence[Column], total: int) -> Row:
     return clip(parts[:-1], total)
 
 
-def body_row(columns: Sequence[Column], cells: Sequence[Segment], total: int, chosen: bool) -> Row:
+@lru_cache(maxsize=512)
+def body_row(columns: tuple[Column, ...], cells: tuple[Segment, ...], total: int, chosen: bool) -> Row:
     """One row; the chosen one has a mark in front and another ground."""
     parts: list[Segment] = [("accent", MARK) if chosen else ("base", " ")]
     for column, size, (style, text) in zip(columns, widths(columns, total), cells, strict=True):
