@@ -2,7 +2,7 @@
 
 Epochs are numbered for the whole mesh, so a version names one epoch for all its readers. A new
 epoch gives every role a new identity; the old ones stay, to read what was encrypted before.
-Content for several roles is encrypted to an audience of their keys (``crypto/audience.py``).
+Content goes to them through an audience (``crypto/audience.py``), large content directly.
 Files: ``<role>.<epoch>.age`` (0600) in one folder (0700), each one ``AGE-SECRET-KEY-1…`` line.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bzzzd.crypto import age
-from bzzzd.crypto.audience import Audiences
+from bzzzd.crypto.audience import Audiences, has_audience
 from bzzzd.crypto.keys import read_private, write_private
 from bzzzd.errors import BadInput, NotAllowed, StorageFailed
 from bzzzd.storage.bulk import LARGE_BYTES, decrypt_large, encrypt_large
@@ -125,7 +125,7 @@ class RoleKeys:
     def encrypt(self, roles: Iterable[str], data: bytes, epoch: int | None = None) -> bytes:
         """Encrypt so that each of ``roles`` can read; in a thread, please, when over ``LARGE_BYTES``."""
         recipients = self.recipients(roles, epoch)
-        if len(data) > LARGE_BYTES:  # what several recipients cost is nothing beside the data
+        if len(data) > LARGE_BYTES:  # what the recipients cost is nothing beside the data
             return encrypt_large(data, recipients)
         return self._audiences.encrypt(data, recipients)
 
@@ -137,8 +137,9 @@ class RoleKeys:
         held = self.identities(roles, epoch)
         if not held:
             raise NotAllowed("this node holds no key of the roles that may read this content", epoch=epoch)
-        file, identities = self._audiences.enter(data, held)
-        return age.decrypt(file, identities) if len(file) <= LARGE_BYTES else decrypt_large(file, identities)
+        if has_audience(data):
+            return self._audiences.decrypt(data, held)
+        return age.decrypt(data, held) if len(data) <= LARGE_BYTES else decrypt_large(data, held)
 
 
 def _read(path: Path) -> str:
