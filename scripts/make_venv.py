@@ -47,7 +47,9 @@ def main() -> int:
             if not _is_made(stamp, dev):
                 _make(steps, stamp, dev)
             # Without compiled modules every start compiles the package anew where PYTHONDONTWRITEBYTECODE is set.
-            _run([str(VENV / "bin" / "python"), "-m", "compileall", "-q", str(ROOT / "bzzzd")], "compiling bzzzd failed")
+            _run(
+                [str(VENV / "bin" / "python"), "-m", "compileall", "-q", str(ROOT / "bzzzd")], "compiling bzzzd failed"
+            )
             _system_packages(steps, ["bubblewrap", "prometheus"] if dev else ["bubblewrap"], needed=dev)
     except Stopped as stop:
         print(f"bootstrap: {stop}", file=sys.stderr)
