@@ -12,7 +12,6 @@ author signed many digests, and ids are digests.
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -40,17 +39,22 @@ _ENCODER: Final = msgspec.msgpack.Encoder()
 class Envelope:
     """A verified envelope. ``author`` is the signer's public key; ``raw`` is what to carry and store."""
 
+    __slots__ = ("_digest", "author", "kind", "mesh_id", "payload", "raw")
+
     def __init__(self, kind: str, mesh_id: str, author: bytes, payload: bytes, raw: bytes) -> None:
         self.kind = kind
         self.mesh_id = mesh_id
         self.author = author
         self.payload = payload
         self.raw = raw
+        self._digest: bytes | None = None
 
-    @cached_property
+    @property
     def digest(self) -> bytes:
         """SHA-256 of the whole envelope, signature included."""
-        return hashlib.sha256(self.raw).digest()
+        if self._digest is None:
+            self._digest = hashlib.sha256(self.raw).digest()
+        return self._digest
 
     @property
     def id(self) -> str:

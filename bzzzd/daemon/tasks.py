@@ -290,7 +290,7 @@ class TaskDesk:
             raise
         task = outcome.task
         try:
-            brief: bytes | None = (await self._contexts.get_id(task.brief, (author.role,))).content
+            brief: bytes | None = await self._contexts.content(task.brief, (author.role,))
         except (NotAllowed, NotFound):
             brief = None
         return {

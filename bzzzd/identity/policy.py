@@ -7,6 +7,7 @@ seen. The file on a node can only narrow what the record allows, never widen it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -18,6 +19,8 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, InvalidEnvelope, NotFound
 
 POLICY_LIMIT: Final = 262_144
+# Content types are free text, so what is remembered of them is bounded.
+_RECIPIENTS_KEPT: Final = 1024
 
 Operation = Literal["read", "write", "act", "approve"]
 
@@ -64,6 +67,7 @@ class Policy:
         self.number = record.number
         self.record = record
         self._files = (record.roles,) if narrowed_by is None else (record.roles, narrowed_by)
+        self._recipients = lru_cache(maxsize=_RECIPIENTS_KEPT)(self._find_recipients)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -107,6 +111,9 @@ class Policy:
         The author's own role, and those that the longest fitting content rule names; without such
         a rule, every role that lists the author's under ``decrypts``. Sorted, so that it is the same everywhere.
         """
+        return self._recipients(role, content_type)
+
+    def _find_recipients(self, role: str, content_type: str) -> tuple[str, ...]:
         sets = [self._readers(file, role, content_type) for file in self._files]
         return tuple(sorted(set.intersection(*sets)))
 

@@ -118,7 +118,7 @@ class ContextStore:
         else:
             ciphertext = await asyncio.to_thread(self._encrypt, header, plaintext)
         blob = await self._content.stage(ciphertext)
-        self._plaintexts.put(envelope.id, plaintext)
+        self._plaintexts.put(envelope.id, plaintext, frozenset((*header.readers, writer.role)))
         return Pending(envelope.id, header, raw_header, envelope.author, writer.role, blob)
 
     @staticmethod
@@ -155,6 +155,13 @@ class ContextStore:
         """The version with this id; raises as ``get`` does."""
         _check_id(id)
         return await self._open(await self._journal.read(partial(rows.find_id, id=id)), roles)
+
+    async def content(self, id: str, roles: Iterable[str]) -> bytes:
+        """The plaintext of the version with this id, from memory where it is there; raises as ``get`` does."""
+        held = self._plaintexts.get(id)
+        if held is not None and not held.readers.isdisjoint(roles):
+            return held.plaintext
+        return (await self.get_id(id, roles)).content
 
     async def show(self, address: str | Address) -> VersionRow:
         """What every member may see of a version: all but its content."""
@@ -215,17 +222,18 @@ class ContextStore:
             )
 
     async def _open(self, row: VersionRow, roles: Iterable[str]) -> Found:
-        held = set(roles)
-        if not held & {*row.header.readers, row.writer_role}:
+        asking, readers = set(roles), frozenset((*row.header.readers, row.writer_role))
+        if not asking & readers:
             raise NotAllowed(
                 f"{row.address} is for {', '.join(row.header.readers)}; this caller's role is "
-                f"{', '.join(sorted(held)) or 'none'}",
+                f"{', '.join(sorted(asking)) or 'none'}",
                 readers=list(row.header.readers),
             )
-        plaintext = self._plaintexts.get(row.id)
-        if plaintext is None:
-            plaintext = await self._decrypt(row)
-            self._plaintexts.put(row.id, plaintext)
+        held = self._plaintexts.get(row.id)
+        if held is not None:
+            return Found(row, held.plaintext)
+        plaintext = await self._decrypt(row)
+        self._plaintexts.put(row.id, plaintext, readers)
         return Found(row, plaintext)
 
     async def _decrypt(self, row: VersionRow) -> bytes:

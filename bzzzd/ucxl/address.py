@@ -9,6 +9,7 @@ only when it does not, the address is walked by hand to find the first character
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Final, Literal, NoReturn
 
 from msgspec import Struct
@@ -110,6 +111,11 @@ class Address(Struct, frozen=True):
 
 def parse(text: str) -> Address:
     """Parse an address; ``InvalidAddress`` or ``InvalidTemporal`` has the fault's offset in ``data["position"]``."""
+    return _parsed(text)
+
+
+@lru_cache(maxsize=1024)  # one request comes to the same address several times
+def _parsed(text: str) -> Address:
     found = _ADDRESS.match(text)
     if found is None:
         _Walk(text).refuse()

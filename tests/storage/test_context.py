@@ -162,6 +162,17 @@ async def test_only_readers_and_the_author_s_role_can_read(store):
         await store.get(BASE, [])
 
 
+async def test_content_alone_is_read_by_its_readers_and_nobody_else_from_memory_or_not(make_store, store):
+    id = await put(store, readers=["worker", "operator"])
+    for place in (store, await make_store()):
+        assert await place.content(id, ["reviewer", "operator"]) == b"hello"
+        assert await place.content(id, ["worker"]) == b"hello"
+        with pytest.raises(NotAllowed):
+            await place.content(id, ["reviewer"])
+    with pytest.raises(NotFound):
+        await store.content("0" * 64, ["worker"])
+
+
 async def test_an_address_belongs_to_its_agent_and_role_unless_policy_allows_others(store):
     with pytest.raises(NotAllowed, match="may not write"):
         await put(store, address="ucxl://carol:worker@demo:t1/*^/")
