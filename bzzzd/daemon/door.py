@@ -83,6 +83,8 @@ class Door:
             self._ended(session)
 
     def _report(self, event: str, fields: dict[str, Any]) -> None:
+        if not _LOG.hasHandlers():
+            return  # the log is not set up yet, and an error of these first moments is said when it ends the process
         words = " ".join(f"{key}={value}" for key, value in fields.items() if key != "exc_info")
         level = logging.ERROR if "died" in event or "failed" in event else logging.INFO
         _LOG.log(level, "%s %s", event, words, exc_info=fields.get("exc_info"))

@@ -24,6 +24,7 @@ from bzzzd.errors import (
     GrantRefused,
     InvalidEnvelope,
     NotFound,
+    P2PInitFailed,
     Unavailable,
     UnknownOutcome,
 )
@@ -37,6 +38,7 @@ from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.session import Call, Session
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.breaker import CircuitBreaker
+from bzzzd.runtime.ports import holder
 from bzzzd.runtime.services import Health
 from bzzzd.slurp.task import Task
 from bzzzd.storage.content import Blob
@@ -120,7 +122,10 @@ class MeshService:
 
     async def start(self) -> None:
         self.mesh = self._make()
-        await self.mesh.start()
+        try:
+            await self.mesh.start()
+        except P2PInitFailed as error:
+            raise _with_holder(error) from error
 
     async def stop(self) -> None:
         if hasattr(self, "mesh"):
@@ -131,6 +136,14 @@ class MeshService:
             return Health(ok=False, detail=f"the libp2p thread has ended: {self.mesh.failure or 'unknown reason'}")
         peers = sum(peer.connected for peer in self.mesh.peers())
         return Health(detail=f"{peers} peers, {', '.join(self.mesh.addresses)}")
+
+
+def _with_holder(error: P2PInitFailed) -> P2PInitFailed:
+    """The error, with who holds the port where that is what it is about."""
+    address = str(error.data.get("address", ""))
+    port = address.rpartition("/tcp/")[2]
+    found = holder(int(port)) if port.isdigit() else None
+    return P2PInitFailed(f"{error.message}; it is held by {found}", address=address) if found else error
 
 
 def admit_nodes(

@@ -49,7 +49,7 @@ def bind(path: Path, *, mode: int = 0o660, group: str | None = None) -> Bound:
     if size > MAX_PATH:
         raise ConfigInvalid(
             f"the socket path {path} has {size} bytes and a unix socket's has at most {MAX_PATH}; "
-            "set a shorter one with --socket, BZZZ_SOCKET or security.socket",
+            "set a shorter one with --socket, BZZZ_SOCKET or network.socket",
             path=str(path),
         )
     gid = _group(group)
