@@ -65,11 +65,6 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> None:
-    """End in order, which gives the terminal back."""
-    raise SystemExit(0)
-
-
 def _log_to_file(settings: Settings) -> None:
     """Warnings go to a file: on standard error they would be drawn over the window."""
     import logging  # after the first frame
@@ -84,12 +79,18 @@ def _log_to_file(settings: Settings) -> None:
 
 
 def _in_terminal(settings: Settings, state: StateFolder) -> int:
+    window = terminal.Window(0, 1)
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        window.give_back()  # here, because a `with` does not end what has only half begun
+        raise SystemExit(0)
+
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _leave)  # until the loop takes them over
+        signal.signal(number, leave)  # until the loop takes them over
     model = first_model(settings, state, actions.load(actions.ACTIONS), time.time())
     name = state.theme() or fitting(os.environ, terminal.colours(os.environ, 1))
     painter = Painter(theme(name), ascii_terminal=terminal.ascii_only(os.environ))
-    with terminal.Window(0, 1) as window:
+    with window:
         width, height = window.size()
         model = in_window(model, width, height, name)
         window.write(painter.paint(view(model, width, height)))

@@ -69,6 +69,7 @@ async def in_terminal(settings: Settings, model: Model, state: StateFolder, wind
         with surface:
             session.start()
             await core.ended.wait()
+            window.give_back()  # now, not after the files and the connection are closed
 
 
 async def in_lines(settings: Settings, model: Model, state: StateFolder, *, headless: bool) -> None:

@@ -109,13 +109,13 @@ class Window:
     def take(self) -> None:
         """Switch the terminal to single keys and the other screen."""
         saved = termios.tcgetattr(self.stdin)
+        if self._saved is None:
+            self._saved = saved  # before anything is changed: a signal may end us at any line
         raw: list[Any] = [part[:] if isinstance(part, list) else part for part in saved]
         raw[0] &= ~(termios.BRKINT | termios.ICRNL | termios.INLCR | termios.IGNCR | termios.ISTRIP | termios.IXON)
         raw[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN)
         raw[6][termios.VMIN], raw[6][termios.VTIME] = 0, 0
         termios.tcsetattr(self.stdin, termios.TCSANOW, raw)
-        if self._saved is None:
-            self._saved = saved
         self.write(_ENTER)
 
     def give_back(self) -> None:

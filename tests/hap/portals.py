@@ -117,9 +117,13 @@ class Terminal:
         self._read()
         return self.process.returncode
 
+    async def is_restored(self) -> None:
+        """Wait until the terminal is as it was found; its last bytes may still be on their way."""
+        await until(lambda: self._restored, 5)
+
     @property
-    def restored(self) -> bool:
-        """Whether the terminal is as it was found: its modes, its screen, its cursor."""
+    def _restored(self) -> bool:
+        """Its modes, its screen, its cursor."""
         left = re.findall(rb"\x1b\[\?1049l|\x1b\[\?2004l|\x1b\[\?7h|\x1b\[\?25h", self.raw[-200:])
         return termios.tcgetattr(self.slave) == self.before and len(set(left)) == 4
 

@@ -69,7 +69,7 @@ async def test_a_task_written_in_the_window_is_read_canceled_and_retried(node: H
         await terminal.shows("● ready +ledger")
         terminal.type("q")
         assert await terminal.ends() == 0
-        assert terminal.restored
+        await terminal.is_restored()
     finally:
         terminal.close()
     lines = '{"action": "filter", "text": "canceled"}\n'

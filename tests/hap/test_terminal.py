@@ -43,7 +43,7 @@ async def test_the_first_frame_is_what_was_seen_last_and_needs_no_daemon(home: H
     await terminal.shows(r"▲ offline.*seen up to #1042")
     terminal.type("q")
     assert await terminal.ends() == 0
-    assert terminal.restored
+    await terminal.is_restored()
 
 
 async def test_live_tasks_keys_and_the_form(home: Home, open_terminal: Open) -> None:
@@ -94,7 +94,7 @@ async def test_a_signal_gives_the_terminal_back_and_keeps_the_draft(
     await terminal.shows("Half a thought")
     terminal.process.send_signal(number)
     assert await terminal.ends() == 0
-    assert terminal.restored
+    await terminal.is_restored()
     again = open_terminal()
     await again.shows("offline")
     again.type("n")
@@ -106,7 +106,7 @@ async def test_a_signal_before_the_loop_runs_gives_the_terminal_back_too(home: H
     await until(lambda: b"\x1b[?1049h" in terminal.raw)
     terminal.process.terminate()
     assert await terminal.ends() == 0
-    assert terminal.restored
+    await terminal.is_restored()
 
 
 def test_an_exception_gives_the_terminal_back() -> None:
@@ -143,7 +143,7 @@ async def test_suspending_gives_the_terminal_back_and_coming_back_draws_it_again
     terminal.type("\x1a")
     stopped = Path(f"/proc/{terminal.process.pid}/stat")
     await until(lambda: stopped.read_text().rpartition(")")[2].split()[0] == "T")
-    assert terminal.restored
+    await terminal.is_restored()
     terminal.raw = b""
     terminal.process.send_signal(signal.SIGCONT)
     await until(lambda: b"\x1b[?1049h" in terminal.raw and b"BZZZ" in terminal.raw)
