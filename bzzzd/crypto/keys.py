@@ -145,7 +145,7 @@ def write_private(path: Path, data: bytes, *, replace: bool = False) -> None:
 
 def write_failed(path: Path, error: OSError) -> StorageFailed:
     """What to tell a person when ``path`` could not be written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return DiskFull(f"no space left to write {path}; free some space and start again", path=str(path))
     return StorageFailed(
         f"cannot write {path}: {error.strerror}; check that the folder exists and belongs to this user", path=str(path)

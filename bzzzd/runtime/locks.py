@@ -65,7 +65,7 @@ class InstanceLock:
         return int(text) if text.isdigit() else None
 
     def _unwritable(self, error: OSError) -> StorageFailed:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             return DiskFull(f"cannot lock {self.path}: the disk is full; free some space", path=str(self.path))
         why = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
         return StorageFailed(
