@@ -572,7 +572,6 @@ def limited(size: int) -> Callable[[], None]:
 
 def test_a_disk_without_space_is_told_at_the_start_and_leaves_nothing_broken(make_node: NodeMaker) -> None:
     node = make_node()
-    log = node.folder / "piped.log"
     with small_disk(node.state, "4m") as mounted:
         ballast = node.state / "ballast"
         if mounted:
@@ -585,7 +584,6 @@ def test_a_disk_without_space_is_told_at_the_start_and_leaves_nothing_broken(mak
             env=node.env, capture_output=True, text=True, timeout=60, check=False,
             preexec_fn=None if mounted else limited(0),
         )  # fmt: skip
-        log.write_text(found.stderr)
         assert found.returncode == 1
         checked(found.stderr, "DISK_FULL", str(node.state))
         assert all(path.stat().st_size for path in node.state.rglob("*.key"))
