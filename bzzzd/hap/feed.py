@@ -32,7 +32,7 @@ from bzzzd.hap.model import (
 )
 from bzzzd.hap.text import clean, clean_block
 
-CONTENT_LIMIT = 2_000_000
+CONTENT_LIMIT = 1_000_000
 _MAX_ROWS = 5000
 
 

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from bzzzd.errors import BzzzError, NotAllowed, UnknownOutcome
+from bzzzd.errors import BadInput, BzzzError, NotAllowed, UnknownOutcome
 from bzzzd.hap import feed
 from bzzzd.hap.messages import (
     Answered,
@@ -63,6 +63,7 @@ class Session:
         self._flush: asyncio.TimerHandle | None = None
         self._again: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
+        self._attaching = False
         self._loop = asyncio.get_running_loop()
 
     async def idle(self, limit_s: float) -> None:
@@ -89,6 +90,7 @@ class Session:
         old, readers = self._client, tuple(self._readers)
         if old is not None:
             self._spawn(self._drop(old, readers))
+        self._attaching = attach
         person = self._person if attach else None
         client: AsyncClient | None = None
 
@@ -120,7 +122,8 @@ class Session:
 
     def _changed(self, state: State) -> None:
         if not state.connected:
-            if isinstance(state.error, NotAllowed):
+            if self._attaching and isinstance(state.error, NotAllowed | BadInput):
+                self._attaching = False
                 self._mend = state.error.message
                 self._loop.call_soon(self._connect_as_guest)  # not from inside the client's own call
                 return

@@ -164,17 +164,19 @@ def _wrap_line(line: str, columns: int) -> Iterator[str]:
         lead = hang
 
 
-@lru_cache(maxsize=64)
 def wrap(text: str, columns: int) -> tuple[str, ...]:
     """The lines of ``text`` (a clean block) broken at blanks to ``columns``; an empty text has one line."""
     columns = max(1, columns)
     return tuple(part for line in text.split("\n") for part in _wrap_line(line, columns))
 
 
-@lru_cache(maxsize=256)
 def chunks(line: str, columns: int) -> tuple[str, ...]:
     """One line of an editor broken hard at ``columns``, nothing left out, so that offsets stay exact."""
-    columns = max(1, columns)
+    # Few long lines are remembered: each is as large as the text, and every key makes another.
+    return (_short_chunks if len(line) < 2000 else _long_chunks)(line, max(1, columns))
+
+
+def _broken(line: str, columns: int) -> tuple[str, ...]:
     if is_narrow(line):
         return tuple(line[i : i + columns] for i in range(0, len(line), columns)) or ("",)
     parts: list[str] = []
@@ -188,6 +190,10 @@ def chunks(line: str, columns: int) -> tuple[str, ...]:
         kept.append(cluster)
         used += size
     return (*parts, "".join(kept))
+
+
+_short_chunks = lru_cache(maxsize=256)(_broken)
+_long_chunks = lru_cache(maxsize=2)(_broken)
 
 
 # What a terminal without UTF-8, or the Linux console's small font, shows instead of the portal's own signs.

@@ -186,6 +186,24 @@ async def test_a_paste_of_5_MB_is_cut_told_and_leaves_the_portal_quick_and_small
     assert terminal.memory_kb() - before < 16_000
 
 
+async def test_typing_in_one_endless_line_costs_no_memory_for_each_key(home: Home, open_terminal: Open) -> None:
+    terminal = open_terminal()
+    await terminal.shows("offline")
+    terminal.type("n")
+    await terminal.shows("New task")
+    terminal.type("\t")
+    await terminal.paste(b"\x1b[200~" + "wörter ".encode() * 60_000 + b"\x1b[201~")
+    await terminal.shows("the rest was left out", 60)
+    terminal.type("\x7f" * 60 + "!")
+    await terminal.shows("!", 30)
+    before = terminal.memory_kb()
+    for key in "\x7f" * 40:
+        terminal.type(key)
+    terminal.type("?")
+    await terminal.shows(r"\?", 30)
+    assert terminal.memory_kb() - before < 8_000
+
+
 async def test_monochrome_and_a_silent_terminal_are_no_trouble(home: Home, open_terminal: Open) -> None:
     terminal = open_terminal(NO_COLOR="1")
     await terminal.shows("offline")

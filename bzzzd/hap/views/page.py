@@ -110,7 +110,7 @@ def _text(model: Model, page: Page, columns: int) -> list[Row]:
     return [(), *tab(model, page, columns)]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=2)  # each may be as large as the largest content that is shown
 def _prose(text: str, columns: int) -> tuple[Row, ...]:
     return tuple((("base", f" {line}"),) for line in wrap(text, max(1, columns - 2)))
 
