@@ -198,7 +198,9 @@ class JournalSink:
         for key, value in event.items():
             if key not in _FIRST and value is not None:
                 name = _JOURNAL_FIELDS.get(key) or "BZZZ_" + re.sub(r"[^A-Z0-9_]", "_", key.upper())
-                fields.setdefault(name, value if isinstance(value, str | int | float) else as_json({key: value}))
+                fields.setdefault(
+                    name, value if isinstance(value, str | int | float) else json.dumps(value, default=str)
+                )
         return list(fields.items())
 
     def close(self) -> None:

@@ -120,12 +120,20 @@ def test_journald_gets_native_fields(tmp_path: Path) -> None:
         sink = JournalSink("bzzzd", tmp_path / "socket")
         sink.write(
             {"event": "claimed", "level": "warning", "task_id": "t1", "agent": "a1", "peer_id": "12D3",
-             "code": "STALE_TOKEN", "took_s": 0.5, "exception": "Traceback:\nline"}
+             "code": "STALE_TOKEN", "took_s": 0.5, "capabilities": ["a", "b"],
+             "exception": "Traceback:\nline"}
         )  # fmt: skip
         sent = journald.recv(4000)
         sink.close()
     assert b"\nPRIORITY=4\n" in b"\n" + sent
-    for field in (b"TASK_ID=t1", b"AGENT_ID=a1", b"PEER_ID=12D3", b"ERROR_CODE=STALE_TOKEN", b"BZZZ_TOOK_S=0.5"):
+    for field in (
+        b"TASK_ID=t1",
+        b"AGENT_ID=a1",
+        b"PEER_ID=12D3",
+        b"ERROR_CODE=STALE_TOKEN",
+        b"BZZZ_TOOK_S=0.5",
+        b'BZZZ_CAPABILITIES=["a", "b"]',
+    ):
         assert field + b"\n" in sent
     assert b"SYSLOG_IDENTIFIER=bzzzd\n" in sent
     assert b"claimed  task_id=t1" in sent
