@@ -1,10 +1,12 @@
 """The journal: one SQLite connection in one thread, which commits the writes of many callers together.
 
-Callers hand over functions of the connection. Up to ``BATCH`` writes share one transaction, each in
-a savepoint of its own, and one ``fsync`` makes all of them durable::
+Callers hand over functions of the connection. Up to ``BATCH`` writes share one transaction, and one
+``fsync`` makes all of them durable::
 
-    loop ──one SimpleQueue item per turn──▶ thread: reads │ BEGIN (SAVEPOINT write RELEASE)* COMMIT
+    loop ──one SimpleQueue item per turn──▶ thread: reads │ BEGIN write* COMMIT
       ◀──one call_soon_threadsafe per group──┘
+
+A write that fails is undone alone (``transactions.py`` says how).
 
 What one turn of the loop asks for goes over together at its end: handed over one by one, the thread
 would wake for the first, commit it alone, and fight the loop for the interpreter's lock meanwhile
@@ -23,16 +25,16 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from enum import Enum, auto
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
 from bzzzd.errors import BzzzError, NotReady, Overloaded, StorageFailed
 from bzzzd.storage.database import Opened, Schema, open_database, quick_check, write_backup
-from bzzzd.storage.faults import from_sqlite, is_fatal
+from bzzzd.storage.faults import is_fatal
+from bzzzd.storage.transactions import Answer, Kind, Operation, Transactions, fault_in
 
 __all__ = ["Figures", "Journal", "Schema"]
 
@@ -40,24 +42,6 @@ BATCH: Final = 512
 MAX_PENDING: Final = 32_768
 
 T = TypeVar("T")
-
-
-class _Kind(Enum):
-    READ = auto()
-    WRITE = auto()
-    ALONE = auto()  # outside of any transaction: VACUUM cannot run inside one
-
-
-class _Operation(NamedTuple):
-    kind: _Kind
-    work: Callable[[sqlite3.Connection], Any]
-    future: asyncio.Future[Any]
-
-
-class _Answer(NamedTuple):
-    future: asyncio.Future[Any]
-    value: Any
-    error: Exception | None
 
 
 class Figures(Struct, frozen=True):
@@ -78,12 +62,12 @@ class Journal:
         self._batch = batch
         self._max_pending = max_pending
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[list[_Operation] | None] = SimpleQueue()
-        self._turn: list[_Operation] = []
+        self._queue: SimpleQueue[list[Operation] | None] = SimpleQueue()
+        self._turn: list[Operation] = []
         self._opened: asyncio.Future[Opened] = self._loop.create_future()
         self._pending = self._writes = self._commits = 0
         self._closing = False
-        self._at_hand: Sequence[_Operation] = ()  # the thread's batch; ``_end`` reads it when the thread is done
+        self._at_hand: Sequence[Operation] = ()  # the thread's batch; ``_end`` reads it when the thread is done
         self._fault: BzzzError | None = None
         self._failure: BzzzError | None = None
         self.ended: asyncio.Future[None] = self._loop.create_future()
@@ -126,29 +110,30 @@ class Journal:
         return Figures(self._pending, self._writes, self._commits)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        """Run ``work`` in a savepoint of a group commit; await the result to know that it is durable.
+        """Run ``work`` in a group commit; await the result to know that it is durable.
 
         Writes run in the order of these calls. An exception of ``work`` undoes its own statements
-        alone and is raised here. ``work`` runs in the journal's thread: it touches nothing but the
-        connection and its own values, and leaves BEGIN, COMMIT and ROLLBACK to the journal.
+        alone and is raised here. ``work`` runs in the journal's thread, a second time when another
+        write of its group had to be undone: it changes rows and nothing else (tables are made by the
+        schemas), and leaves BEGIN, COMMIT and ROLLBACK to the journal.
         A caller that is cancelled before its turn is passed over.
 
         Raises ``DiskFull`` or ``StorageFailed`` when the group could not be made durable (nothing
         of it is kept), and ``Overloaded`` at once when ``max_pending`` operations wait already.
         """
-        return self._submit(_Kind.WRITE, work)
+        return self._submit(Kind.WRITE, work)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run ``work`` on the committed state, without waiting for a commit; a write in it is refused."""
-        return self._submit(_Kind.READ, work)
+        return self._submit(Kind.READ, work)
 
     def check(self) -> asyncio.Future[list[str]]:
         """What SQLite finds wrong in the file; empty when it is sound. Blocks the journal meanwhile."""
-        return self._submit(_Kind.READ, quick_check)
+        return self._submit(Kind.READ, quick_check)
 
     def backup(self, target: Path) -> asyncio.Future[int]:
         """Write a whole copy to the new file ``target``; gives its bytes. Blocks the journal meanwhile."""
-        return self._submit(_Kind.ALONE, lambda connection: write_backup(connection, target))
+        return self._submit(Kind.ALONE, lambda connection: write_backup(connection, target))
 
     async def close(self) -> None:
         """Make everything that was handed over durable and end the thread. Later calls get ``NotReady``."""
@@ -158,7 +143,7 @@ class Journal:
             self._queue.put(None)
         await asyncio.wait([self.ended])
 
-    def _submit(self, kind: _Kind, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def _submit(self, kind: Kind, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._failure is not None or self._closing:
             future.set_exception(self._refusal())
@@ -173,7 +158,7 @@ class Journal:
             self._pending += 1
             if not self._turn:
                 self._loop.call_soon(self._hand_over)
-            self._turn.append(_Operation(kind, work, future))
+            self._turn.append(Operation(kind, work, future))
         return future
 
     def _hand_over(self) -> None:
@@ -181,7 +166,7 @@ class Journal:
             self._queue.put(self._turn[start : start + self._batch])
         self._turn = []
 
-    def _deliver(self, answers: list[_Answer]) -> None:
+    def _deliver(self, answers: list[Answer]) -> None:
         self._pending -= len(answers)
         for future, value, error in answers:
             if future.done():
@@ -191,7 +176,7 @@ class Journal:
             else:
                 future.set_exception(error)
 
-    def _deliver_group(self, answers: list[_Answer], fault: BzzzError | None) -> None:
+    def _deliver_group(self, answers: list[Answer], fault: BzzzError | None) -> None:
         if fault is None:
             self._commits += 1
             self._writes += sum(answer.error is None for answer in answers)
@@ -248,6 +233,7 @@ class Journal:
 
     def _serve(self, connection: sqlite3.Connection) -> BzzzError | None:
         """Work until the closing mark (``None``) or damage, which is returned."""
+        transactions = Transactions(connection, self.path)
         turn = self._queue.get()
         while turn is not None:
             batch, turn = self._gather(turn)
@@ -255,7 +241,7 @@ class Journal:
             wanted = [operation for operation in batch if not operation.future.done()]
             if len(wanted) < len(batch):
                 self._call(self._skip, len(batch) - len(wanted))
-            damage = self._work(connection, wanted)
+            damage = self._work(transactions, wanted)
             if damage is not None:
                 return damage
             self._at_hand = ()
@@ -263,7 +249,7 @@ class Journal:
                 turn = self._queue.get()
         return None
 
-    def _gather(self, turn: list[_Operation]) -> tuple[list[_Operation], list[_Operation] | None]:
+    def _gather(self, turn: list[Operation]) -> tuple[list[Operation], list[Operation] | None]:
         """The turns that fit into one batch, and the one that came next: empty, too large, or the closing mark."""
         batch = turn
         while not self._queue.empty():
@@ -276,105 +262,21 @@ class Journal:
     def _skip(self, count: int) -> None:
         self._pending -= count
 
-    def _work(self, connection: sqlite3.Connection, batch: list[_Operation]) -> BzzzError | None:
+    def _work(self, transactions: Transactions, operations: list[Operation]) -> BzzzError | None:
         """Serve one batch; gives the damage that ends the thread, and with it what is left of the batch."""
-        reads = [operation for operation in batch if operation.kind is _Kind.READ]
-        writes = [operation for operation in batch if operation.kind is _Kind.WRITE]
+        reads = [operation for operation in operations if operation.kind is Kind.READ]
+        writes = [operation for operation in operations if operation.kind is Kind.WRITE]
         if reads:
-            answers = self._look(connection, reads)
+            answers = transactions.read(reads)
             self._call(self._deliver, answers)
-            if (damage := _fault_in(answers, is_fatal)) is not None:
+            if (damage := fault_in(answers, is_fatal)) is not None:
                 return damage
-        if writes and (damage := self._group(connection, writes)) is not None:
-            return damage
-        for operation in batch:
-            if operation.kind is _Kind.ALONE:
-                self._call(self._deliver, [self._attempt(connection, operation)])
+        if writes:
+            group = transactions.write(writes)
+            self._call(self._deliver_group, group.answers, group.fault)
+            if group.damage is not None:
+                return group.damage
+        for operation in operations:
+            if operation.kind is Kind.ALONE:
+                self._call(self._deliver, [transactions.attempt(operation)])
         return None
-
-    def _look(self, connection: sqlite3.Connection, reads: list[_Operation]) -> list[_Answer]:
-        """Answer reads in a transaction that is never committed, so nothing that one writes is kept or seen."""
-        # `PRAGMA query_only` would refuse it as well, but it makes SQLite compile all its statements again.
-        answers: list[_Answer] = []
-        connection.execute("BEGIN")
-        for operation in reads:
-            before = connection.total_changes
-            answer = self._attempt(connection, operation)
-            if connection.total_changes != before:
-                fault = StorageFailed(f"a read of {self.path} wrote to it; nothing of that was kept")
-                answer = _Answer(operation.future, None, fault)
-                connection.execute("ROLLBACK")
-                connection.execute("BEGIN")
-            answers.append(answer)
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        return answers
-
-    def _attempt(self, connection: sqlite3.Connection, operation: _Operation) -> _Answer:
-        try:
-            return _Answer(operation.future, operation.work(connection), None)
-        except Exception as error:
-            return _Answer(operation.future, None, self._explain(error))
-
-    def _group(self, connection: sqlite3.Connection, writes: list[_Operation]) -> BzzzError | None:
-        execute = connection.execute
-        answers: list[_Answer] = []
-        try:
-            execute("BEGIN IMMEDIATE")
-            for operation in writes:
-                execute("SAVEPOINT one")
-                answer = self._attempt(connection, operation)
-                if answer.error is not None:
-                    if not connection.in_transaction:  # SQLite undid all of it, as it may on a full disk
-                        raise answer.error.__cause__ or answer.error
-                    execute("ROLLBACK TO one")
-                execute("RELEASE one")
-                answers.append(answer)
-            if (damage := _fault_in(answers, is_fatal)) is not None:
-                raise damage.__cause__ or damage
-            execute("COMMIT")
-        except Exception as error:
-            if connection.in_transaction:
-                execute("ROLLBACK")
-            return self._lose(writes, answers, error)
-        fault = _fault_in(answers, lambda cause: isinstance(cause, sqlite3.Error))
-        self._call(self._deliver_group, answers, fault)
-        return None
-
-    def _lose(self, writes: list[_Operation], answers: list[_Answer], error: Exception) -> BzzzError | None:
-        """Tell every caller of a group that was rolled back; each gets an exception object of its own."""
-        own = {id(answer.future): answer.error for answer in answers if answer.error is not None}
-        lost = [
-            _Answer(operation.future, None, own.get(id(operation.future)) or self._fault_of(error))
-            for operation in writes
-        ]
-        fault = self._fault_of(error)
-        self._call(self._deliver_group, lost, fault)
-        return fault if is_fatal(error) else None
-
-    def _fault_of(self, error: Exception) -> BzzzError:
-        fault = from_sqlite(error, self.path) if isinstance(error, sqlite3.Error) else None
-        fault = fault or StorageFailed(
-            f"a group of writes to {self.path} was undone: {error}; nothing was half-written", cause=repr(error)
-        )
-        fault.__cause__ = error
-        return fault
-
-    def _explain(self, error: Exception) -> Exception:
-        if isinstance(error, StopIteration):  # a future cannot carry it
-            return RuntimeError(f"the operation raised {error!r}")
-        if isinstance(error, sqlite3.Error):
-            fault = from_sqlite(error, self.path)
-            if fault is not None:
-                fault.__cause__ = error
-                return fault
-        return error
-
-
-def _fault_in(answers: Sequence[_Answer], wanted: Callable[[BaseException], bool]) -> BzzzError | None:
-    """The first of our own errors among the answers whose cause is ``wanted``."""
-    for answer in answers:
-        error = answer.error
-        if isinstance(error, BzzzError) and error.__cause__ is not None and wanted(error.__cause__):
-            return error
-    return None

@@ -120,18 +120,6 @@ async def test_a_read_that_writes_is_refused(journal):
     assert await journal.read(ids) == [2]
 
 
-async def test_what_a_read_wrote_is_not_seen_by_the_reads_beside_it(journal):
-    answers = await asyncio.gather(
-        journal.read(ids), journal.read(put(1)), journal.read(ids), journal.write(put(2)), return_exceptions=True
-    )
-    assert answers[0] == answers[2] == []
-    assert isinstance(answers[1], StorageFailed)
-    await journal.read(lambda connection: connection.execute("CREATE TABLE extra (id INTEGER)"))
-    tables = await journal.read(lambda connection: connection.execute("SELECT name FROM sqlite_master").fetchall())
-    assert ("extra",) not in tables
-    assert await journal.read(ids) == [2]
-
-
 async def test_a_caller_that_left_before_its_turn_is_passed_over(journal):
     gate = threading.Event()
     first = journal.write(lambda connection: gate.wait(30))
