@@ -50,6 +50,7 @@ def main() -> int:
             _run(
                 [str(VENV / "bin" / "python"), "-m", "compileall", "-q", str(ROOT / "bzzzd")], "compiling bzzzd failed"
             )
+            _system_packages(steps, ["libgomp1"], needed=True)
             _system_packages(steps, ["bubblewrap", "prometheus"] if dev else ["bubblewrap"], needed=dev)
     except Stopped as stop:
         print(f"bootstrap: {stop}", file=sys.stderr)
@@ -175,6 +176,8 @@ def _has(package: str) -> bool:
         return (Path(sysconfig.get_path("include")) / "Python.h").exists()
     if package == "libgmp-dev":
         return _runs(["gcc", "-E", "-include", "gmp.h", "-x", "c", "/dev/null"])
+    if package == "libgomp1":  # the embedded model's server is linked to it
+        return _runs([sys.executable, "-c", "import ctypes; ctypes.CDLL('libgomp.so.1')"])
     program = {"bubblewrap": "bwrap", "prometheus": "promtool"}.get(package, package)
     return shutil.which(program) is not None
 
