@@ -83,8 +83,13 @@ class Stream:
 
     def after(self, number: int, count: int) -> list[Entry]:
         """Up to ``count`` entries that follow ``number``, which must be within reach."""
-        skip = len(self._ring) - (self.number - number)
-        return list(islice(self._ring, skip, skip + count))
+        ring, waiting = self._ring, self.number - number
+        if waiting <= count:  # near the end, which is reached from the end: a full ring is a long way round
+            newest = list(islice(reversed(ring), waiting))
+            newest.reverse()
+            return newest
+        skip = len(ring) - waiting
+        return list(islice(ring, skip, skip + count))
 
     def wait(self, waiter: Waiter) -> None:
         """Wake ``waiter`` once, at the next item."""
