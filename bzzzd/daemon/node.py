@@ -19,12 +19,14 @@ from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.door import Door
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
+from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
 from bzzzd.daemon.store import Store
 from bzzzd.daemon.tasks import TaskDesk
+from bzzzd.daemon.taskview import TaskView
 from bzzzd.daemon.titles import Titles
 from bzzzd.daemon.topics import TopicDesk
 from bzzzd.daemon.upkeep import Upkeep
@@ -102,11 +104,13 @@ class Node:
         ledger = EmbeddedLedger(store.journal, self._rules(), _clock)
         titles = Titles(store.contexts)
         offers = OfferDesk(ledger, offer_s=config.slurp.offer_s, spawn=self._spawn_offer)
+        leases = Leases()
+        view = TaskView(ledger, store.contexts, gate, titles, self._task_events, leases.holder)
         tasks = TaskDesk(
-            ledger, store.contexts, members, gate, offers, titles, self._task_events, who.mesh_id,
+            ledger, store.contexts, members, gate, offers, titles, view, leases, who.mesh_id,
             epoch=self._epoch, completed=self._decided, spawn=self._manager.spawn,
         )  # fmt: skip
-        agents = AgentBook(who.id, self._agent_events, lambda id: tasks.loads.get(id, 0), time.time)
+        agents = AgentBook(who.id, self._agent_events, leases.load, time.time)
         mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
         sessions = SessionDesk(
             members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce()
@@ -128,6 +132,7 @@ class Node:
         )
         self._mesh_desk, self._topics = mesh_desk, topics
         tasks.register(registry, streams)
+        view.register(registry, streams)
         topics.register(registry, streams)
         status.register(registry, streams)
         contexts.register(registry)

@@ -10,6 +10,7 @@ from bzzzd.daemon.meshdesk import MeshDesk
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
 from bzzzd.daemon.tasks import TaskDesk
+from bzzzd.daemon.taskview import TaskView
 from bzzzd.daemon.topics import TopicDesk
 from bzzzd.identity.caller import Caller
 from bzzzd.rpc import reference as rpc
@@ -41,6 +42,7 @@ def listed() -> tuple[Registry, StreamTable]:
     registry, streams = Registry(), StreamTable()
     RpcServer(registry, hello=dict, guest=lambda peer: Caller(peer.uid, peer.gid, peer.pid), streams=streams)
     TaskDesk.__new__(TaskDesk).register(registry, streams)
+    TaskView.__new__(TaskView).register(registry, streams)
     TopicDesk.__new__(TopicDesk).register(registry, streams)
     StatusDesk.__new__(StatusDesk).register(registry, streams)
     ContextDesk.__new__(ContextDesk).register(registry)
