@@ -117,6 +117,8 @@ _PROLONG: Final = "UPDATE slurp_tasks SET updated = ?, lease_end = ?, grace = ? 
 _COUNT: Final = "UPDATE slurp_counts SET n = n + 1 WHERE state = ?"
 _RECOUNT: Final = "UPDATE slurp_counts SET n = n + iif(state = ?1, 1, -1) WHERE state IN (?1, ?2)"
 _FIND: Final = f"SELECT seq, {COLUMNS} FROM slurp_tasks WHERE id = ?"
+_ROOM: Final = """SELECT n, EXISTS (SELECT 1 FROM slurp_tasks WHERE id = ?) FROM slurp_counts
+    WHERE state = 'submitted'"""
 _ENTER: Final = "INSERT INTO slurp_entries (task, at, kind, by, command, raw, after) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _RECORDED: Final = f"""SELECT raw, after, {FIXED_COLUMNS} FROM slurp_entries
     JOIN slurp_tasks ON slurp_tasks.seq = slurp_entries.task WHERE by = ? AND command = ?"""
@@ -156,8 +158,10 @@ def find(conn: sqlite3.Connection, task_id: str) -> tuple[int, Task]:
     return row[0], task_from_row(row[1:])
 
 
-def exists(conn: sqlite3.Connection, task_id: str) -> bool:
-    return conn.execute("SELECT 1 FROM slurp_tasks WHERE id = ?", (task_id,)).fetchone() is not None
+def room(conn: sqlite3.Connection, task_id: str) -> tuple[int, bool]:
+    """How many tasks are open, and whether there is a task of this id."""
+    open_tasks, exists = conn.execute(_ROOM, (task_id,)).fetchone()
+    return open_tasks, bool(exists)
 
 
 def insert(conn: sqlite3.Connection, task: Task) -> int:
@@ -189,7 +193,7 @@ def enter(
     command: str | None = None,
     raw: bytes | None = None,
 ) -> LedgerEvent:
-    """Write an entry; numbers rise by one."""
+    """Write an entry; numbers rise by one. ``sqlite3.IntegrityError`` when its author has used the command's id."""
     after = _ENCODER.encode(astuple(task)[_FIXED:])
     number = conn.execute(_ENTER, (seq, at, kind, by, command, raw, after)).lastrowid
     return LedgerEvent(cast(int, number), at, kind, by, task)
@@ -215,10 +219,6 @@ def leased(conn: sqlite3.Connection) -> list[tuple[int, Task]]:
 
 def _numbered(rows: Iterable[Sequence[Any]]) -> list[tuple[int, Task]]:
     return [(row[0], task_from_row(row[1:])) for row in rows]
-
-
-def count(conn: sqlite3.Connection, state: State) -> int:
-    return cast(int, conn.execute("SELECT n FROM slurp_counts WHERE state = ?", (state,)).fetchone()[0])
 
 
 def term(conn: sqlite3.Connection) -> int:

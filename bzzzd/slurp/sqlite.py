@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from bzzzd.errors import BadInput, Conflict, NotAllowed, Overloaded
+from bzzzd.errors import BadInput, BzzzError, Conflict, NotAllowed, Overloaded
 from bzzzd.slurp import schema, task
 from bzzzd.slurp.commands import (
     Author,
@@ -42,26 +42,54 @@ def execute(
 ) -> Outcome:
     """Do one command; see ``Ledger.execute`` for what it raises."""
     by = f"{author.kind}:{author.id}"
-    recorded = schema.recorded(conn, by, command.id)
-    if recorded is not None:
-        return _again(recorded, command, raw)
-    _check_clock(rules, command, clock)
     if isinstance(command, Submit | Retry):
-        after = _new_task(conn, rules, author, command, clock)
-        kind: str = after.state
-        seq = schema.insert(conn, after)
-    else:
-        seq, before = schema.find(conn, command.task)
-        kind, after = _apply(conn, rules, author, command, before, clock)
-        if kind == "renewed":
-            schema.prolong(conn, seq, after)
-        else:
-            schema.update(conn, seq, before.state, after)
+        return _again(conn, by, command, raw) or _make(conn, rules, author, command, raw, clock, by)
+    # A command that comes again is rare, and what it did before makes it fail now: so it is looked up then.
+    try:
+        return _change(conn, rules, author, command, raw, clock, by)
+    except (BzzzError, sqlite3.IntegrityError):
+        repeated = _again(conn, by, command, raw)
+        if repeated is None:
+            raise
+        return repeated
+
+
+def _make(
+    conn: sqlite3.Connection,
+    rules: Rules,
+    author: Author,
+    command: Submit | Retry,
+    raw: bytes,
+    clock: LedgerClock,
+    by: str,
+) -> Outcome:
+    _check_clock(rules, command, clock)
+    made = _new_task(conn, rules, author, command, clock)
+    seq = schema.insert(conn, made)
+    event = schema.enter(conn, seq, made, at=clock.wall, kind=made.state, by=by, command=command.id, raw=raw)
+    return Outcome(made, (event,))
+
+
+def _change(
+    conn: sqlite3.Connection, rules: Rules, author: Author, command: Command, raw: bytes, clock: LedgerClock, by: str
+) -> Outcome:
+    _check_clock(rules, command, clock)
+    seq, before = schema.find(conn, command.task)
+    kind, after = _apply(conn, rules, author, command, before, clock)
+    # The entry comes first: it is what an id that was used before breaks, and nothing has changed then.
     event = schema.enter(conn, seq, after, at=clock.wall, kind=kind, by=by, command=command.id, raw=raw)
+    if kind == "renewed":
+        schema.prolong(conn, seq, after)
+    else:
+        schema.update(conn, seq, before.state, after)
     return Outcome(after, (event,))
 
 
-def _again(recorded: tuple[bytes | None, Task], command: Command, raw: bytes) -> Outcome:
+def _again(conn: sqlite3.Connection, by: str, command: Command, raw: bytes) -> Outcome | None:
+    """What a command did when it came before; ``None`` for a new one."""
+    recorded = schema.recorded(conn, by, command.id)
+    if recorded is None:
+        return None
     known, left = recorded
     if known != raw:
         raise Conflict(
@@ -93,7 +121,9 @@ def _check_clock(rules: Rules, command: Command, clock: LedgerClock) -> None:
 def _new_task(
     conn: sqlite3.Connection, rules: Rules, author: Author, command: Submit | Retry, clock: LedgerClock
 ) -> Task:
-    if schema.count(conn, "submitted") >= rules.max_open:
+    named = command.new_task if isinstance(command, Retry) else command.task
+    open_tasks, exists = schema.room(conn, named)
+    if open_tasks >= rules.max_open:
         raise Overloaded(
             f"{rules.max_open} tasks are open already; submit again when some are done", limit=rules.max_open
         )
@@ -101,7 +131,7 @@ def _new_task(
         made = _retried(conn, rules, author, command, clock)
     else:
         made = _submitted(conn, author, command, clock)
-    if schema.exists(conn, made.id):
+    if exists:
         raise Conflict(f"there is a task {made.id} already; choose another id", task=made.id)
     return made if rules.may(author, "submit", made) else task.reject(made, "not_allowed", clock)
 

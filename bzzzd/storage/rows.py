@@ -39,6 +39,10 @@ _VERSION: Final = (
     "SELECT v.id, a.address, v.number, a.versions, a.heads, v.header, v.writer, v.writer_role, "
     "c.hash, c.size, c.data FROM versions v JOIN addresses a ON a.id = v.address JOIN content c ON c.hash = v.content "
 )
+_ADD_ADDRESS: Final = (
+    "INSERT INTO addresses (address, agent, role, project, task, versions, heads, latest_at, latest_id, awaited) "
+    "VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT (address) DO NOTHING"
+)
 _ADD_VERSION: Final = (
     "INSERT INTO versions (id, address, number, writer, writer_role, content, header) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (id) DO NOTHING"
@@ -123,13 +127,13 @@ def insert(connection: sqlite3.Connection, pending: Pending) -> str:
     Raises ``Conflict`` when ``MAX_HEADS`` versions at its address wait to be united already.
     """
     header, id = pending.header, bytes.fromhex(pending.id)
-    row = connection.execute(
+    fresh = _add_address(connection, header, id)
+    if fresh is not None:
+        _add_version(connection, pending, fresh, 1)
+        return pending.id
+    address, versions, head_ids, latest_at, latest_id, awaited = connection.execute(
         "SELECT id, versions, heads, latest_at, latest_id, awaited FROM addresses WHERE address = ?", (header.address,)
     ).fetchone()
-    if row is None:
-        _add_version(connection, pending, _add_address(connection, header, id), 1)
-        return pending.id
-    address, versions, head_ids, latest_at, latest_id, awaited = row
     if not _add_version(connection, pending, address, versions + 1):
         return pending.id
     current = _ids(head_ids)
@@ -155,11 +159,11 @@ def insert(connection: sqlite3.Connection, pending: Pending) -> str:
     return pending.id
 
 
-def _add_address(connection: sqlite3.Connection, header: VersionHeader, id: bytes) -> int:
+def _add_address(connection: sqlite3.Connection, header: VersionHeader, id: bytes) -> int | None:
+    """The row of an address whose first version is ``id``; ``None`` when there is one already."""
     address = parse(header.address)
     row = connection.execute(
-        "INSERT INTO addresses (address, agent, role, project, task, versions, heads, latest_at, latest_id, awaited) "
-        "VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?)",
+        _ADD_ADDRESS,
         (
             header.address,
             address.agent,
@@ -172,7 +176,7 @@ def _add_address(connection: sqlite3.Connection, header: VersionHeader, id: byte
             bool(header.parents),
         ),
     )
-    return int(row.lastrowid or 0)
+    return row.lastrowid if row.rowcount else None
 
 
 def _add_version(connection: sqlite3.Connection, pending: Pending, address: int, number: int) -> bool:

@@ -319,6 +319,19 @@ class LedgerConformance:
         assert again == Outcome(first.task, (), repeated=True)
         assert (await world.ledger.show(task.id)).agent == "carol"
 
+    async def test_a_command_that_could_be_done_twice_is_done_once(self, world: World) -> None:
+        task, token = await world.held()
+        command = world.maker.command("renew", task.id, token=token)
+        raw = raw_of(world.bob, command)
+        first = await world.ledger.execute(world.bob.author, command, raw)
+        world.clock.go(10)
+        assert await world.ledger.execute(world.bob.author, command, raw) == Outcome(first.task, (), repeated=True)
+        other = world.maker.command("renew", task.id, token=token, id=command.id, at=command.at + 1)
+        with pytest.raises(Conflict):
+            await world.ledger.execute(world.bob.author, other, raw_of(world.bob, other))
+        assert (await world.ledger.show(task.id)).lease_end == first.task.lease_end
+        assert len(await world.ledger.trace(task.id)) == 3
+
     async def test_an_id_used_for_something_else_is_a_conflict(self, world: World) -> None:
         await world.submit(id="mine")
         with pytest.raises(Conflict):
