@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -29,6 +29,7 @@ from bzzzd.errors import SandboxUnavailable
 from bzzzd.runtime.health_http import HealthHttp
 from bzzzd.runtime.limits import MemoryWatch
 from bzzzd.runtime.locks import InstanceLock
+from bzzzd.runtime.logs import report
 from bzzzd.runtime.metrics import Metrics
 from bzzzd.runtime.phases import Phase
 from bzzzd.runtime.services import Health, ServiceManager
@@ -72,7 +73,7 @@ class Agent:
     def __init__(self, settings: Settings, *, handlers: Mapping[str, Handler] | None = None) -> None:
         self._settings = settings
         self._own = handlers
-        self.manager = ServiceManager("bzzz-agent", report=_report, stop_limit_s=_STOP_S)
+        self.manager = ServiceManager("bzzz-agent", report=report, stop_limit_s=_STOP_S)
         self.counters = Counters()
         self.memory = MemoryWatch(settings.memory_mb, report=lambda event, size: log.warning(event, bytes=size))
         self._fence = ""
@@ -153,8 +154,3 @@ class Agent:
                 "memory": self.memory.detail,
             },
         )  # fmt: skip
-
-
-def _report(event: str, fields: dict[str, Any]) -> None:
-    level = log.error if "died" in event or "failed" in event else log.info
-    level(event, **fields)

@@ -20,7 +20,7 @@ from bzzzd.rpc.session import PeerCred, Session
 from bzzzd.rpc.streams import StreamTable
 from bzzzd.runtime.locks import InstanceLock
 from bzzzd.runtime.phases import Phase
-from bzzzd.runtime.services import Health, ServiceManager
+from bzzzd.runtime.services import Health, Report, ServiceManager
 from bzzzd.storage.folder import prepare_folder
 
 _LOG = logging.getLogger("bzzzd")
@@ -36,6 +36,7 @@ class Door:
         self._settings = settings
         self._lock: InstanceLock | None = None
         self._ended: Callable[[Session], None] | None = None
+        self.tell: Report = _early
         self.identity: dict[str, str | None] = {"node_id": None, "mesh_id": None}
         self.registry = Registry(starting=True)
         self.streams = StreamTable()
@@ -83,11 +84,13 @@ class Door:
             self._ended(session)
 
     def _report(self, event: str, fields: dict[str, Any]) -> None:
-        if not _LOG.hasHandlers():
-            return  # the log is not set up yet, and an error of these first moments is said when it ends the process
-        words = " ".join(f"{key}={value}" for key, value in fields.items() if key != "exc_info")
-        level = logging.ERROR if "died" in event or "failed" in event else logging.INFO
-        _LOG.log(level, "%s %s", event, words, exc_info=fields.get("exc_info"))
+        self.tell(event, fields)
+
+
+def _early(event: str, fields: dict[str, Any]) -> None:
+    """What happens before the log is set up: a line of the standard library's."""
+    words = " ".join(f"{key}={value}" for key, value in fields.items() if key != "exc_info")
+    _LOG.info("%s %s", event, words, exc_info=fields.get("exc_info"))
 
 
 def _guest(peer: PeerCred) -> Caller:

@@ -43,9 +43,10 @@ async def _serve(options: argparse.Namespace, shutdown: Shutdown) -> int:
         await manager.start_phase(Phase.CONFIGURATION)
         await warm(_IMPORTS)
         from bzzzd.daemon.node import Node
-        from bzzzd.runtime.logs import setup
+        from bzzzd.runtime.logs import report, setup
 
         logs = setup(settings.config.logging, "bzzzd")
+        door.tell = report
         if not settings.found:
             logging.getLogger("bzzzd").info("%s is missing, so the defaults are in force", settings.path)
         await Node(settings, door, logs, started).start()

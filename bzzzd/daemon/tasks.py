@@ -55,6 +55,9 @@ from bzzzd.storage.context import ContextStore, Pending
 C = TypeVar("C", bound=Command)
 _LONGEST_WAIT_S: Final = 3600.0
 _PRUNE_S: Final = 3600.0
+# Kinds of entries that an administrator looks for in the log; the ordinary way of a task is in its trace.
+_WORTH_A_LINE: Final = frozenset({"failed", "rejected", "struck", "lease_ended", "lease_dropped", "deadline_passed"})
+_LOG: Final = structlog.get_logger()
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -211,6 +214,11 @@ class TaskDesk:
             self._view.changed(event)
             if event.kind == "completed":
                 self._completed(task)
+            elif event.kind in _WORTH_A_LINE:
+                _LOG.info(
+                    f"task {event.kind}", task_id=task.id, agent_id=task.agent, by=event.by, reason=task.reason,
+                    dead_letter=task.dead,
+                )  # fmt: skip
 
     def _follow(self, task: Task) -> None:
         if self._leases.follow(task):

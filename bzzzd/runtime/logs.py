@@ -97,6 +97,12 @@ def setup(
     return logs
 
 
+def report(event: str, fields: dict[str, Any]) -> None:
+    """A ``services.Report``: what happens to services, with fields that journald can filter by."""
+    level = "error" if any(word in event for word in ("died", "failed", "did not")) else "info"
+    getattr(structlog.get_logger(), level)(event, **fields)
+
+
 def journald_reads(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether ``JOURNAL_STREAM`` (device:inode) is the file behind ``stream``."""
     device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
