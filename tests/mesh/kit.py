@@ -79,13 +79,17 @@ class Node:
             self.chain,
             lambda chain: self.admit(chain),
             self.events.append,
-            {"bzzz": RecordRule(validate=self._genuine, select=_highest)},
+            {"bzzz": RecordRule(validate=self._genuine, select=self._highest)},
         )
 
     def _genuine(self, key: str, value: bytes) -> None:
         opened = open_envelope(value, kind="head", mesh_id=self.mesh_id)
         if not opened.payload.startswith(key.encode()):
             raise InvalidEnvelope("the record was made for another key")
+
+    def _highest(self, key: str, values: Sequence[bytes]) -> int:
+        numbers = [open_envelope(value, kind="head", mesh_id=self.mesh_id).payload[-3:] for value in values]
+        return numbers.index(max(numbers))
 
     def record(self, key: str, number: int) -> bytes:
         return seal(self.key, "head", self.mesh_id, key.encode() + b" %03d" % number)
@@ -95,10 +99,6 @@ class Node:
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.events]
-
-
-def _highest(key: str, values: Sequence[bytes]) -> int:
-    return max(range(len(values)), key=lambda index: values[index][-100:])
 
 
 class Town:

@@ -1,6 +1,6 @@
 """A bare libp2p host that tries to get something out of a mesh node; run as a process of its own.
 
-Standard input, first line: {address, peer_id, seed, chain, topic, key, protocols, patience_s}. It tries
+Standard input, first line: {address, peer_id, seed, chain, topic, key, protocols, rounds, patience_s}. It tries
 every protocol before, during and after showing ``chain`` (hex; null: it never speaks the join protocol),
 follows the topic with pubsub of its own all the while, and prints one line of JSON with what it got.
 """
@@ -131,7 +131,7 @@ class Stranger:
             await pubsub.wait_until_ready()
             nursery.start_soon(self.listen_to_gossip, pubsub)
             with trio.move_on_after(self.setup["patience_s"]):
-                while True:
+                for _ in range(self.setup["rounds"]):
                     await self.connect()
                     await pubsub.publish(self.setup["topic"], b"from a stranger")
                     await self.grab("before")
@@ -143,7 +143,7 @@ class Stranger:
                     with trio.move_on_after(1):
                         await dht.put_value(self.setup["key"], b"forged")
                         self.records.append((await dht.get_value("/bzzz/other") or b"").hex())
-                    await trio.sleep(0.05)
+                    await trio.sleep(0.3)
             report = {
                 "gossip": self.gossip,
                 "opened": self.opened,

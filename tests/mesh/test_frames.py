@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from libp2p.utils.varint import encode_varint_prefixed
 
@@ -37,6 +37,7 @@ bodies = st.lists(st.binary(max_size=LIMIT), max_size=5)
 pieces = st.lists(st.integers(1, 50), max_size=60)
 
 
+@settings(deadline=None, max_examples=60)
 @given(bodies, pieces)
 def test_frames_come_whole_however_they_are_cut(sent: list[bytes], sizes: list[int]) -> None:
     stream: Any = Pieces(b"".join(frame(body) for body in sent), sizes)
@@ -47,6 +48,7 @@ def test_frames_come_whole_however_they_are_cut(sent: list[bytes], sizes: list[i
     assert taken(read) == sent
 
 
+@settings(deadline=None, max_examples=60)
 @given(bodies, pieces)
 def test_varint_frames_come_whole_however_they_are_cut(sent: list[bytes], sizes: list[int]) -> None:
     stream: Any = Pieces(b"".join(encode_varint_prefixed(body) for body in sent), sizes)
@@ -58,6 +60,7 @@ def test_varint_frames_come_whole_however_they_are_cut(sent: list[bytes], sizes:
     assert taken(read) == sent
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=100), pieces)
 def test_garbage_is_a_frame_or_a_refusal_but_nothing_else(data: bytes, sizes: list[int]) -> None:
     async def read() -> None:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from libp2p.crypto.ed25519 import Ed25519PrivateKey
 from libp2p.peer.id import ID
@@ -9,6 +9,7 @@ from bzzzd.errors import BadInput
 from bzzzd.mesh.peer_id import key_of, key_of_raw, peer_id_of
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=32, max_size=32))
 def test_a_key_and_its_peer_id_name_each_other(seed: bytes) -> None:
     public = SigningKey.from_seed(seed).public

@@ -83,7 +83,8 @@ async def test_a_stranger_gets_nothing(town: Town, child: Start, what: str) -> N
             "topic": TOPIC,
             "key": "/bzzz/a",
             "protocols": PROTOCOLS,
-            "patience_s": 4.0,
+            "rounds": 3,
+            "patience_s": 12.0,
         },
     )
     hearing = asyncio.create_task(stranger.hear())
@@ -122,7 +123,8 @@ async def test_with_a_grant_the_same_host_is_let_in(town: Town, child: Start) ->
             "topic": TOPIC,
             "key": "/bzzz/a",
             "protocols": PROTOCOLS,
-            "patience_s": 4.0,
+            "rounds": 3,
+            "patience_s": 12.0,
         },
     )
     hearing = asyncio.create_task(guest.hear())
