@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
+import structlog
 from msgspec import Struct
 
 from bzzzd.daemon.gate import Gate
