@@ -312,6 +312,13 @@ class Node:
 
     # What lies on disk.
 
+    def check_logs(self) -> None:
+        """No process met anything that it did not expect, nor did Python see it do something careless."""
+        for log in self.folder.glob("*.log"):
+            lines = log.read_text(errors="replace").splitlines()
+            found = [line for line in lines if "Traceback" in line or "Warning: " in line]
+            assert not found, f"{log}: {found[:5]}"
+
     def check_journal(self) -> None:
         """The journal of a node that does not run opens and is sound; looked at in a copy, which changes nothing."""
         with TemporaryDirectory() as folder:
@@ -339,6 +346,8 @@ def nodes_in(folder: Path) -> Iterator[NodeMaker]:
     finally:
         for node in nodes:
             node.end()
+    for node in nodes:
+        node.check_logs()
 
 
 @pytest.fixture
