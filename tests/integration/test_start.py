@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ STOP_S = 20.0
 WATCHDOG_USEC = 200_000
 
 
-def seen(program: Program, words: str) -> None:
-    wait_for(f"{words!r} in the log", lambda: words in program.text or not program.running)
+def starting(program: Program, service: str) -> None:
+    """Wait until the log says that ``service`` is being started."""
+    said = re.compile(rf"service starting\s+service={service}\b")
+    wait_for(f"the start of {service}", lambda: said.search(program.text) or not program.running)
 
 
 def test_hello_is_answered_before_anything_else_is_up(make_node: NodeMaker) -> None:
@@ -53,7 +56,7 @@ def test_a_stop_during_the_start_is_a_clean_one(make_node: NodeMaker) -> None:
     node = make_node()
     for service in ("identity", "mesh", "store", "ledger", "health-http"):
         daemon = node.start(ready=False)
-        seen(daemon, f"service starting service={service}")
+        starting(daemon, service)
         assert daemon.stop(STOP_S) == 0
         assert "Traceback" not in daemon.text
         assert not node.socket.exists()
@@ -79,7 +82,7 @@ def test_a_stop_at_the_very_first_moment_leaves_nothing_broken(make_node: NodeMa
 def test_an_impatient_second_signal_ends_it_too(make_node: NodeMaker) -> None:
     node = make_node()
     daemon = node.start(ready=False)
-    seen(daemon, "service starting service=mesh")
+    starting(daemon, "mesh")
     daemon.process.terminate()
     daemon.process.terminate()
     assert daemon.ended(STOP_S) in (0, 1)
