@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
-from libp2p.abc import IMuxedConn, IRawConnection
+from libp2p.abc import IMuxedConn, INetConn, IRawConnection
 from libp2p.crypto.ed25519 import Ed25519PrivateKey
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.x25519 import create_new_key_pair as new_noise_key
@@ -50,6 +50,16 @@ _KEEPALIVE: Final = (
 )
 
 Settled = Callable[[ID], Awaitable[bool]]
+Endpoint = tuple[socket.AddressFamily, str, int]
+
+
+def endpoint_of(address: Multiaddr) -> Endpoint | None:
+    """Family, host and port of a plain TCP address; ``None`` for any other."""
+    names = [protocol.name for protocol in address.protocols()]
+    if names not in (["ip4", "tcp"], ["ip6", "tcp"]):
+        return None
+    family = socket.AF_INET if names[0] == "ip4" else socket.AF_INET6
+    return family, str(address.value_for_protocol(names[0])), int(str(address.value_for_protocol("tcp")))
 
 
 def _notice_death(stream: object) -> None:
@@ -115,6 +125,25 @@ class MemberSwarm(Swarm):
         super()._init_connection_management()
         self.auto_connector = NoAutoConnector(self)
 
+    async def reach(self, address: Multiaddr, endpoint: Endpoint | None, peer_id: ID) -> INetConn:
+        """Connect to a peer at one address, once. ``OSError`` when nobody answers there; libp2p's errors otherwise.
+
+        ``endpoint`` is the address in the socket's words, ``None`` when a name must be resolved. The library's
+        own way costs 2 ms for a port where nobody listens, and absent peers are tried often.
+        """
+        if endpoint is None:
+            return await self.dial_addr(address, peer_id)
+        family, host, port = endpoint
+        plug = trio.socket.socket(family, socket.SOCK_STREAM)
+        try:
+            await plug.connect((host, port))
+            stream = TrioTCPStream(trio.SocketStream(plug))
+            _notice_death(stream)
+            return await self.upgrade_outbound_raw_conn(RawConnection(stream, True), peer_id)
+        except BaseException:
+            plug.close()
+            raise
+
     async def _handle_inbound_connection(self, read_write_closer: ReadWriteCloser, maddr: Multiaddr) -> None:
         """One inbound TCP connection from accept to its end; returning closes the socket."""
         _notice_death(read_write_closer)
@@ -175,34 +204,32 @@ def build_swarm(seed: bytes, settings: MeshSettings) -> MemberSwarm:
     return swarm
 
 
-def parse_listen(text: str) -> Multiaddr:
+def parse_listen(text: str) -> tuple[Multiaddr, Endpoint]:
     """A concrete TCP address to listen on; ``P2PInitFailed`` says what is wrong with another one."""
     try:
         address = Multiaddr(text)
-        names = [protocol.name for protocol in address.protocols()]
+        endpoint = endpoint_of(address)
     except Exception as error:  # multiaddr raises a dozen kinds
         raise P2PInitFailed(
             f"{text!r} is not a multiaddr ({error}); expected one like /ip4/192.0.2.7/tcp/8075"
         ) from error
-    if names not in (["ip4", "tcp"], ["ip6", "tcp"]):
+    if endpoint is None:
         raise P2PInitFailed(f"cannot listen on {text}: expected /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT")
-    host = address.value_for_protocol(names[0])
-    if host in ("0.0.0.0", "::"):  # noqa: S104  refused, not bound
+    if endpoint[1] in ("0.0.0.0", "::"):  # noqa: S104  refused, not bound
         raise P2PInitFailed(
             f"cannot listen on {text}: peers would be told this very address; name the machine's own addresses "
             "in network.listen (ip -brief address lists them)"
         )
-    return address
+    return address, endpoint
 
 
-def check_free(address: Multiaddr) -> None:
+def check_free(address: Multiaddr, endpoint: Endpoint) -> None:
     """Raise ``P2PInitFailed`` when the port is taken. libp2p listens with SO_REUSEPORT and would share it silently."""
-    family = socket.AF_INET if "ip4" in {protocol.name for protocol in address.protocols()} else socket.AF_INET6
-    host = str(address.value_for_protocol("ip4" if family == socket.AF_INET else "ip6"))
+    family, host, port = endpoint
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, int(str(address.value_for_protocol("tcp")))))
+            probe.bind((host, port))
         except OSError as error:
             raise P2PInitFailed(
                 f"cannot listen on {address}: {error.strerror}; change network.listen, or stop what holds the port",

@@ -160,8 +160,8 @@ class Node:
 
     async def _listen(self) -> tuple[str, ...]:
         wanted = [parse_listen(text) for text in self._wiring.settings.listen]
-        for address in wanted:
-            check_free(address)
+        for address, endpoint in wanted:
+            check_free(address, endpoint)
             await self._swarm.listen(address)
             if str(address) not in self._swarm.listeners:
                 raise P2PInitFailed(f"cannot listen on {address}; check that this machine has the address")
