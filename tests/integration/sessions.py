@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -171,7 +171,9 @@ class Watch:
     def look(self, seconds: float = 0.05) -> list[Any]:
         """Take in what has come and what comes within ``seconds``; gives everything seen so far."""
         until = time.monotonic() + seconds
-        with closing(self._client.events(self._stream, cursor=self._cursor, until=until)) as events:
+        events = self._client.events(self._stream, cursor=self._cursor, until=until)
+        assert isinstance(events, Generator)
+        with closing(events):
             for event in events:
                 begun, self._cursor = self._cursor is not None, event.cursor
                 if isinstance(event, Items):

@@ -363,12 +363,13 @@ def test_bad_yaml_and_unknown_keys_are_told_all_at_once_with_their_places(make_n
 
 def test_a_value_of_another_kind_or_file_is_refused(make_node: NodeMaker) -> None:
     node = make_node()
-    for change in (
+    changes: tuple[dict[str, dict[str, Any]], ...] = (
         {"network": {"listen": ["/ip4/0.0.0.0/tcp/1"]}},
         {"storage": {"inline_bytes": -1}},
         {"slurp": {"lease_s": "soon"}},
         {"agent": {"id": "no spaces here"}},
-    ):
+    )
+    for change in changes:
         said = yaml.safe_load((node.folder / "bzzzd.yaml").read_text())
         for section, values in change.items():
             said.setdefault(section, {}).update(values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -14,11 +15,13 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bzzzd.crypto.keys import SigningKey
 from bzzzd.rpc.blocking import BlockingClient
 from tests.integration.conftest import BIN, Node, NodeMaker, nodes_in, wait_for
 from tests.integration.sessions import Session, Watch, as_uid, refusal
 
 LEASE_S = 1.0
+NOBODY = 65534
 
 
 @pytest.fixture(scope="module")
@@ -345,18 +348,58 @@ def test_titles_are_hidden_from_those_who_may_not_read_them(make_node: NodeMaker
                 with BlockingClient("s", 20.0) as client:
                     return look(client)
 
-            assert "secret" not in repr(as_uid(65534, node.folder, stranger)["result"])
+            assert "secret" not in repr(as_uid(NOBODY, node.folder, stranger)["result"])
 
             def intruder() -> Any:
                 with Session(Path("s"), alice.key, "alice") as session:
                     return session.show(task)
 
             # The right key in the wrong hands is refused: a uid is bound to the keys that it may present.
-            refused = as_uid(65534, node.folder, intruder)["error"]
+            refused = as_uid(NOBODY, node.folder, intruder)["error"]
             assert refused["code"] == "GRANT_REFUSED"
     raw = b"".join(path.read_bytes() for path in node.state.rglob("*") if path.is_file())
     assert b"secret title" not in raw
     assert b"secret body" not in raw
+
+
+def test_outside_development_agents_and_people_are_kept_apart_by_their_uids(make_node: NodeMaker) -> None:
+    mine = [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == os.geteuid()][:1]
+    for user in mine:
+        node = make_node("own", security={"development": False, "agents": [{"user": user, "role": "worker"}]})
+        node.start()
+        with node.agent("w1") as w1:
+            assert w1.role == "worker"
+        refused = refusal(node.agent("w2", role="coordinator").__enter__)
+        assert (refused.code, "security.agents" in refused.message) == ("GRANT_REFUSED", True)
+        # Who runs agents is no person, whatever key it holds.
+        assert "runs agents" in refusal(node.person().__enter__).message
+    if os.geteuid() == 0:
+        node = make_node("apart", security={"development": False, "agents": [{"user": "nobody", "role": "worker"}]})
+        node.start()
+        node.folder.chmod(0o710)
+        key = SigningKey.generate()
+
+        def agent() -> Any:
+            with Session(Path("s"), key, "w1", kind="agent", role="worker") as session:
+                return dict(session.told["caller"])
+
+        def person() -> Any:
+            with Session(Path("s"), key, "mallory") as session:
+                return session.id
+
+        def promote() -> Any:
+            with BlockingClient("s", 20.0) as client:
+                return client.call("mesh.admin_add", {"user": "nobody"})
+
+        assert as_uid(NOBODY, node.folder, agent)["result"]["id"] == "w1"
+        assert as_uid(NOBODY, node.folder, person)["error"]["code"] == "GRANT_REFUSED"
+        assert as_uid(NOBODY, node.folder, promote)["error"]["code"] == "NOT_ALLOWED"
+        assert refusal(node.agent("w2").__enter__).code == "GRANT_REFUSED"
+        status, said = failed(node, "task", "list")
+        assert status == 3
+        assert "sudo bzzz mesh admin add root" in said
+        done(node, "mesh", "admin", "add", "root")
+        assert node.json("task", "submit", "By root", "--capability", "none")["task"]["author"] == "root"
 
 
 def test_a_second_agent_of_the_same_id_is_refused(office: Node) -> None:
