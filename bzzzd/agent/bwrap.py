@@ -16,14 +16,14 @@ from bzzzd.errors import BadInput
 
 NOBODY: Final = 65534
 INIT_PLACE: Final = "/run/bzzz/init.py"
-WRITABLE: Final = ("/work", "/tmp", "/dev/shm")  # noqa: S108 - paths inside the sandbox
+WRITABLE: Final = ("/task", "/tmp", "/dev/shm")  # noqa: S108 - paths inside the sandbox
 _SYSTEM_FOLDERS: Final = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _SHOWN: Final = [("usr",), *((name,) for name in _SYSTEM_FOLDERS)]
 _SYSTEM_FILES: Final = (
     "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime",
     "/etc/ssl/certs", "/etc/magic", "/etc/mime.types",
 )  # fmt: skip
-_ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/work", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
+_ENVIRONMENT: Final = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/task", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
 _MAX_ARGV_BYTES: Final = 131_072
 
 
@@ -80,7 +80,7 @@ def flags(fence: Fence, visible: Sequence[Path], limits: Limits) -> list[str]:
         made += ["--size", size, "--tmpfs", folder]
     for path in visible:
         made += ["--ro-bind", str(path), str(path)]
-    return [*made, "--chdir", "/work"]
+    return [*made, "--chdir", "/task"]
 
 
 def drop_root() -> list[str]:

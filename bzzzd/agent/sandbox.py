@@ -1,6 +1,6 @@
 """Runs a program in a bubblewrap sandbox: no network, no files but the system's, bounded in everything.
 
-What a program gets: the system folders read-only, a private ``/work`` and ``/tmp`` in memory, its
+What a program gets: the system folders read-only, a private ``/task`` and ``/tmp`` in memory, its
 standard streams, and nothing else; no network, no other process, no environment, no capability, no
 user namespace of its own. Its time, memory, processes, files and output are bounded, and the first
 process inside (``sandbox_init.py``) ends everything at the lease's end unless the agent extends it.
@@ -90,7 +90,7 @@ class _Run:
         self._flooded = False
 
     async def start(self) -> asyncio.subprocess.Process:
-        passwd = f"sandbox:x:{bwrap.inner_uid()}:{bwrap.inner_uid()}::/work:/bin/sh\n".encode()
+        passwd = f"sandbox:x:{bwrap.inner_uid()}:{bwrap.inner_uid()}::/task:/bin/sh\n".encode()
         group = f"sandbox:x:{bwrap.inner_uid()}:\n".encode()
         inside: list[int] = []
         try:

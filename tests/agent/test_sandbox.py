@@ -138,7 +138,7 @@ async def test_nothing_outside_can_be_read_or_written(sandbox: Sandbox, tmp_path
                 print("WROTE", text)
             except OSError:
                 pass
-        Path("/work/mine").write_text("x"); Path("/tmp/mine").write_text("x")
+        Path("/task/mine").write_text("x"); Path("/tmp/mine").write_text("x")
         print("done")
         """,
     )
@@ -147,8 +147,8 @@ async def test_nothing_outside_can_be_read_or_written(sandbox: Sandbox, tmp_path
 
 
 async def test_two_runs_share_nothing(sandbox: Sandbox) -> None:
-    await shell(sandbox, "echo x > /work/left; echo x > /tmp/left")
-    assert (await shell(sandbox, "ls /work /tmp /dev/shm")).stdout == b"/dev/shm:\n\n/tmp:\n\n/work:\n"
+    await shell(sandbox, "echo x > /task/left; echo x > /tmp/left")
+    assert (await shell(sandbox, "ls /task /tmp /dev/shm")).stdout == b"/dev/shm:\n\n/tmp:\n\n/task:\n"
 
 
 async def test_no_other_process_is_visible_and_the_first_one_is_closed(sandbox: Sandbox) -> None:
@@ -250,7 +250,7 @@ async def test_memory_of_one_process_and_of_all_together_is_bounded(sandbox: San
         """,
     )
     assert together.why == "memory"
-    folder = await shell(sandbox, "head -c 100M /dev/zero > /work/a; head -c 100M /dev/zero > /tmp/b; sleep 30")
+    folder = await shell(sandbox, "head -c 100M /dev/zero > /task/a; head -c 100M /dev/zero > /tmp/b; sleep 30")
     assert folder.why == "memory"
 
 
