@@ -148,7 +148,7 @@ async def test_nothing_outside_can_be_read_or_written(sandbox: Sandbox, tmp_path
 
 async def test_two_runs_share_nothing(sandbox: Sandbox) -> None:
     await shell(sandbox, "echo x > /task/left; echo x > /tmp/left")
-    assert (await shell(sandbox, "ls /task /tmp /dev/shm")).stdout == b"/dev/shm:\n\n/tmp:\n\n/task:\n"
+    assert (await shell(sandbox, "ls /dev/shm /task /tmp")).stdout == b"/dev/shm:\n\n/task:\n\n/tmp:\n"
 
 
 async def test_no_other_process_is_visible_and_the_first_one_is_closed(sandbox: Sandbox) -> None:
