@@ -48,6 +48,12 @@ def rules(config: Config, given: Given, roles: RolesFile) -> Iterator[Problem]:
     yield from _roles(config, roles)
     if config.binary_type == "agent":
         yield from _agent(config)
+    if config.slurp.engine == "etcd":
+        yield Problem(
+            ("slurp", "engine"),
+            "this version has no etcd engine",
+            "set `embedded`, which keeps the ledger in bzzzd",
+        )
     if config.binary_type == "daemon" and config.limits.max_frame_bytes < config.storage.max_content_bytes + FRAME_ROOM:
         yield Problem(
             ("limits", "max_frame_bytes"),

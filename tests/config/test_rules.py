@@ -30,6 +30,7 @@ def only(faults):
         ("bzzzd.yaml", "network", "{bind: localhost}", "network.bind", "no IP address"),
         ("bzzzd.yaml", "storage", "{state_dir: state}", "storage.state_dir", "not an absolute path"),
         ("bzzzd.yaml", "storage", "{max_content_bytes: 99999999}", "limits.max_frame_bytes", "cannot carry"),
+        ("bzzzd.yaml", "slurp", "{engine: etcd}", "slurp.engine", "no etcd engine"),
         ("bzzzd.yaml", "agent", "{role: boss}", "agent.role", "role boss is not in roles.yaml"),
         ("bzzzd.yaml", "security", "{agents: [{user: a, role: boss}]}", "security.agents[0].role", "boss"),
         ("bzzzd.yaml", "security", "{agents: [{user: a, id: 'a b'}]}", "security.agents[0].id", "no agent id"),
