@@ -28,7 +28,8 @@ NOBODY = 65534
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """One node with an agent that runs commands, shared by the tests that leave it as it was."""
     with nodes_in(tmp_path_factory.mktemp("office")) as make:
-        node = make()
+        # An agent learns at its next renewal that a task was canceled: soon, with a lease as short as this.
+        node = make(slurp={"lease_s": 6.0})
         node.write_agent(agent={"slots": 2})
         node.start()
         node.start_agent()
@@ -123,7 +124,7 @@ def test_a_task_runs_in_the_sandbox_and_its_decision_is_read_by_its_address(offi
     assert [step["at"] for step in steps] == sorted(step["at"] for step in steps)
 
 
-def test_a_program_of_the_users_own_does_tasks(make_node: NodeMaker, office: Node) -> None:
+def test_a_program_of_the_users_own_does_tasks(office: Node) -> None:
     # Temporary folders of root are closed to the sandbox, where a user's program would not lie either.
     with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
         program = Path(name) / "shout.py"
@@ -162,6 +163,18 @@ def test_cancel_ends_a_task_for_good_and_retry_asks_again(office: Node, alice: S
 
 def _load(node: Node) -> int:
     return int(node.json("agent", "show", "worker-1")["agent"]["load"])
+
+
+def test_waiting_for_a_task_ends_with_the_status_that_scripts_know(office: Node) -> None:
+    asked = ("task", "submit", "Wait for me", "--wait")
+    assert office.bzzz(*asked, "--capability", "run", "--", "true").returncode == 0
+    # A command task without a command is its author's mistake; a command that fails is a result.
+    assert office.bzzz(*asked, "--capability", "run").returncode == 1
+    assert office.bzzz(*asked, "--capability", "run", "--", "/no/such/program").returncode == 0
+    status, said = failed(office, *asked, "--capability", "nobody-has-it", "--timeout", "1")
+    assert status == 6
+    assert said.endswith("(UNKNOWN_OUTCOME)")
+    assert "it goes on: bzzz task show t-" in said
 
 
 def test_a_command_that_is_sent_again_changes_nothing(alice: Session) -> None:

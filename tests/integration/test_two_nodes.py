@@ -286,6 +286,10 @@ def test_a_node_that_was_killed_is_found_again_and_messages_flow(pair: tuple[Nod
         here, there = Watch(alice, "topic:again"), Watch(bob, "topic:again")
         heard(alice, "again", there)
         heard(bob, "again", here)
+    # It has gone on with its numbers: none is taken for another message's, and none was refused.
+    page = one.http("/metrics")[1]
+    assert "bzzz_clones_seen 0.0" in page
+    assert "bzzz_messages_refused 0.0" in page
     # Its agent came back by itself, and is announced again.
     wait_for("the agent to attach", lambda: two.attached("steady"))
     assert steady.running
