@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import pyrage
 from pyrage import x25519
 
-from bzzzd.errors import BadInput, NotAllowed
+from bzzzd.crypto.keys import read_private, write_private
+from bzzzd.errors import BadInput, NotAllowed, StorageFailed
 
 
 def new_identity() -> str:
@@ -56,3 +59,30 @@ def decrypt(data: bytes, identities: Sequence[str]) -> bytes:
         raise NotAllowed(
             "this content cannot be decrypted here: it is encrypted for other roles, or it is damaged"
         ) from error
+
+
+def load_identity(path: Path) -> str:
+    """Read an identity file; raises ``NotFound``, ``KeyExposed``, or ``StorageFailed`` when it is damaged."""
+    secret = read_private(path, 256).decode("ascii", "replace").strip()
+    try:
+        recipient_of(secret)
+    except BadInput as error:
+        raise StorageFailed(
+            f"the key {path} is damaged; put it back from a backup: without it, what was encrypted for it "
+            "cannot be read",
+            path=str(path),
+        ) from error
+    return secret
+
+
+def write_identity(path: Path, secret: str) -> None:
+    """Keep a secret identity as one line: file 0600, folder 0700; one that lies there already stays. Blocking."""
+    with contextlib.suppress(FileExistsError):
+        write_private(path, f"{secret}\n".encode("ascii"))
+
+
+def load_or_create_identity(path: Path) -> str:
+    """The identity at ``path``, made there when there is none; of two processes that make one, one wins."""
+    if not path.exists():
+        write_identity(path, new_identity())
+    return load_identity(path)

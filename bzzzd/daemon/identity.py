@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from bzzzd.config.settings import Settings
+from bzzzd.crypto import age
 from bzzzd.crypto.keys import key_text
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.people import People
@@ -30,6 +31,8 @@ class IdentityService:
     node: NodeIdentity
     members: Members
     policies: Policies
+    age_secret: str
+    """The node's X25519 identity, ``AGE-SECRET-KEY-1…``: what other nodes encrypt role secrets to."""
     rolekeys: RoleKeys
 
     def __init__(self, settings: Settings) -> None:
@@ -56,9 +59,10 @@ class IdentityService:
         agent_roles = [
             name for name, rule in settings.roles.roles.items() if rule.authority in _AGENT_LEVELS and name != "node"
         ]
+        self.age_secret = age.load_or_create_identity(keys / "node.age")
         self.node = node = load_or_found(
-            settings.key_file, keys / "authority.key", settings.grants_dir,
-            node_id=settings.config.agent.id, agent_roles=agent_roles, now=now,
+            settings.key_file, keys / "authority.key", settings.grants_dir, node_id=settings.config.agent.id,
+            age=age.recipient_of(self.age_secret), agent_roles=agent_roles, now=now,
         )  # fmt: skip
         people = People(settings.state_dir / "people.json")
         people.load()
@@ -83,5 +87,5 @@ class IdentityService:
         """Files that must stay private, for the doctor."""
         keys = self._settings.state_dir / "keys"
         return [
-            path for path in (*keys.glob("*.key"), *keys.glob("roles/*.age"), self._settings.key_file) if path.exists()
+            path for path in (*keys.glob("*.key"), *keys.glob("**/*.age"), self._settings.key_file) if path.exists()
         ]

@@ -31,6 +31,7 @@ CLOCK_TOLERANCE_S: Final = 120.0
 
 GrantKind = Literal["node", "agent", "person", "admin"]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+Recipient = Annotated[str, Meta(pattern=r"^age1[02-9ac-hj-np-z]{58}\Z")]
 Key = Annotated[bytes, Meta(min_length=PUBLIC_BYTES, max_length=PUBLIC_BYTES)]
 
 # Who may sign what, after the authority: the one table of delegation.
@@ -53,7 +54,7 @@ class Grant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     key: Key
     role: Name
     capabilities: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
-    age: str | None = None
+    age: Recipient | None = None
     serial: Annotated[int, Meta(ge=0)]
     not_before: float
     not_after: float

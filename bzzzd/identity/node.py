@@ -1,6 +1,7 @@
 """A node's own identity on disk: its key, its mesh's authority, and the grant that makes it a member.
 
     STATE/keys/node.key        the node's Ed25519 key, made at first start
+    STATE/keys/node.age        its X25519 identity, made with it: what role secrets are encrypted to
     STATE/keys/authority.key   only where this node founded its mesh (and has not given it away)
     GRANTS/*.grant             grants, one chain a file; the one for the node's key names its mesh
 
@@ -115,12 +116,20 @@ def make_grant(
 
 
 def load_or_found(
-    key_file: Path, authority_file: Path, grants: Path, *, node_id: str, agent_roles: Sequence[str], now: float
+    key_file: Path,
+    authority_file: Path,
+    grants: Path,
+    *,
+    node_id: str,
+    age: str | None,
+    agent_roles: Sequence[str],
+    now: float,
 ) -> NodeIdentity:
     """Read who this node is, or make it: key, and without any grant an authority and mesh of its own.
 
-    ``agent_roles`` are the roles a founder lets itself grant to its agents. Raises ``KeyExposed``,
-    ``BadInput`` and ``GrantRefused``; nothing is overwritten.
+    ``age`` is the recipient of the node's X25519 identity (``crypto.age`` reads and makes the file),
+    which a founder's grant carries; ``agent_roles`` are the roles a founder lets itself grant to its
+    agents. Raises ``KeyExposed``, ``BadInput`` and ``GrantRefused``; nothing is overwritten.
     """
     key = load_or_create_key(key_file)
     own = [file for _, file in read_grants(grants) if _leaf_is_for(file, key.public)]
@@ -140,7 +149,7 @@ def load_or_found(
     mesh_id = mesh_id_of(authority.public)
     raw = make_grant(
         authority, mesh_id, kind="node", id=node_id, key=key.public, role="node", valid_s=FOUNDER_VALIDITY_S, now=now,
-        may_grant=agent_roles, max_validity_s=FOUNDER_VALIDITY_S,
+        age=age, may_grant=agent_roles, max_validity_s=FOUNDER_VALIDITY_S,
     )  # fmt: skip
     write_grant(grants, "node", authority.public, [raw])
     trust = Trust(mesh_id, authority.public)

@@ -8,7 +8,6 @@ Files: ``<role>.<epoch>.age`` (0600) in one folder (0700), each one ``AGE-SECRET
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,8 +15,7 @@ from typing import Final
 
 from bzzzd.crypto import age
 from bzzzd.crypto.audience import Audiences, has_audience
-from bzzzd.crypto.keys import read_private, write_private
-from bzzzd.errors import BadInput, NotAllowed, StorageFailed
+from bzzzd.errors import BadInput, NotAllowed
 from bzzzd.storage.bulk import LARGE_BYTES, decrypt_large, encrypt_large
 from bzzzd.storage.folder import prepare_folder
 
@@ -47,7 +45,7 @@ class RoleKeys:
         for path in sorted(folder.iterdir()):
             name = _FILE.fullmatch(path.name)
             if name is not None:
-                secrets[name["role"], int(name["epoch"])] = _read(path)
+                secrets[name["role"], int(name["epoch"])] = age.load_identity(path)
         keys = cls(folder, secrets)
         keys.add(roles)
         return keys
@@ -87,9 +85,7 @@ class RoleKeys:
                 raise BadInput(f"{role[:80]!r} is not a role name: 1 to 64 of A-Z a-z 0-9 _ -")
             path = self._folder / name
             # A file that somebody else has just made wins: there is one key for each role and epoch.
-            with contextlib.suppress(FileExistsError):
-                write_private(path, f"{age.new_identity()}\n".encode("ascii"))
-            secret = _read(path)
+            secret = age.load_or_create_identity(path)
             self._secrets[role, epoch] = secret
             self._recipients[role, epoch] = age.recipient_of(secret)
             self.current = max(self.current, epoch)
@@ -140,16 +136,3 @@ class RoleKeys:
         if has_audience(data):
             return self._audiences.decrypt(data, held)
         return age.decrypt(data, held) if len(data) <= LARGE_BYTES else decrypt_large(data, held)
-
-
-def _read(path: Path) -> str:
-    secret = read_private(path, 256).decode("ascii", "replace").strip()
-    try:
-        age.recipient_of(secret)
-    except BadInput as error:
-        raise StorageFailed(
-            f"the role key {path} is damaged; put it back from a backup: without it, what was encrypted for it "
-            "cannot be read",
-            path=str(path),
-        ) from error
-    return secret

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from bzzzd.crypto import age
-from bzzzd.errors import BadInput, NotAllowed
+from bzzzd.errors import BadInput, KeyExposed, NotAllowed, NotFound, StorageFailed
 
 
 def test_each_recipient_can_read_and_nobody_else() -> None:
@@ -33,3 +35,25 @@ def test_a_damaged_identity_never_shows_itself() -> None:
     assert "WRONG" not in str(caught.value)
     with pytest.raises(BadInput):
         age.encrypt(b"", ["age1nonsense"])
+
+
+def test_an_identity_is_made_once_in_a_file_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "node.age"
+    with pytest.raises(NotFound):
+        age.load_identity(path)
+    secret = age.load_or_create_identity(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    age.write_identity(path, age.new_identity())
+    assert age.load_or_create_identity(path) == secret
+    path.chmod(0o640)
+    with pytest.raises(KeyExposed):
+        age.load_or_create_identity(path)
+
+
+def test_a_damaged_identity_file_is_named_and_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "node.age"
+    age.write_identity(path, "AGE-SECRET-KEY-1WRONG")
+    with pytest.raises(StorageFailed, match=r"node\.age") as caught:
+        age.load_or_create_identity(path)
+    assert "WRONG" not in str(caught.value)

@@ -36,7 +36,7 @@ class Desk:
         self.now = NOW
         self.identity: NodeIdentity = load_or_found(
             folder / "keys" / "node.key", folder / "keys" / "authority.key", folder / "grants",
-            node_id="n1", agent_roles=("worker", "reviewer"), now=NOW,
+            node_id="n1", age=None, agent_roles=("worker", "reviewer"), now=NOW,
         )  # fmt: skip
         self.people = People(folder / "people.json")
         self.people.load()

@@ -2,12 +2,14 @@ from pathlib import Path
 
 import pytest
 
+from bzzzd.crypto.age import new_identity, recipient_of
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.errors import BadInput, GrantRefused, KeyExposed
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import NodeIdentity, load_or_found, make_grant, read_grants, write_grant
 
 NOW = 1_800_000_000.0
+AGE = recipient_of(new_identity())
 
 
 def found(state: Path, now: float = NOW) -> NodeIdentity:
@@ -16,6 +18,7 @@ def found(state: Path, now: float = NOW) -> NodeIdentity:
         state / "keys" / "authority.key",
         state / "grants",
         node_id="one",
+        age=AGE,
         agent_roles=("worker",),
         now=now,
     )
@@ -26,6 +29,16 @@ def test_a_node_without_a_grant_founds_a_mesh_and_stays_in_it(tmp_path: Path) ->
     assert first.authority_key is not None
     assert (first.mesh_id, first.key.public, first.chain) == (second.mesh_id, second.key.public, second.chain)
     assert first.grant.may_grant == ("worker",)
+    assert first.grant.age == AGE
+
+
+def test_a_grant_names_an_age_recipient_or_none() -> None:
+    key = SigningKey.generate()
+    with pytest.raises(BadInput, match="age"):
+        make_grant(
+            key, mesh_id_of(key.public), kind="node", id="one", key=key.public, role="node", valid_s=1, now=NOW,
+            age="age1nonsense",
+        )  # fmt: skip
 
 
 def test_a_node_with_a_grant_of_another_authority_belongs_to_that_mesh(tmp_path: Path) -> None:

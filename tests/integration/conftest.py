@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bzzzd.crypto.age import load_or_create_identity, recipient_of
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import make_grant, write_grant
@@ -293,6 +294,11 @@ class Node:
         return peer_id_of(load_or_create_key(self.state / "keys" / "node.key").public)
 
     @property
+    def age(self) -> str:
+        """What role secrets for this node are encrypted to."""
+        return recipient_of(load_or_create_identity(self.state / "keys" / "node.age"))
+
+    @property
     def address(self) -> str:
         """What other nodes dial."""
         return f"/ip4/127.0.0.1/tcp/{self.mesh_port}/p2p/{self.peer_id}"
@@ -303,7 +309,7 @@ class Node:
         key = load_or_create_key(self.state / "keys" / "node.key")
         node = make_grant(
             authority, mesh_id, kind="node", id=self.folder.name, key=key.public, role="node", valid_s=valid_s,
-            now=now, may_grant=ROLES, max_validity_s=24 * HOUR_S,
+            now=now, may_grant=ROLES, max_validity_s=24 * HOUR_S, age=self.age,
         )  # fmt: skip
         write_grant(self.state / "grants", "node", authority.public, [node])
         person = load_or_create_key(self.person_state / "person.key")
