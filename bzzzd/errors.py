@@ -12,6 +12,7 @@
     ├── NotAllowed                     NOT_ALLOWED          3
     │   ├── NotAttached                NOT_ATTACHED         3
     │   ├── GrantRefused               GRANT_REFUSED        3
+    │   ├── InvitationRefused          INVITATION_REFUSED   3
     │   └── KeyExposed                 KEY_EXPOSED          3
     ├── NotFound                       NOT_FOUND            4
     ├── Conflict                       CONFLICT             1
@@ -133,6 +134,12 @@ class GrantRefused(NotAllowed):
     """A grant is missing, expired, revoked, or not from this mesh's authority."""
 
     code = "GRANT_REFUSED"
+
+
+class InvitationRefused(NotAllowed):
+    """An invitation does not let this joiner in; ``data["reason"]`` is one stable word for why."""
+
+    code = "INVITATION_REFUSED"
 
 
 class KeyExposed(NotAllowed):

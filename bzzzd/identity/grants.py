@@ -162,3 +162,7 @@ class Trust:
             raise GrantRefused(f"{issuer.kind} {issuer.id} may not grant anything for that long")
         if grant.may_grant and issuer.kind != "admin":
             raise GrantRefused(f"a grant issued by {issuer.kind} {issuer.id} cannot be passed on")
+        if not set(grant.may_grant) <= set(issuer.may_grant) or (
+            grant.may_grant and grant.max_validity_s > issuer.max_validity_s
+        ):
+            raise GrantRefused(f"{issuer.kind} {issuer.id} lets {grant.id} grant more than it may grant itself")

@@ -54,6 +54,14 @@ REFUSED: dict[str, list[bytes]] = {
     "an administrator that makes another": [grant(ADMIN, "admin", PERSON), delegation("admin", ADMIN)],
     "a person that grants": [grant(PERSON, "agent", AGENT), delegation("person", PERSON)],
     "a grant that is passed on": [grant(NODE, "agent", AGENT, may_grant=("worker",)), delegation("node", NODE)],
+    "a node that may grant more than its administrator": [
+        grant(ADMIN, "node", NODE, may_grant=("admin",), max_validity_s=60.0),
+        delegation("admin", ADMIN),
+    ],
+    "a node that may grant for longer than its administrator": [
+        grant(ADMIN, "node", NODE, may_grant=("worker",), max_validity_s=9000.0),
+        delegation("admin", ADMIN),
+    ],
     "a chain with a wrong link": [grant(NODE, "agent", AGENT), delegation("node", ADMIN)],
     "expired": [grant(AUTHORITY, "person", PERSON, now=NOW - 9000.0)],
     "from the future": [grant(AUTHORITY, "person", PERSON, now=NOW + 9000.0)],
