@@ -1,0 +1,448 @@
+"""The order of messages: what may be delivered, what is missing, whom to ask for it, when to give it up.
+
+Rules over values, without clock or I/O. One ``Tracker`` serves one topic on one node. Each sender numbers what it
+says on the topic from 1, under a journal name that is new at each of its starts; message 1 of a journal names the
+last message before it, so a sender's journals form one chain::
+
+    journal a: 1 2 3 4        b: 1 (after a, 4) 2 3        c: 1 (after b, 3) …
+
+Two messages with one number, or two that follow the same one, show that the sender runs twice (a clone) or that its
+disk was put back: both are delivered, and the sender is reported.
+
+    arrival ─▶ next? ─yes─▶ delivered, with what was held behind it
+                 │no
+                 ▼
+               held ──(nothing moves for ``grace_s``)──▶ asked from a peer ──▶ arrivals
+                 └──(nobody has it: trimmed, refused, or its sender away for ``patience_s``)──▶ given up, reported
+
+What a peer claims to hold is a reason to ask it, never to give anything up: that takes the sender's own signature
+(an arrival, or the link in it) or its own word.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+GRACE_S: Final = 0.05
+SETTLE_S: Final = 1.0
+PATIENCE_S: Final = 60.0
+REST_S: Final = 1.0
+HOLD_ITEMS: Final = 4096
+HOLD_BYTES: Final = 16 * 1024 * 1024
+ASKS_PER_PEER: Final = 4
+MAX_JOURNALS: Final = 256
+MAX_SOURCES: Final = 16_384
+
+Verdict = Literal["new", "held", "repeated", "clone", "full"]
+
+
+class Source(NamedTuple):
+    """One numbering: a node's key, and the name of one of its journals."""
+
+    node: bytes
+    journal: str
+
+
+class Link(NamedTuple):
+    """The message before a journal's first one: ``number`` in the sender's ``journal`` before."""
+
+    journal: str
+    number: int
+
+
+class Arrival(NamedTuple):
+    """A message whose signatures hold. Only number 1 has ``after``; ``item`` is the caller's, of ``size`` bytes."""
+
+    source: Source
+    number: int
+    after: Link | None
+    digest: bytes
+    item: Any = None
+    size: int = 0
+
+
+class Held(NamedTuple):
+    """What a peer says it can give of a source: numbers ``first`` to ``last`` (``first > last``: all trimmed)."""
+
+    first: int
+    last: int
+
+
+class Ask(NamedTuple):
+    """Ask ``peer`` for what it has of ``source`` after the number ``after``."""
+
+    peer: bytes
+    source: Source
+    after: int
+
+
+class Lost(NamedTuple):
+    """Numbers ``first`` to ``last`` of a source were given up. ``fresh``: nothing of this sender was known before."""
+
+    source: Source
+    first: int
+    last: int
+    why: Literal["trimmed", "refused", "unreachable"]
+    fresh: bool
+
+
+class _Chain:
+    """One source: everything up to ``position`` is done with; ``known`` is the highest number that surely exists."""
+
+    __slots__ = (
+        "after", "asked", "child", "children", "denied", "eager", "early", "held", "known", "position", "resting",
+        "since", "source",
+    )  # fmt: skip
+
+    def __init__(self, source: Source, position: int, now: float) -> None:
+        self.source = source
+        self.position = position
+        self.known = position
+        self.after: Link | None = None
+        self.child: tuple[str, int] | None = None
+        self.children: set[str] = set()
+        self.early: dict[int, Arrival] = {}
+        self.held: dict[bytes, Held] = {}
+        self.denied: set[bytes] = set()
+        self.resting: dict[bytes, float] = {}
+        self.asked: tuple[bytes, int] | None = None
+        self.eager = False
+        self.since = now
+
+
+class Tracker:
+    """``hold_items`` and ``hold_bytes`` bound what waits for its turn; what does not fit is asked for again later."""
+
+    def __init__(
+        self,
+        *,
+        grace_s: float = GRACE_S,
+        settle_s: float = SETTLE_S,
+        patience_s: float = PATIENCE_S,
+        hold_items: int = HOLD_ITEMS,
+        hold_bytes: int = HOLD_BYTES,
+    ) -> None:
+        self._grace_s, self._settle_s, self._patience_s = grace_s, settle_s, patience_s
+        self._hold_items, self._hold_bytes = hold_items, hold_bytes
+        self._chains: dict[Source, _Chain] = {}
+        self._lagging: set[Source] = set()
+        # The nodes that anything was delivered of, and each node's journals, the newest last.
+        self._nodes: set[bytes] = set()
+        self._journals: dict[bytes, dict[str, None]] = {}
+        self._peers: dict[bytes, int] = {}
+        self._holding = self._holding_bytes = 0
+        self._ready: list[Arrival] = []
+        self._clones: list[Source] = []
+
+    # What the caller knows.
+
+    def know(self, source: Source, position: int, after: Link | None, now: float) -> None:
+        """Begin with, or advance to, what the caller has kept: its own messages and those of an earlier life."""
+        chain = self._chain(source, now)
+        if position > 0:
+            self._nodes.add(source.node)
+        if after is not None:
+            self._link(chain, after, now)
+        if position > chain.position:
+            self._drop_early(chain, position)
+            chain.position = position
+            self._certain(chain, position)
+            self._flow(chain, now, moved=True)
+
+    def rewind(self, source: Source, position: int, now: float) -> None:
+        """What was delivered after ``position`` could not be kept; it will come again."""
+        chain = self._chain(source, now)
+        chain.position = min(chain.position, position)
+        self._refresh(chain, now)
+
+    def positions(self) -> dict[Source, int]:
+        """Up to where each source is done with."""
+        return {source: chain.position for source, chain in self._chains.items() if chain.position}
+
+    @property
+    def lagging(self) -> bool:
+        """Whether something is missing, so that ``asks`` and ``losses`` are worth calling again shortly."""
+        return bool(self._lagging)
+
+    @property
+    def holding(self) -> int:
+        """How many messages wait for one before them."""
+        return self._holding
+
+    # Arrivals.
+
+    def take(self, arrival: Arrival, now: float) -> Verdict:
+        """Take in one arrival; what may be delivered by now comes from ``ready``.
+
+        ``repeated``: its number is done with (the caller may compare digests). ``full``: there is no room to hold
+        it, and it is asked for again. ``clone``: its number is held for another message; the first one stays.
+        """
+        if self._crowded(arrival.source):
+            return "full"
+        chain, number = self._chain(arrival.source, now), arrival.number
+        if number <= chain.position:
+            return "repeated"
+        if arrival.after is not None and number == 1:
+            self._link(chain, arrival.after, now)
+        self._certain(chain, number)
+        other = chain.early.get(number)
+        if other is not None:
+            if other.digest == arrival.digest:
+                return "repeated"
+            self._clones.append(arrival.source)
+            return "clone"
+        is_next = number == chain.position + 1
+        if not is_next and not self._room(arrival.size):
+            self._refresh(chain, now)
+            return "full"
+        chain.early[number] = arrival
+        self._holding += 1
+        self._holding_bytes += arrival.size
+        self._flow(chain, now)
+        return "new" if number <= chain.position else "held"
+
+    def ready(self) -> list[Arrival]:
+        """What may be delivered now, in order; each comes once."""
+        found, self._ready = self._ready, []
+        return found
+
+    def clones(self) -> list[Source]:
+        """Sources that showed since the last call that their node runs twice or that its disk was put back."""
+        found, self._clones = self._clones, []
+        return found
+
+    # Peers.
+
+    def told(self, peer: bytes, heads: dict[Source, Held], now: float) -> None:
+        """A connected peer says what it has of the topic: all of it, or what has changed."""
+        self._peers.setdefault(peer, 0)
+        for source, held in heads.items():
+            if self._crowded(source):
+                continue
+            chain = self._chain(source, now)
+            if chain.held.get(peer) != held:
+                chain.denied.discard(peer)
+            chain.held[peer] = held
+            if peer == source.node:
+                self._certain(chain, held.last)
+            self._refresh(chain, now)
+
+    def gone(self, peer: bytes, now: float) -> None:
+        """A peer is no longer connected."""
+        self._peers.pop(peer, None)
+        for chain in tuple(self._chains.values()):
+            chain.held.pop(peer, None)
+            chain.denied.discard(peer)
+            chain.resting.pop(peer, None)
+            if chain.asked is not None and chain.asked[0] == peer:
+                chain.asked = None
+            self._refresh(chain, now)
+            if not chain.known and not chain.held:
+                self._forget(chain)
+
+    def asks(self, now: float) -> list[Ask]:
+        """Whom to ask for what, now. Each ask must be ended by ``answered`` or ``failed``."""
+        found: list[Ask] = []
+        for source in tuple(self._lagging):
+            chain = self._chains[source]
+            if chain.asked is not None or chain.position + 1 in chain.early:
+                continue
+            if not chain.eager and now < chain.since + self._grace_s:
+                continue
+            peer = self._choose(chain, now)
+            if peer is not None:
+                chain.asked = (peer, chain.position)
+                chain.eager = False
+                self._peers[peer] += 1
+                found.append(Ask(peer, source, chain.position))
+        return found
+
+    def answered(self, ask: Ask, held: Held | None, now: float) -> None:
+        """The peer has answered, and what it gave has been taken; ``held`` is what it says it has of the source."""
+        chain = self._end_ask(ask)
+        if chain is None:
+            return
+        if ask.peer in self._peers:
+            if held is not None:
+                chain.held[ask.peer] = held
+                if ask.peer == ask.source.node:
+                    self._certain(chain, held.last)
+            else:
+                chain.held.pop(ask.peer, None)
+            if chain.position == ask.after:
+                chain.denied.add(ask.peer)
+        chain.eager = chain.position > ask.after
+        self._refresh(chain, now)
+
+    def failed(self, ask: Ask, now: float) -> None:
+        """The peer did not answer; it is left alone for a moment."""
+        chain = self._end_ask(ask)
+        if chain is not None:
+            chain.resting[ask.peer] = now + REST_S
+
+    def losses(self, now: float) -> list[Lost]:
+        """Give up what nobody has, so that what was held behind it comes from ``ready``."""
+        found: list[Lost] = []
+        for source in tuple(self._lagging):
+            chain = self._chains.get(source)
+            if chain is None or chain.asked is not None or now < chain.since + self._settle_s:
+                continue
+            lost = self._give_up(chain, now)
+            if lost is not None:
+                found.append(lost)
+        return found
+
+    # Inside.
+
+    def _chain(self, source: Source, now: float) -> _Chain:
+        chain = self._chains.get(source)
+        if chain is None:
+            chain = self._chains[source] = _Chain(source, 0, now)
+            journals = self._journals.setdefault(source.node, {})
+            journals[source.journal] = None
+            if len(journals) > MAX_JOURNALS:
+                self._forget(self._chains[Source(source.node, next(iter(journals)))])
+        return chain
+
+    def _crowded(self, source: Source) -> bool:
+        """Whether there are so many sources that another one is not taken up: peers can invent them."""
+        return len(self._chains) >= MAX_SOURCES and source not in self._chains
+
+    def _forget(self, chain: _Chain) -> None:
+        self._drop_early(chain, chain.known)
+        del self._chains[chain.source]
+        self._lagging.discard(chain.source)
+        journals = self._journals[chain.source.node]
+        del journals[chain.source.journal]
+        if not journals:
+            del self._journals[chain.source.node]
+
+    def _room(self, size: int) -> bool:
+        return self._holding < self._hold_items and self._holding_bytes + size <= self._hold_bytes
+
+    def _certain(self, chain: _Chain, number: int) -> None:
+        """``number`` exists: the sender has said so."""
+        if number > chain.known:
+            chain.known = number
+            if chain.child is not None and number > chain.child[1]:
+                self._clones.append(chain.source)
+
+    def _link(self, chain: _Chain, after: Link, now: float) -> None:
+        """``chain`` goes on from ``after``. Only one journal may, and only from the last number of the one before."""
+        if chain.after is not None:
+            return
+        chain.after = after
+        parent = self._chain(Source(chain.source.node, after.journal), now)
+        if parent is chain:
+            return
+        parent.children.add(chain.source.journal)
+        if parent.child is None:
+            if parent.known > after.number:
+                self._clones.append(parent.source)
+            parent.child = (chain.source.journal, after.number)
+        elif parent.child[0] != chain.source.journal:
+            self._clones.append(parent.source)
+        parent.known = max(parent.known, after.number)
+        self._refresh(parent, now)
+
+    def _flow(self, chain: _Chain, now: float, *, moved: bool = False) -> None:
+        """Hand out what is next, here and in the journals that waited for this one; ``moved``: it has advanced."""
+        waiting = [chain]
+        while waiting:
+            one = waiting.pop()
+            if self._advance(one, now) or moved:
+                children = (self._chains.get(Source(one.source.node, name)) for name in sorted(one.children))
+                waiting += [child for child in children if child is not None]
+            moved = False
+            self._refresh(one, now)
+
+    def _advance(self, chain: _Chain, now: float) -> bool:
+        begun = chain.position
+        while (arrival := chain.early.get(chain.position + 1)) is not None and self._follows(chain):
+            del chain.early[arrival.number]
+            self._holding -= 1
+            self._holding_bytes -= arrival.size
+            chain.position = arrival.number
+            self._ready.append(arrival)
+        if chain.position == begun:
+            return False
+        chain.since = now
+        chain.denied.clear()
+        self._nodes.add(chain.source.node)
+        return True
+
+    def _follows(self, chain: _Chain) -> bool:
+        """Whether a journal's first message may come: the one before it is done with."""
+        if chain.position > 0 or chain.after is None:
+            return True
+        parent = self._chains.get(Source(chain.source.node, chain.after.journal))
+        return parent is None or parent is chain or parent.position >= chain.after.number
+
+    def _drop_early(self, chain: _Chain, position: int) -> None:
+        for number in [number for number in chain.early if number <= position]:
+            arrival = chain.early.pop(number)
+            self._holding -= 1
+            self._holding_bytes -= arrival.size
+
+    def _refresh(self, chain: _Chain, now: float) -> None:
+        claimed = max((held.last for held in chain.held.values()), default=0)
+        if max(chain.known, claimed) > chain.position:
+            if chain.source not in self._lagging:
+                self._lagging.add(chain.source)
+                chain.since = now
+        else:
+            self._lagging.discard(chain.source)
+            chain.eager = False
+
+    def _offers(self, chain: _Chain, peer: bytes) -> Held | None:
+        """What ``peer`` may be able to give: what it said, and of its own messages everything until it denies."""
+        if peer not in self._peers or peer in chain.denied:
+            return None
+        held = chain.held.get(peer)
+        if held is None:
+            return Held(1, chain.known) if peer == chain.source.node and chain.known > chain.position else None
+        return held if max(held.first, chain.position + 1) <= held.last else None
+
+    def _choose(self, chain: _Chain, now: float) -> bytes | None:
+        best: tuple[bool, bool, int, bytes] | None = None
+        for peer in {*chain.held, chain.source.node}:
+            held = self._offers(chain, peer)
+            if held is None or self._peers[peer] >= ASKS_PER_PEER or chain.resting.get(peer, 0.0) > now:
+                continue
+            # One that has the next number before one that begins later; the sender itself before others.
+            rank = (held.first > chain.position + 1, peer != chain.source.node, self._peers[peer], peer)
+            best = rank if best is None or rank < best else best
+        return best[3] if best is not None else None
+
+    def _end_ask(self, ask: Ask) -> _Chain | None:
+        if ask.peer in self._peers:
+            self._peers[ask.peer] = max(0, self._peers[ask.peer] - 1)
+        chain = self._chains.get(ask.source)
+        if chain is not None and chain.asked == (ask.peer, ask.after):
+            chain.asked = None
+        return chain
+
+    def _give_up(self, chain: _Chain, now: float) -> Lost | None:
+        needed = chain.position + 1
+        if needed in chain.early or chain.known < needed:
+            return None
+        offers = [held for peer in {*chain.held, chain.source.node} if (held := self._offers(chain, peer)) is not None]
+        if any(held.first <= needed <= held.last for held in offers):
+            return None
+        later = [held.first for peer, held in chain.held.items() if peer in self._peers and held.first > needed]
+        why: Literal["trimmed", "refused", "unreachable"]
+        if later:
+            why = "trimmed"
+        elif chain.source.node in chain.denied:
+            why = "refused"
+        elif now >= chain.since + self._patience_s:
+            why = "unreachable"
+        else:
+            return None
+        target = min([*later, *chain.early, chain.known + 1])
+        lost = Lost(chain.source, needed, target - 1, why, chain.source.node not in self._nodes)
+        chain.position = target - 1
+        chain.since = now
+        chain.denied.clear()
+        self._flow(chain, now, moved=True)
+        return lost
