@@ -8,45 +8,38 @@
 
 The order matters: whoever opens a stream does so after the other side has entered it, so no stream of
 a member is ever refused for being early. Frames and time are bounded; a peer that was refused is not
-looked at again before a pause that doubles.
+looked at again before a pause that doubles. A dialler without a chain that opens with an invitation's id
+is handed to ``invited``, and is a stranger afterwards as before.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
-from msgspec import Meta, Struct
 
 from bzzzd.errors import BzzzError, GrantRefused, MalformedFrame, Unavailable
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import frame, last_words, read_frame
 from bzzzd.mesh.membership import How, Member, Membership, Patience
-from bzzzd.mesh.values import JOIN_PROTOCOL, MAX_CHAIN_BYTES
+from bzzzd.mesh.protocols import JOIN, JoinFrame
+from bzzzd.mesh.values import MAX_CHAIN_BYTES
 
-JOIN: Final = TProtocol(JOIN_PROTOCOL)
 _LONGEST_REASON: Final = 300
 _LINGER_S: Final = 1.0
-
-
-class JoinFrame(Struct, frozen=True, omit_defaults=True):
-    """What either side says: its chain, its consent, or why it refuses. Unknown fields are skipped."""
-
-    chain: Annotated[tuple[bytes, ...], Meta(max_length=8)] = ()
-    ok: bool = False
-    refused: str = ""
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(JoinFrame)
 OpenStream = Callable[[ID, Sequence[TProtocol]], Awaitable[INetStream]]
 Entered = Callable[[Member], None]
 Refused = Callable[[ID, str], None]
+Invited = Callable[[INetStream, bytes], Awaitable[None]]
 
 
 async def _say(stream: INetStream, word: JoinFrame) -> None:
@@ -64,7 +57,8 @@ async def _hear(stream: INetStream) -> JoinFrame:
 class Admission:
     """Runs the join protocol on both sides and keeps the members' table.
 
-    ``entered`` is called once this side may open streams to a member, ``refused`` when a peer was not let in.
+    ``entered`` is called once this side may open streams to a member, ``refused`` when a peer was not let in;
+    ``invited(stream, id)`` carries on with a joiner that opens with an invitation.
     """
 
     def __init__(
@@ -75,12 +69,14 @@ class Admission:
         timeout_s: float,
         entered: Entered,
         refused: Refused,
+        invited: Invited,
     ) -> None:
         self.members = members
         self._own_chain = tuple(own_chain)
         self._timeout_s = timeout_s
         self._entered = entered
         self._refused = refused
+        self._invited = invited
         self._patience: Patience[bytes] = Patience()
         self._settled: dict[bytes, trio.Event] = {}
 
@@ -116,17 +112,27 @@ class Admission:
         """The listener's side: the handler of the join protocol, the only one that a stranger reaches."""
         peer_id = stream.muxed_conn.peer_id
         with trio.move_on_after(self._timeout_s):
-            if not self._patience.ready(peer_id.to_bytes(), trio.current_time()):
-                self._settle(peer_id.to_bytes())
-                return
             try:
-                member = self._enter(peer_id, (await _hear(stream)).chain, "inbound")
+                opening = await _hear(stream)
+                if opening.invitation:
+                    await self._receive(stream, opening.invitation)
+                    return
+                if not self._patience.ready(peer_id.to_bytes(), trio.current_time()):
+                    self._settle(peer_id.to_bytes())
+                    return
+                member = self._enter(peer_id, opening.chain, "inbound")
             except BzzzError as error:
                 await self._turn_away(stream, error.message)
                 return
             await _say(stream, JoinFrame(chain=self._own_chain))
             if (await _hear(stream)).ok:
                 self._entered(member)
+
+    async def _receive(self, stream: INetStream, invitation: bytes) -> None:
+        try:
+            await self._invited(stream, invitation)
+        finally:
+            self._settle(stream.muxed_conn.peer_id.to_bytes())
 
     def _enter(self, peer_id: ID, chain: Sequence[bytes], how: How) -> Member:
         raw_id = peer_id.to_bytes()

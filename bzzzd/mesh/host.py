@@ -25,10 +25,10 @@ from libp2p.protocol_muxer.multiselect import Multiselect
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from multiaddr import Multiaddr
 
-from bzzzd.mesh.admission import JOIN
 from bzzzd.mesh.frames import VarintFrames
 from bzzzd.mesh.membership import Membership
 from bzzzd.mesh.network import MemberSwarm
+from bzzzd.mesh.protocols import JOIN
 
 _NEGOTIATE_S: Final = 5
 _IDENTIFY_S: Final = 5.0

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BadInput, NotFound, P2PInitFailed, TooLarge, Unavailable
+from bzzzd.errors import BadInput, NotFound, NotReady, P2PInitFailed, TooLarge, Unavailable
 from bzzzd.mesh.bridge import Bridge, Main
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.peer_id import key_of, peer_id_of
@@ -22,6 +22,7 @@ from bzzzd.mesh.values import (
     MAX_TOPIC_BYTES,
     Admit,
     Counters,
+    JoinTry,
     MeshEvent,
     MeshSettings,
     MessageHandler,
@@ -64,6 +65,7 @@ class Mesh:
         self._tally = Tally()
         self._topics: dict[str, list[MessageHandler]] = {}
         self._handlers: dict[str, RequestHandler] = {}
+        self._welcome: Callable[[JoinTry], Awaitable[bytes]] | None = None
         self._peers: tuple[PeerInfo, ...] = ()
         self._bridge: Bridge | None = None
         self._node: Node | None = None
@@ -115,6 +117,7 @@ class Mesh:
             on_peers=self._peers_changed,
             deliver=self._deliver,
             answer=self._answer,
+            decide=self._decide,
             topics=tuple(self._topics),
             protocols=frozenset(self._handlers),
         )
@@ -270,6 +273,29 @@ class Mesh:
         if handler is None:
             raise NotFound(f"this node does not serve {protocol}")
         return await handler(peer_id, data)
+
+    # ── joining by invitation ────────────────────────────────────────────────
+
+    def welcome(self, decide: Callable[[JoinTry], Awaitable[bytes]]) -> None:
+        """Have ``decide`` answer strangers that come with an invitation; it raises to refuse."""
+        self._welcome = decide
+
+    async def _decide(self, tried: JoinTry) -> bytes:
+        if self._welcome is None:
+            raise NotReady("the inviter is still starting; try again in a moment")
+        return await self._welcome(tried)
+
+    async def visit(
+        self, peer_id: str, addresses: Sequence[str], invitation: bytes, ask: bytes,
+        prove: Callable[[bytes], bytes], timeout: float = 15.0,
+    ) -> bytes:  # fmt: skip
+        """Ask an inviter, who need not be a member here, to be let in; its answer, or its refusal raised.
+
+        ``prove(challenge)`` runs in the mesh's thread. ``Unavailable`` when no address leads to ``peer_id``.
+        """
+        key_of(peer_id)
+        outcome: bytes = await self._call("visit", peer_id, tuple(addresses), invitation, ask, prove, timeout)
+        return outcome
 
     # ── peers ────────────────────────────────────────────────────────────────
 

@@ -9,7 +9,7 @@ listening comes last. Everything here runs in the trio thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,6 +31,7 @@ from bzzzd.mesh.bridge import Bridge
 from bzzzd.mesh.dht import Records
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
+from bzzzd.mesh.invited import Reception, Visits
 from bzzzd.mesh.membership import Member, Membership
 from bzzzd.mesh.network import build_swarm, check_free, parse_listen
 from bzzzd.mesh.peers import Peers, parse_static
@@ -38,7 +39,7 @@ from bzzzd.mesh.pubsub import Deliver, MemberPubsub
 from bzzzd.mesh.router import MemberRouter
 from bzzzd.mesh.streams import Answer, Requests
 from bzzzd.mesh.tally import Tally
-from bzzzd.mesh.values import Admit, EventKind, MeshEvent, MeshSettings, PeerInfo, RecordRule
+from bzzzd.mesh.values import Admit, EventKind, JoinTry, MeshEvent, MeshSettings, PeerInfo, RecordRule
 
 _UPKEEP_S: Final = 2.0
 _RECHECK_EVERY: Final = 30
@@ -69,6 +70,7 @@ class Wiring:
     on_peers: Callable[[tuple[PeerInfo, ...]], None]
     deliver: Deliver
     answer: Answer
+    decide: Callable[[JoinTry], Coroutine[Any, Any, bytes]]
     topics: tuple[str, ...]
     protocols: frozenset[str]
 
@@ -106,6 +108,7 @@ class Node:
             timeout_s=settings.join_timeout_s,
             entered=self._entered,
             refused=self._refused,
+            invited=Reception(self._ask_inviter, self._tally).answer,
         )
         self._swarm = build_swarm(wiring.seed, settings)
         self._swarm.settled = self._admission.settled
@@ -122,6 +125,7 @@ class Node:
         )
         self._records = Records(self._host, wiring.rules)
         self._requests = Requests(self._host, self._ask_loop, limit=settings.max_request_bytes, tally=self._tally)
+        self._visits = Visits(self._host, self._swarm)
         static = parse_static(settings.static_peers, self._host.get_id())
         self._peers = Peers(self._host, self._swarm, self._admission, static, self._refused)
         self._swarm.register_notifee(_Connections(self._ended))
@@ -255,6 +259,15 @@ class Node:
 
     async def _ask_loop(self, protocol: str, peer_id: str, data: bytes) -> bytes:
         return await self._bridge.ask(self._wiring.answer, protocol, peer_id, data)  # type: ignore[arg-type]
+
+    async def _ask_inviter(self, tried: JoinTry) -> bytes:
+        return await self._bridge.ask(self._wiring.decide, tried)
+
+    async def visit(
+        self, peer_id: str, addresses: Sequence[str], invitation: bytes, ask: bytes,
+        prove: Callable[[bytes], bytes], timeout_s: float,
+    ) -> bytes:  # fmt: skip
+        return await self._visits.ask(peer_id, addresses, invitation, ask, prove, timeout_s)
 
     async def publish(self, topic: str, data: bytes) -> None:
         await self._pubsub.publish(topic, data)

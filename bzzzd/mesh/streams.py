@@ -43,14 +43,16 @@ _IDLE_STREAMS: Final = 4
 Answer = Callable[[str, str, bytes], Awaitable[bytes]]
 
 
-def _error_bytes(error: BzzzError) -> bytes:
+def error_bytes(error: BzzzError) -> bytes:
+    """An error as an answer carries it."""
     try:
         return _ERROR + msgpack.packb(error.to_map())
     except (TypeError, ValueError, OverflowError):  # details that MessagePack cannot carry stay here
         return _ERROR + msgpack.packb({"code": error.code, "message": error.message, "data": {}})
 
 
-def _error_of(raw: bytes) -> BzzzError:
+def error_of(raw: bytes) -> BzzzError:
+    """The error in an answer, without its mark."""
     try:
         found: Any = msgpack.unpackb(raw)
     except (ValueError, msgpack.exceptions.UnpackException):
@@ -140,7 +142,7 @@ class Requests:
             raise self._broken(peer_id, protocol, describe(error), sent) from error
         if answer[:1] == _OK:
             return answer[1:]
-        raise _error_of(answer[1:])
+        raise error_of(answer[1:])
 
     async def _send(self, peer_id: ID, protocol: str, question: bytes) -> INetStream:
         """Write the question to an idle stream, or to a new one when that has died meanwhile."""
@@ -192,7 +194,7 @@ class Requests:
         except MalformedFrame:  # the asker went away inside a frame
             await stream.reset()
         except BzzzError as error:
-            await stream.write(frame(_error_bytes(error)))
+            await stream.write(frame(error_bytes(error)))
             await stream.close()
         except trio.TooSlowError:
             await stream.reset()

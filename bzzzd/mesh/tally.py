@@ -21,6 +21,8 @@ class Tally:
     evicted: int = 0
     requests_served: int = 0
     requests_refused: int = 0
+    join_tries: int = 0
+    join_refused: int = 0
 
     def snapshot(self) -> Counters:
         return Counters(**{field.name: getattr(self, field.name) for field in fields(self)})

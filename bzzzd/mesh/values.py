@@ -70,6 +70,18 @@ class MeshSettings:
     stop_timeout_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class JoinTry:
+    """One try to join by an invitation, as it came. ``challenge`` is empty when another one was answered."""
+
+    peer_id: str
+    address: str
+    invitation: bytes
+    challenge: bytes
+    ask: bytes
+    proof: bytes
+
+
 Phase = Literal["importing", "starting", "listening", "stopped"]
 EventKind = Literal["phase", "connected", "joined", "refused", "left", "failed"]
 
@@ -117,3 +129,5 @@ class Counters:
     evicted: int = 0
     requests_served: int = 0
     requests_refused: int = 0
+    join_tries: int = 0
+    join_refused: int = 0

@@ -1,0 +1,24 @@
+"""The join protocol's name and its frames: either side's chain, consent or refusal, or an invitation's id."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from libp2p.custom_types import TProtocol
+from msgspec import Meta, Struct
+
+from bzzzd.mesh.values import JOIN_PROTOCOL
+
+JOIN: Final = TProtocol(JOIN_PROTOCOL)
+
+
+class JoinFrame(Struct, frozen=True, omit_defaults=True):
+    """What either side says: its chain, its consent, or why it refuses. Unknown fields are skipped.
+
+    A first frame with ``invitation`` is the opening of a joiner that has no chain yet.
+    """
+
+    chain: Annotated[tuple[bytes, ...], Meta(max_length=8)] = ()
+    ok: bool = False
+    refused: str = ""
+    invitation: Annotated[bytes, Meta(max_length=16)] = b""
