@@ -12,10 +12,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,6 +29,7 @@ from bzzzd.identity.node import make_grant, write_grant
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.rpc.blocking import BlockingClient
 from tests.integration.sessions import Session
+from tests.netns.kit import Host
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
@@ -100,11 +100,16 @@ class Program:
 
 
 class Node:
-    """A machine's worth of BZZZ in one folder. ``changes`` are merged into bzzzd.yaml, section by section."""
+    """A machine's worth of BZZZ in one folder. ``changes`` are merged into bzzzd.yaml, section by section.
 
-    def __init__(self, folder: Path, **changes: Any) -> None:
+    With a ``host`` of ``tests.netns`` it runs there, and its mesh has that host's address.
+    """
+
+    def __init__(self, folder: Path, *, host: Host | None = None, **changes: Any) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
         self.folder = folder
+        self.host = host
+        self.ip = host.ip if host else "127.0.0.1"
         self.socket = folder / "s"
         self.state = folder / "bzzzd"
         self.health_port = free_port()
@@ -115,7 +120,7 @@ class Node:
             "binary_type": "daemon",
             "agent": {"id": folder.name},
             "ai": {},
-            "network": {"socket": str(self.socket), "listen": [f"/ip4/127.0.0.1/tcp/{self.mesh_port}"]},
+            "network": {"socket": str(self.socket), "listen": [f"/ip4/{self.ip}/tcp/{self.mesh_port}"]},
             "security": {"development": True},
             "ports": {"http_port": 0, "health_port": self.health_port},
             "storage": {"state_dir": str(self.state)},
@@ -224,6 +229,8 @@ class Node:
 
     def run(self, program: str, *arguments: str, env: dict[str, str] | None = None, **popen: Any) -> Program:
         argv = [str(BIN / program), *arguments]
+        if self.host is not None:
+            argv = self.host.argv(argv)
         started = Program(argv, self.folder / f"{program}.log", {**self.env, **(env or {})}, **popen)
         self.programs.append(started)
         return started
@@ -252,12 +259,14 @@ class Node:
         return json.loads(done.stdout)
 
     def http(self, path: str) -> tuple[int, str]:
+        connection = HTTPConnection("127.0.0.1", self.health_port, timeout=5)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}{path}", timeout=5) as answer:
-                return int(answer.status), answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
+            with closing(connection):
+                if self.host is not None:
+                    connection.sock = self.host.connect("127.0.0.1", self.health_port)
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
         except OSError:
             return 0, ""
 
@@ -301,7 +310,7 @@ class Node:
     @property
     def address(self) -> str:
         """What other nodes dial."""
-        return f"/ip4/127.0.0.1/tcp/{self.mesh_port}/p2p/{self.peer_id}"
+        return f"/ip4/{self.ip}/tcp/{self.mesh_port}/p2p/{self.peer_id}"
 
     def join(self, authority: SigningKey, *, valid_s: float = HOUR_S) -> None:
         """Give node and person grants of the mesh of ``authority``, before the first start."""
@@ -346,8 +355,8 @@ def nodes_in(folder: Path) -> Iterator[NodeMaker]:
     """Makes nodes in folders of their own and ends everything that they started."""
     nodes: list[Node] = []
 
-    def make(name: str = "n1", **changes: Any) -> Node:
-        node = Node(folder / name, **changes)
+    def make(name: str = "n1", *, host: Host | None = None, **changes: Any) -> Node:
+        node = Node(folder / name, host=host, **changes)
         nodes.append(node)
         return node
 
