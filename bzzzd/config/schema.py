@@ -107,6 +107,9 @@ class SecuritySection(_Section, frozen=True):
         bool, doc("one uid for everything: the socket's owner is the first administrator and may run agents")
     ] = False
     agent_grant_s: Annotated[Seconds, doc("validity of the grants a node gives its agents; renewed at half")] = 86400.0
+    revocation_max_age_s: Annotated[
+        Seconds, doc("seconds without another member's word on who is revoked before high-risk actions are refused")
+    ] = 86400.0
 
 
 class PortsSection(_Section, frozen=True):

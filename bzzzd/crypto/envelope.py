@@ -71,6 +71,14 @@ def seal(key: SigningKey, kind: str, mesh_id: str, payload: bytes) -> bytes:
     return _ENCODER.encode(_Wire(MAJOR, kind, mesh_id, key.public, payload, signature))
 
 
+def kind_of_envelope(raw: bytes) -> str:
+    """The kind that an envelope gives itself, unverified; empty when it is none."""
+    try:
+        return _DECODER.decode(raw).kind
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
 def open_envelope(raw: bytes, *, kind: str, mesh_id: str, limit: int = DEFAULT_LIMIT) -> Envelope:
     """Check size, kind, mesh, major and signature; the payload is still undecoded data.
 

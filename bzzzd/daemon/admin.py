@@ -11,10 +11,12 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.policies import Policies
 from bzzzd.errors import BadInput, NotAllowed, TooLarge
 from bzzzd.identity.caller import Caller
+from bzzzd.identity.charter import open_document
 from bzzzd.identity.grants import Name
 from bzzzd.identity.node import NodeIdentity
 from bzzzd.rpc.access import guest, kinds
@@ -68,6 +70,7 @@ class AdminDesk:
         self,
         ledger: Ledger,
         members: Members,
+        charter: Charter,
         policies: Policies,
         identity: NodeIdentity,
         folder: Path,
@@ -76,6 +79,7 @@ class AdminDesk:
     ) -> None:
         self._ledger = ledger
         self._members = members
+        self._charter = charter
         self._policies = policies
         self._identity = identity
         self._folder = folder
@@ -144,16 +148,21 @@ class AdminDesk:
         return {"user": params.user, "uid": binding.uid, "id": binding.id, "role": binding.role, "admin": binding.admin}
 
     def policy_show(self, call: Any, params: NoParams) -> dict[str, Any]:
-        """The policy in force: its number, and the roles as signed."""
-        policy = self._policies.current
+        """The policy in force: its number, who signed it, and the roles as signed."""
+        policy, document = self._policies.current, self._policies.document
         return {
             "number": policy.number, "at": policy.record.at, "roles": msgspec.to_builtins(policy.record.roles),
-            "record": self._policies.raw,
+            "by": self._members.signer(document.author) if document is not None else "",
+            "record": document.raw if document is not None else b"", "narrowed": policy.narrowed,
         }  # fmt: skip
 
-    def policy_apply(self, call: Any, params: PolicyParams) -> dict[str, Any]:
-        """Put a newer signed policy in force."""
-        return {"number": self._policies.apply(params.envelope).number}
+    async def policy_apply(self, call: Any, params: PolicyParams) -> dict[str, Any]:
+        """Put a newer signed policy in force in the whole mesh."""
+        self._charter.check_fresh("a change of policy")
+        document = open_document(params.envelope, self._identity.mesh_id)
+        if document.kind != "policy":
+            raise BadInput(f"this is a signed {document.kind} document, not a policy (bzzz mesh policy apply)")
+        return {"number": (await self._charter.put(params.envelope)).number}
 
     def register(self, registry: Registry) -> None:
         admin, anybody = kinds("admin"), guest()
@@ -169,7 +178,7 @@ class AdminDesk:
         registry.add("mesh.admin_add", anybody, AdminParams, self.admin_add, result="{user, uid, id, role, admin}")
         registry.add(
             "mesh.policy_show", kinds("person", "admin"), NoParams, self.policy_show, reads=True,
-            result="{number, at, roles, record}",
+            result="{number, at, roles, by, record, narrowed}",
         )  # fmt: skip
         registry.add("mesh.policy_apply", admin, PolicyParams, self.policy_apply, result="{number}")
 

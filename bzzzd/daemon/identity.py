@@ -11,6 +11,7 @@ from typing import Final
 from bzzzd.config.settings import Settings
 from bzzzd.crypto import age
 from bzzzd.crypto.keys import key_text
+from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.people import People
 from bzzzd.daemon.policies import Policies
@@ -29,6 +30,7 @@ class IdentityService:
     depends = ("rpc",)
 
     node: NodeIdentity
+    charter: Charter
     members: Members
     policies: Policies
     age_secret: str
@@ -38,10 +40,9 @@ class IdentityService:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    @staticmethod
-    def clock() -> float:
-        """Unix time in seconds."""
-        return time.time()
+    def clock(self) -> float:
+        """Unix time in seconds, never earlier than the newest that the mesh's administration has signed."""
+        return self.charter.now()
 
     async def start(self) -> None:
         # Keys are made and synced to disk at the first start, so not on the loop.
@@ -54,7 +55,7 @@ class IdentityService:
         return Health(detail=f"{self.node.id} in mesh {self.node.mesh_id}")
 
     def _load(self) -> None:
-        settings, now = self._settings, self.clock()
+        settings, now = self._settings, time.time()
         keys = settings.state_dir / "keys"
         agent_roles = [
             name for name, rule in settings.roles.roles.items() if rule.authority in _AGENT_LEVELS and name != "node"
@@ -66,17 +67,20 @@ class IdentityService:
         )  # fmt: skip
         people = People(settings.state_dir / "people.json")
         people.load()
-        self.policies = Policies(settings.state_dir / "policy.record", node.mesh_id, settings.roles, self._is_admin)
-        self.policies.load(node.authority_key, now)
+        folder = settings.state_dir / "charter"
+        self.charter = Charter(
+            folder, node.trust, max_age_s=settings.config.security.revocation_max_age_s,
+            chain_of=lambda key: self.members.admin_chain(key), alone=lambda: self.members.alone,
+        )  # fmt: skip
+        self.policies = Policies(self.charter, folder / "roles.applied", node.mesh_id, settings.roles)
+        self.charter.load()
+        self.policies.load(node.authority_key, self.clock())
         self.members = Members(
             node, lambda: self.policies.current, settings.config.security, people, settings.grants_dir,
             own_uid=os.geteuid(), clock=self.clock,
         )  # fmt: skip
         self.members.load()
         self.rolekeys = RoleKeys.load_or_create(keys / "roles", self.policies.current.roles)
-
-    def _is_admin(self, key: bytes) -> bool:
-        return self.members.is_admin(key) or key == self.node.trust.authority
 
     @property
     def key_line(self) -> str:

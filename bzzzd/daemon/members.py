@@ -69,7 +69,7 @@ class Members:
         self._own_uid = own_uid
         self._clock = clock
         self._known: OrderedDict[bytes, tuple[Grant, tuple[bytes, ...]]] = OrderedDict()
-        self._admins: set[bytes] = set()
+        self._admins: dict[bytes, tuple[Grant, tuple[bytes, ...]]] = {}
 
     def load(self) -> None:
         """Admit the grant files of this node; those that have expired are passed over."""
@@ -84,7 +84,7 @@ class Members:
         """Check a chain now and remember its leaf."""
         grant = self._identity.trust.admit(chain, now=self._clock())
         if grant.kind == "admin":
-            self._admins.add(grant.key)
+            self._admins[grant.key] = (grant, tuple(chain))
             return grant
         self._known[grant.key] = (grant, tuple(chain))
         self._known.move_to_end(grant.key)
@@ -115,11 +115,32 @@ class Members:
         found = self._known.get(key)
         return found[0].id if found is not None else f"{key.hex()[:12]}…"
 
+    def signer(self, key: bytes) -> str:
+        """Who signs for the mesh with this key, for people: the authority, or a member's id."""
+        return "authority" if key == self._identity.trust.authority else self.name_of(key)
+
     def is_member(self, key: bytes) -> bool:
         return key in self._known
 
     def is_admin(self, key: bytes) -> bool:
-        return key in self._admins
+        """Whether a key's delegation holds now."""
+        found = self._admins.get(key)
+        return (
+            found is not None
+            and self._clock() <= found[0].not_after
+            and not self._identity.trust.revocations.void(found[0])
+        )
+
+    def admin_chain(self, key: bytes) -> tuple[bytes, ...]:
+        """The delegation of a key as its chain; empty when none is known."""
+        found = self._admins.get(key)
+        return found[1] if found is not None else ()
+
+    @property
+    def alone(self) -> bool:
+        """Whether this node knows of no other node of the mesh."""
+        own = self._identity.key.public
+        return not any(grant.kind == "node" and key != own for key, (grant, _) in self._known.items())
 
     def rows(self) -> list[dict[str, Any]]:
         """Every known member, for ``bzzz mesh members``."""

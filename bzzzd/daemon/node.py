@@ -14,6 +14,7 @@ from bzzzd.config.settings import Settings
 from bzzzd.daemon import figures
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.agents import AgentBook
+from bzzzd.daemon.charter_sync import CharterSync
 from bzzzd.daemon.checkup import Checkup, warnings
 from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.door import Door
@@ -73,6 +74,7 @@ class Node:
         self._identity = IdentityService(settings)
         self._mesh = MeshService(self._make_mesh)
         self._mesh_desk: MeshDesk | None = None
+        self._charter_sync: CharterSync | None = None
 
     async def start(self) -> None:
         """The four phases after the door's."""
@@ -99,6 +101,7 @@ class Node:
 
     async def _start_process(self) -> None:
         who, members, store, mesh = self._identity.node, self._identity.members, self._store, self._mesh.mesh
+        charter = self._identity.charter
         config, door, registry, streams = self._config, self._door, self._door.registry, self._door.streams
         gate = Gate(lambda: self._identity.policies.current)
         ledger = EmbeddedLedger(store.journal, self._rules(), _clock)
@@ -128,7 +131,13 @@ class Node:
         )  # fmt: skip
         contexts = ContextDesk(store.contexts, gate, epoch=self._epoch, announce=mesh_desk.announce_version)
         admin = AdminDesk(
-            ledger, members, self._identity.policies, who, self._settings.state_dir / "travel", restored=tasks.replaced
+            ledger,
+            members,
+            charter,
+            self._identity.policies,
+            who,
+            self._settings.state_dir / "travel",
+            restored=tasks.replaced,
         )
         self._mesh_desk, self._topics = mesh_desk, topics
         tasks.register(registry, streams)
@@ -139,7 +148,10 @@ class Node:
         admin.register(registry)
         mesh_desk.register(registry)
         mesh_desk.open()
+        self._charter_sync = CharterSync(charter, mesh, self._events, self._manager.spawn)
+        charter.watch("revocations", lambda _: self._spawn_recheck())
         self._manager.add(tasks, Phase.PROCESS)
+        self._manager.add(self._charter_sync, Phase.PROCESS)
         await self._manager.start_phase(Phase.PROCESS)
         self._offers = offers
         sessions.register(registry)
@@ -195,6 +207,8 @@ class Node:
     def _mesh_event(self, event: MeshEvent) -> None:
         if event.kind == "failed":
             self._manager.fail("mesh", event.detail)
+        if event.kind == "joined" and self._charter_sync is not None:
+            self._charter_sync.met(event.peer_id)
         if self._mesh_desk is not None:
             self._mesh_desk.happened(event)
         else:
@@ -231,11 +245,15 @@ class Node:
     def _spawn_offer(self, name: str, work: Coroutine[Any, Any, None]) -> object:
         return self._manager.spawn("ledger", name, work, ends=True)
 
+    def _spawn_recheck(self) -> None:
+        self._manager.spawn("mesh", "recheck", self._mesh.mesh.recheck(), ends=True)
+
     def _facts(self) -> dict[str, Any]:
         who, mesh = self._identity.node, self._mesh.mesh
         return {
             "node_id": who.id, "mesh_id": who.mesh_id, "peer_id": mesh.peer_id, "addresses": list(mesh.addresses),
             "durability": "single", "coordinator": who.id, "development": self._config.security.development,
+            "charter": {kind: number for kind, (number, _) in self._identity.charter.heads().items()},
             "warnings": warnings(self._settings),
         }  # fmt: skip
 

@@ -28,6 +28,7 @@ from bzzzd.errors import GrantRefused, InvalidEnvelope
 GRANT_LIMIT: Final = 16_384
 CHAIN_LIMIT: Final = 3
 CLOCK_TOLERANCE_S: Final = 120.0
+_NEVER: Final = 2**64
 
 GrantKind = Literal["node", "agent", "person", "admin"]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -66,17 +67,37 @@ class Grant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 _DECODER: Final = msgspec.msgpack.Decoder(Grant)
 
 
-class Revocations(Struct, frozen=True):
-    """What is void: single grants by (issuer, serial), and everything of an issuer from a serial on."""
+class Revocations(Struct, frozen=True, kw_only=True):
+    """What is void now. ``number`` is that of the newest signed list it was read from.
+
+    ``keys``: whose grants signed up to that Unix time are void; a node's word never revives one of them.
+    ``grants``: single grants by (issuer, serial). ``issuers``: everything that an issuer signed from a serial
+    on; such an issuer is an administrator no longer. ``stand``: the digests of such an issuer's charter
+    documents that stay.
+    """
 
     number: int = 0
+    keys: dict[bytes, float] = {}
     grants: frozenset[tuple[bytes, int]] = frozenset()
-    issuers: tuple[tuple[bytes, int], ...] = ()
+    issuers: dict[bytes, int] = {}
+    stand: dict[bytes, frozenset[bytes]] = {}
 
-    def void(self, grant: Grant) -> bool:
-        return (grant.issuer, grant.serial) in self.grants or any(
-            grant.issuer == issuer and grant.serial >= serial for issuer, serial in self.issuers
-        )
+    def void(self, grant: Grant, *, leaf: bool = True) -> bool:
+        """Whether ``grant`` is void.
+
+        What a removed administrator granted before that stays, so a delegation is asked about its own end only
+        where it is the ``leaf``.
+        """
+        if (grant.issuer, grant.serial) in self.grants or grant.serial >= self.issuers.get(grant.issuer, _NEVER):
+            return True
+        if grant.kind == "admin":
+            return leaf and self.removed(grant.key)
+        at = self.keys.get(grant.key)
+        return at is not None and (grant.kind == "agent" or grant.not_before <= at)
+
+    def removed(self, key: bytes) -> bool:
+        """Whether ``key`` no longer speaks as an administrator, whatever delegation it shows."""
+        return key in self.issuers or key in self.keys
 
 
 def mesh_id_of(authority: bytes) -> str:
@@ -114,7 +135,7 @@ class Trust:
         grants = [self._open(raw) for raw in chain]
         for position, grant in enumerate(grants):
             self._check_times(grant, now)
-            if self.revocations.void(grant):
+            if self.revocations.void(grant, leaf=position == 0):
                 raise GrantRefused(f"the grant of {grant.kind} {grant.id} was revoked")
             if position + 1 < len(grants):
                 self._check_issued(grant, grants[position + 1])

@@ -70,6 +70,11 @@ class Policy:
         self._recipients = lru_cache(maxsize=_RECIPIENTS_KEPT)(self._find_recipients)
 
     @property
+    def narrowed(self) -> bool:
+        """Whether a local file takes something away."""
+        return len(self._files) > 1
+
+    @property
     def roles(self) -> tuple[str, ...]:
         """Every role of the signed record, in its order."""
         return tuple(self.record.roles.roles)

@@ -91,7 +91,7 @@ def test_a_mesh_id_belongs_to_one_authority() -> None:
 def test_a_revoked_grant_is_void_and_so_is_what_hangs_on_it() -> None:
     node, agent = delegation("node", NODE), grant(NODE, "agent", AGENT)
     leaf = TRUST.admit([node], now=NOW)
-    revoked = Trust(MESH, AUTHORITY.public, Revocations(1, frozenset({(leaf.issuer, leaf.serial)})))
+    revoked = Trust(MESH, AUTHORITY.public, Revocations(number=1, grants=frozenset({(leaf.issuer, leaf.serial)})))
     for chain in ([node], [agent, node]):
         with pytest.raises(GrantRefused, match="revoked"):
             revoked.admit(chain, now=NOW)
@@ -101,7 +101,7 @@ def test_revoking_an_issuer_names_the_serial_from_which_its_grants_are_void() ->
     before, node = grant(NODE, "agent", AGENT), delegation("node", NODE)
     after = grant(NODE, "agent", AGENT)
     serial = TRUST.admit([after, node], now=NOW).serial
-    trust = Trust(MESH, AUTHORITY.public, Revocations(1, issuers=((NODE.public, serial),)))
+    trust = Trust(MESH, AUTHORITY.public, Revocations(number=1, issuers={NODE.public: serial}))
     assert trust.admit([before, node], now=NOW).kind == "agent"
     with pytest.raises(GrantRefused, match="revoked"):
         trust.admit([after, node], now=NOW)

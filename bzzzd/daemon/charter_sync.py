@@ -1,0 +1,195 @@
+"""The charter among members: new documents go to all at once; what somebody missed is fetched from any other.
+
+    topic     bzzz/charter/1    one paper, from whoever it was new for
+    protocol  /bzzz/charter/1   what do you hold that I lack, and here is what you lack
+
+Two members compare when they meet, and each node with one other every half minute, so that a lost
+message costs half a minute at most. A comparison that leaves nothing open confirms that the list of
+revocations is current.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bzzzd.daemon.charter import Charter
+from bzzzd.errors import BzzzError, InvalidEnvelope
+from bzzzd.identity.charter import CHARTER_KINDS, Document, Paper, newer
+from bzzzd.identity.revocations import Digest
+from bzzzd.mesh.mesh import Mesh
+from bzzzd.rpc.streams import Stream
+from bzzzd.runtime.services import Health
+
+CHARTER_TOPIC: Final = "bzzz/charter/1"
+CHARTER_PROTOCOL: Final = "/bzzz/charter/1"
+_EVERY_S: Final = 30.0
+_REQUEST_S: Final = 10.0
+_ANSWER_BYTES: Final = 4_194_304
+_MOST_PAPERS: Final = 512
+_MOST_ROUNDS: Final = 32
+_TRIES: Final = 3
+
+Held = Annotated[tuple[Digest, ...], Meta(max_length=_MOST_PAPERS)]
+Papers = Annotated[tuple[Paper, ...], Meta(max_length=_MOST_PAPERS)]
+
+
+class Ask(Struct, frozen=True, array_like=True, tag="ask", forbid_unknown_fields=True):
+    """What the asker holds; it wants the rest."""
+
+    held: Held
+
+
+class Tell(Struct, frozen=True, array_like=True, tag="tell", forbid_unknown_fields=True):
+    """What the teller holds and the other lacks."""
+
+    papers: Papers
+
+
+class Answer(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Papers that the asker lacks (``whole``: all of them), and what the answerer holds."""
+
+    papers: Papers
+    held: Held
+    whole: bool
+
+
+_REQUEST: Final = msgspec.msgpack.Decoder(Ask | Tell)
+_ANSWER: Final = msgspec.msgpack.Decoder(Answer)
+_PAPER: Final = msgspec.msgpack.Decoder(Paper)
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class CharterSync:
+    """``spawn(service, name, work, ends=…)`` runs a background task."""
+
+    name = "charter"
+    depends = ("mesh",)
+
+    def __init__(self, charter: Charter, mesh: Mesh, events: Stream, spawn: Callable[..., Any]) -> None:
+        self._charter = charter
+        self._mesh = mesh
+        self._events = events
+        self._spawn = spawn
+        self._stopped = False
+
+    async def start(self) -> None:
+        self._charter.spread_by(self._publish)
+        for kind in CHARTER_KINDS:
+            self._charter.watch(kind, self._in_force)
+        self._mesh.subscribe(CHARTER_TOPIC, self._heard)
+        self._mesh.handle(CHARTER_PROTOCOL, self._answer)
+        self._spawn(self.name, "comparing", self._keep_comparing())
+        for peer in self._mesh.peers():
+            if peer.connected:
+                self.met(peer.peer_id)
+
+    async def stop(self) -> None:
+        """Begin nothing new."""
+        self._stopped = True
+
+    def health(self) -> Health:
+        heads = self._charter.heads()
+        detail = ", ".join(f"{kind} {number}" for kind, (number, _) in heads.items()) or "nothing signed yet"
+        if not self._charter.fresh():
+            return Health(degraded=True, detail=f"{detail}; no member has confirmed the revocations lately")
+        return Health(detail=detail)
+
+    def met(self, peer_id: str) -> None:
+        """A member has joined: compare with it."""
+        if not self._stopped:
+            self._spawn(self.name, f"comparing with {peer_id}", self._compare(peer_id, _TRIES), ends=True)
+
+    async def _keep_comparing(self) -> None:
+        while True:
+            # Nodes that started together do not ask together.
+            await asyncio.sleep(_EVERY_S * (800 + secrets.randbelow(400)) / 1000)
+            peers = [peer.peer_id for peer in self._mesh.peers() if peer.connected]
+            if peers:
+                await self._compare(secrets.choice(peers), 1)
+
+    async def _compare(self, peer_id: str, tries: int) -> None:
+        """Compare with a member; one that has just joined may not serve yet, so it is asked again."""
+        for left in reversed(range(tries)):
+            try:
+                await self.exchange(peer_id)
+            except (BzzzError, msgspec.DecodeError) as error:
+                if not left:
+                    self._say("charter_not_compared", str(error), peer_id)
+                    return
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+    async def exchange(self, peer_id: str) -> None:
+        """Fetch what a member holds and this node lacks, and give it what it lacks."""
+        for _ in range(_MOST_ROUNDS):
+            held = self._charter.digests()
+            answer = await self._request(peer_id, Ask(tuple(held)))
+            good = await self._learn(answer.papers, peer_id, spread=True)
+            if answer.whole or not answer.papers:
+                break
+        while True:
+            papers, whole = newer(self._charter.papers(), frozenset(answer.held), _ANSWER_BYTES)
+            if not papers:
+                break
+            told = await self._request(peer_id, Tell(tuple(papers)))
+            if whole or len(told.held) <= len(answer.held):
+                break
+            answer = told
+        if good:
+            await self._charter.confirmed()
+
+    async def _request(self, peer_id: str, what: Ask | Tell) -> Answer:
+        return _ANSWER.decode(await self._mesh.request(peer_id, CHARTER_PROTOCOL, _encode(what), _REQUEST_S))
+
+    async def _answer(self, peer_id: str, raw: bytes) -> bytes:
+        try:
+            asked = _REQUEST.decode(raw)
+        except msgspec.DecodeError as error:
+            raise InvalidEnvelope(f"this is no request about the charter: {error}") from error
+        papers: list[Paper] = []
+        whole = True
+        if isinstance(asked, Tell):
+            await self._learn(asked.papers, peer_id, spread=True)
+        else:
+            papers, whole = newer(self._charter.papers(), frozenset(asked.held), _ANSWER_BYTES)
+            if self._charter.digests() >= set(asked.held):
+                await self._charter.confirmed()
+        return _encode(Answer(tuple(papers), tuple(self._charter.digests()), whole))
+
+    def _publish(self, paper: Paper) -> None:
+        if not self._stopped:
+            self._spawn(self.name, "spreading", self._spread(paper), ends=True)
+
+    async def _spread(self, paper: Paper) -> None:
+        try:
+            await self._mesh.publish(CHARTER_TOPIC, _encode(paper))
+        except BzzzError as error:  # whoever missed it fetches it at the next comparison
+            self._say("charter_not_spread", error.message, "")
+
+    def _heard(self, topic: str, peer_id: str, raw: bytes) -> None:
+        try:
+            paper = _PAPER.decode(raw)
+        except msgspec.DecodeError as error:
+            self._say("invalid", f"no paper of the charter: {error}", peer_id)
+            return
+        if not self._stopped:
+            self._spawn(self.name, "learning", self._learn((paper,), peer_id, spread=False), ends=True)
+
+    async def _learn(self, papers: tuple[Paper, ...], peer_id: str, *, spread: bool) -> bool:
+        reasons = await self._charter.learn(papers, spread=spread)
+        for reason in reasons:
+            self._say("invalid", reason, peer_id)
+        return not reasons
+
+    def _in_force(self, document: Document) -> None:
+        self._say(document.kind, f"{document.kind} number {document.number} is in force", "")
+
+    def _say(self, kind: str, detail: str, peer_id: str) -> None:
+        self._events.append({"source": "charter", "kind": kind, "peer_id": peer_id, "detail": detail[:300]})
