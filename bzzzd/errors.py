@@ -13,7 +13,8 @@
     │   ├── NotAttached                NOT_ATTACHED         3
     │   ├── GrantRefused               GRANT_REFUSED        3
     │   ├── InvitationRefused          INVITATION_REFUSED   3
-    │   └── KeyExposed                 KEY_EXPOSED          3
+    │   ├── KeyExposed                 KEY_EXPOSED          3
+    │   └── NoRoleKey                  NO_ROLE_KEY          3
     ├── NotFound                       NOT_FOUND            4
     ├── Conflict                       CONFLICT             1
     │   ├── StaleToken                 STALE_TOKEN          1
@@ -146,6 +147,12 @@ class KeyExposed(NotAllowed):
     """A key file can be read or changed by others, so it is not used."""
 
     code = "KEY_EXPOSED"
+
+
+class NoRoleKey(NotAllowed):
+    """The node has no secret that opens the content; ``roles`` and ``epochs`` say which would."""
+
+    code = "NO_ROLE_KEY"
 
 
 class NotFound(BzzzError):

@@ -80,7 +80,11 @@ class IdentityService:
             own_uid=os.geteuid(), clock=self.clock,
         )  # fmt: skip
         self.members.load()
-        self.rolekeys = RoleKeys.load_or_create(keys / "roles", self.policies.current.roles)
+        self.rolekeys = (
+            RoleKeys.load(keys / "roles", node.mesh_id)
+            if node.authority_key is None
+            else RoleKeys.found(keys / "roles", node.mesh_id, node.authority_key, self.policies.current.roles, now)
+        )
 
     @property
     def key_line(self) -> str:

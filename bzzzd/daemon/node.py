@@ -229,7 +229,8 @@ class Node:
         return self._identity.policies.current.authority_level(writer.role) == "master"
 
     def _epoch(self) -> int:
-        return self._identity.rolekeys.current
+        """What authors write into a version's header; before the first epoch is known here, that one."""
+        return max(self._identity.rolekeys.current, 1)
 
     def _limit_of(self, caller: Caller) -> int:
         limit = self._settings.max_message_bytes

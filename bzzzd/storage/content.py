@@ -26,19 +26,25 @@ SCHEMA: Final = Schema(
     "content",
     1,
     (
-        # `data` is NULL for content that lives in a file.
-        "CREATE TABLE IF NOT EXISTS content (hash BLOB PRIMARY KEY, size INTEGER NOT NULL, data BLOB) STRICT",
+        # `data` is NULL for content that lives in a file; `sealed` is the tag of the epoch that it is
+        # encrypted for, empty where that is not known.
+        "CREATE TABLE IF NOT EXISTS content (hash BLOB PRIMARY KEY, size INTEGER NOT NULL, data BLOB, "
+        "sealed BLOB NOT NULL) STRICT",
     ),
 )
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Blob(Struct, frozen=True):
-    """Ciphertext with its name: ``hash`` is its SHA-256, ``data`` the bytes unless they are in a file."""
+    """Ciphertext with its name: ``hash`` is its SHA-256, ``data`` the bytes unless they are in a file.
+
+    ``sealed`` is the tag of the epoch that it is encrypted for (``identity/epoch.py``), empty when unknown.
+    """
 
     hash: bytes
     size: int
     data: bytes | None
+    sealed: bytes = b""
 
 
 class ContentStore:
@@ -69,13 +75,13 @@ class ContentStore:
             await asyncio.to_thread(store._remove, set(names) - known)
         return store
 
-    async def stage(self, ciphertext: bytes) -> Blob:
+    async def stage(self, ciphertext: bytes, sealed: bytes = b"") -> Blob:
         """Name ``ciphertext`` and, when it is large, write its file; ``insert`` makes it part of the store."""
         name = hashlib.sha256(ciphertext).digest()
         if len(ciphertext) <= self._inline_bytes:
-            return Blob(name, len(ciphertext), ciphertext)
+            return Blob(name, len(ciphertext), ciphertext, sealed)
         await asyncio.to_thread(_write, self._place(name), ciphertext)
-        return Blob(name, len(ciphertext), None)
+        return Blob(name, len(ciphertext), None, sealed)
 
     async def discard(self, blob: Blob) -> None:
         """Remove what ``stage`` wrote, when the write that was to name it failed."""
@@ -86,7 +92,8 @@ class ContentStore:
     def insert(connection: sqlite3.Connection, blob: Blob) -> None:
         """To be called inside ``journal.write``; repeating it is harmless."""
         connection.execute(
-            "INSERT OR IGNORE INTO content (hash, size, data) VALUES (?, ?, ?)", (blob.hash, blob.size, blob.data)
+            "INSERT OR IGNORE INTO content (hash, size, data, sealed) VALUES (?, ?, ?, ?)",
+            (blob.hash, blob.size, blob.data, blob.sealed),
         )
 
     async def read(self, blob: Blob) -> bytes:

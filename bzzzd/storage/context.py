@@ -11,7 +11,7 @@ import asyncio
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -19,19 +19,20 @@ from msgspec import Struct
 
 from bzzzd.errors import (
     BadInput,
-    Conflict,
     DiskFull,
     InvalidAddress,
     InvalidEnvelope,
     InvalidTemporal,
+    NoRoleKey,
     NotAllowed,
     StorageFailed,
     TooLarge,
 )
+from bzzzd.identity.epoch import Epoch
 from bzzzd.storage import rows
 from bzzzd.storage.bulk import LARGE_BYTES
 from bzzzd.storage.content import SCHEMA as CONTENT_SCHEMA
-from bzzzd.storage.content import ContentStore
+from bzzzd.storage.content import Blob, ContentStore
 from bzzzd.storage.difference import difference
 from bzzzd.storage.journal import Journal, Schema
 from bzzzd.storage.plaintexts import Plaintexts
@@ -61,6 +62,10 @@ class Writer(Protocol):
     def key(self) -> bytes | None: ...
 
 
+async def _nothing(roles: Sequence[str]) -> None:
+    """Where nobody can be asked."""
+
+
 class Found(Struct, frozen=True):
     """A version and its plaintext."""
 
@@ -72,7 +77,7 @@ class ContextStore:
     """The versions in ``journal`` (which has ``SCHEMAS``); made once a process, used on its loop.
 
     ``may_write(writer, address)`` is policy's word on addresses that are not the writer's own;
-    ``clock`` gives Unix time in seconds.
+    ``clock`` gives Unix time in seconds. ``obtain(roles)`` tries to get secrets that reading lacks.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class ContextStore:
         clock: Callable[[], float] = time.time,
         max_content_bytes: int = MAX_CONTENT_BYTES,
         cache_bytes: int = CACHE_BYTES,
+        obtain: Callable[[Sequence[str]], Awaitable[None]] = _nothing,
     ) -> None:
         self._journal = journal
         self._content = content
@@ -95,14 +101,16 @@ class ContextStore:
         self._clock = clock
         self._max_content_bytes = max_content_bytes
         self._plaintexts = Plaintexts(cache_bytes)
+        self._obtain = obtain
 
     async def check(self, raw_header: bytes, plaintext: bytes, writer: Writer) -> Pending:
         """Verify a signed header against its plaintext and writer, and encrypt; nothing is stored yet.
 
         Content over 256 KiB is worked on in a thread, and over ``inline_bytes`` its file is written
-        here. Raises ``InvalidEnvelope``, ``InvalidAddress`` or ``TooLarge`` for a header that cannot
-        be used, ``NotAllowed`` when this writer may not write there, ``BadInput`` for readers
-        without a key, ``Conflict`` when a new epoch began meanwhile, ``DiskFull``.
+        here. It is encrypted for the epoch in force here, whichever its author knew. Raises
+        ``InvalidEnvelope``, ``InvalidAddress`` or ``TooLarge`` for a header that cannot be used,
+        ``NotAllowed`` when this writer may not write there, ``BadInput`` for readers without a key,
+        ``NotReady`` where no epoch is known yet, ``DiskFull``.
         """
         if len(plaintext) > self._max_content_bytes:
             raise TooLarge(
@@ -113,11 +121,7 @@ class ContextStore:
         envelope, header = open_version(raw_header, self._mesh_id)
         self._check_writer(header, envelope.author, writer)
         self._check_header(header)
-        if len(plaintext) <= LARGE_BYTES:
-            ciphertext = self._encrypt(header, plaintext)
-        else:
-            ciphertext = await asyncio.to_thread(self._encrypt, header, plaintext)
-        blob = await self._content.stage(ciphertext)
+        blob = await self._seal(header, plaintext)
         self._plaintexts.put(envelope.id, plaintext, frozenset((*header.readers, writer.role)))
         return Pending(envelope.id, header, raw_header, envelope.author, writer.role, blob)
 
@@ -214,12 +218,6 @@ class ContextStore:
         ahead = header.at - self._clock()
         if ahead > FUTURE_S:
             raise InvalidEnvelope(f"this version is dated {ahead:.0f} s in the future; set its author's clock")
-        if header.epoch != self._rolekeys.current:
-            raise Conflict(
-                f"the role keys are in epoch {self._rolekeys.current}, not {header.epoch}: "
-                "prepare the version again and sign it with the epoch in force",
-                epoch=self._rolekeys.current,
-            )
 
     async def _open(self, row: VersionRow, roles: Iterable[str]) -> Found:
         asking, readers = set(roles), frozenset((*row.header.readers, row.writer_role))
@@ -241,21 +239,36 @@ class ContextStore:
         if version_id(row.raw) != row.id:
             raise StorageFailed(f"the header of version {row.id} is damaged; restore a backup", version_id=row.id)
         ciphertext = await self._content.read(row.blob)
-        if len(ciphertext) <= LARGE_BYTES:
-            plaintext = self._open_content(header, ciphertext)
-        else:
-            plaintext = await asyncio.to_thread(self._open_content, header, ciphertext)
+        try:
+            plaintext = await self._open_content(row, ciphertext)
+        except NoRoleKey:
+            await self._obtain(header.readers)
+            plaintext = await self._open_content(row, ciphertext)
         if plaintext is None:
             raise StorageFailed(f"the content of version {row.id} is not what its author signed", version_id=row.id)
         return plaintext
 
-    def _encrypt(self, header: VersionHeader, plaintext: bytes) -> bytes:
+    async def _seal(self, header: VersionHeader, plaintext: bytes) -> Blob:
+        epoch = self._rolekeys.epoch  # it may change while a thread works
+        if len(plaintext) <= LARGE_BYTES:
+            ciphertext = self._encrypt(header, plaintext, epoch)
+        else:
+            ciphertext = await asyncio.to_thread(self._encrypt, header, plaintext, epoch)
+        return await self._content.stage(ciphertext, epoch.tag if epoch is not None else b"")
+
+    def _encrypt(self, header: VersionHeader, plaintext: bytes, epoch: Epoch | None) -> bytes:
         if not header.matches(plaintext):
             raise InvalidEnvelope("the signed digest and size are not those of this content; sign what is sent")
-        return self._rolekeys.encrypt(header.readers, plaintext, header.epoch)
+        return self._rolekeys.encrypt(header.readers, plaintext, epoch)
 
-    def _open_content(self, header: VersionHeader, ciphertext: bytes) -> bytes | None:
-        plaintext = self._rolekeys.decrypt(ciphertext, header.readers, header.epoch)
+    async def _open_content(self, row: VersionRow, ciphertext: bytes) -> bytes | None:
+        if len(ciphertext) <= LARGE_BYTES:
+            return self._decrypted(row, ciphertext)
+        return await asyncio.to_thread(self._decrypted, row, ciphertext)
+
+    def _decrypted(self, row: VersionRow, ciphertext: bytes) -> bytes | None:
+        header = row.header
+        plaintext = self._rolekeys.decrypt(ciphertext, header.readers, tag=row.blob.sealed, number=header.epoch)
         return plaintext if header.matches(plaintext) else None
 
     async def _pick(self, address: Address, which: str, roles: tuple[str, ...]) -> Found:

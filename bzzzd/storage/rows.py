@@ -37,7 +37,8 @@ SCHEMA: Final = Schema(
 )
 _VERSION: Final = (
     "SELECT v.id, a.address, v.number, a.versions, a.heads, v.header, v.writer, v.writer_role, "
-    "c.hash, c.size, c.data FROM versions v JOIN addresses a ON a.id = v.address JOIN content c ON c.hash = v.content "
+    "c.hash, c.size, c.data, c.sealed FROM versions v JOIN addresses a ON a.id = v.address "
+    "JOIN content c ON c.hash = v.content "
 )
 _ADD_ADDRESS: Final = (
     "INSERT INTO addresses (address, agent, role, project, task, versions, heads, latest_at, latest_id, awaited) "
@@ -230,8 +231,8 @@ def _row(connection: sqlite3.Connection, where: str, values: tuple[object, ...])
     found = connection.execute(_VERSION + where, values).fetchone()
     if found is None:
         return None
-    id, address, number, of, head_ids, raw, writer, role, hash, size, data = found
-    blob = Blob(hash, size, data)
+    id, address, number, of, head_ids, raw, writer, role, hash, size, data, sealed = found
+    blob = Blob(hash, size, data, sealed)
     return VersionRow(id.hex(), address, number, of, tuple(_ids(head_ids)), read_version(raw), raw, writer, role, blob)
 
 

@@ -107,8 +107,8 @@ def policy_readers() -> list[str]:
 
 
 def measure(place: Path, readers: list[str], count: int, rounds: int) -> tuple[list[Rates], list[Rates]]:
-    keys = RoleKeys.load_or_create(place / "roles", readers)
     key = SigningKey.generate()
+    keys = RoleKeys.found(place / "roles", MESH, key, readers, time.time())
     items = [make_item(number, key, readers) for number in range(count)]
     ours, base = [], []
     for number in range(rounds):

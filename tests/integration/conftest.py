@@ -12,8 +12,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import lru_cache
 from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,12 +23,14 @@ from typing import Any
 import pytest
 import yaml
 
-from bzzzd.crypto.age import load_or_create_identity, recipient_of
+from bzzzd.crypto.age import load_or_create_identity, new_identity, recipient_of
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
+from bzzzd.identity.epoch import EpochRecord, open_epoch, seal_epoch
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import make_grant, write_grant
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.rpc.blocking import BlockingClient
+from bzzzd.storage.rolekeys import RoleKeys
 from tests.integration.sessions import Session
 from tests.netns.kit import Host
 
@@ -57,6 +60,17 @@ def free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+@lru_cache(maxsize=64)
+def first_epoch(seed: bytes) -> tuple[bytes, dict[str, str]]:
+    """Epoch 1 of the mesh of this authority, signed, and its secrets by role: the same for all of its nodes."""
+    authority = SigningKey(seed)
+    roles = yaml.safe_load((ROOT / "etc" / "roles.yaml").read_text())["roles"]
+    secrets = {role: new_identity() for role in roles}
+    recipients = {role: recipient_of(secret) for role, secret in secrets.items()}
+    record = EpochRecord(number=1, at=time.time(), recipients=recipients)
+    return seal_epoch(authority, mesh_id_of(authority.public), record), secrets
 
 
 class Program:
@@ -312,8 +326,11 @@ class Node:
         """What other nodes dial."""
         return f"/ip4/{self.ip}/tcp/{self.mesh_port}/p2p/{self.peer_id}"
 
-    def join(self, authority: SigningKey, *, valid_s: float = HOUR_S) -> None:
-        """Give node and person grants of the mesh of ``authority``, before the first start."""
+    def join(self, authority: SigningKey, *, valid_s: float = HOUR_S, secrets: Sequence[str] | None = None) -> None:
+        """Give node and person grants of the mesh of ``authority``, and its epoch 1, before the first start.
+
+        ``secrets`` are the roles whose secrets it has from the start; all of them unless they are named.
+        """
         mesh_id, now = mesh_id_of(authority.public), time.time()
         key = load_or_create_key(self.state / "keys" / "node.key")
         node = make_grant(
@@ -328,6 +345,10 @@ class Node:
         )  # fmt: skip
         write_grant(self.person_state / "grants", "person", authority.public, [grant])
         self.chain = (grant,)
+        epoch, made = first_epoch(authority.seed)
+        keys = RoleKeys.load(self.state / "keys" / "roles", mesh_id)
+        keys.enforce(open_epoch(epoch, mesh_id))
+        keys.add(secret for role, secret in made.items() if secrets is None or role in secrets)
 
     # What lies on disk.
 

@@ -10,16 +10,18 @@ import pytest
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import (
     BadInput,
-    Conflict,
     DiskFull,
     InvalidEnvelope,
     InvalidTemporal,
+    NoRoleKey,
     NotAllowed,
     NotFound,
+    NotReady,
     StorageFailed,
     TooLarge,
 )
 from bzzzd.identity.caller import Caller
+from bzzzd.identity.epoch import seal_epoch
 from bzzzd.storage.bulk import LARGE_BYTES
 from bzzzd.storage.content import ContentStore
 from bzzzd.storage.context import SCHEMAS, ContextStore
@@ -42,7 +44,12 @@ async def journal(open_journal):
 
 @pytest.fixture
 def rolekeys(tmp_path):
-    return RoleKeys.load_or_create(tmp_path / "roles", ["worker", "operator", "reviewer"])
+    return RoleKeys.found(tmp_path / "roles", MESH, NODE, ["worker", "operator", "reviewer"], NOW)
+
+
+def new_epoch(rolekeys: RoleKeys) -> None:
+    record, secrets = rolekeys.next([], now=NOW)
+    rolekeys.enforce(rolekeys.keep(seal_epoch(NODE, MESH, record), secrets))
 
 
 @pytest.fixture
@@ -208,17 +215,52 @@ async def test_a_header_that_is_not_for_this_content_is_refused(store):
         await store.get(BASE, ["worker"])
 
 
-async def test_forged_dated_ahead_unreadable_and_outdated_headers_are_refused(store, rolekeys):
+async def test_forged_dated_ahead_and_unreadable_headers_are_refused(store, rolekeys):
     with pytest.raises(InvalidEnvelope):
         await store.put(b"garbage", b"hello", ALICE)
     with pytest.raises(InvalidEnvelope, match="40 s in the future"):
         await put(store, at=NOW + 40)
     with pytest.raises(BadInput, match="no key"):
         await put(store, readers=["stranger"])
-    rolekeys.new_epoch()
-    with pytest.raises(Conflict, match="epoch 2, not 1"):
+
+
+async def test_what_an_author_signed_in_an_old_epoch_is_encrypted_for_the_one_in_force(store, rolekeys):
+    new_epoch(rolekeys)
+    await put(store, epoch=1)
+    assert (await store.show(BASE)).blob.sealed == rolekeys.tag
+
+
+async def test_nothing_is_written_before_an_epoch_is_known(journal, tmp_path):
+    content = await ContentStore.open(journal, tmp_path / "content", inline_bytes=4096)
+    none = RoleKeys.load(tmp_path / "none", MESH)
+    store = ContextStore(journal, content, none, MESH, may_write=lambda writer, address: False, clock=lambda: NOW)
+    with pytest.raises(NotReady, match="role keys"):
         await put(store)
-    await put(store, epoch=2)
+
+
+async def test_a_secret_that_is_lacking_is_asked_for_once_and_used(make_store, rolekeys, journal, tmp_path):
+    await put(await make_store())
+    assert rolekeys.epoch is not None
+    poor = RoleKeys.load(tmp_path / "poor", MESH)
+    poor.enforce(rolekeys.epoch)
+    asked = []
+
+    def store(obtain):
+        return ContextStore(
+            journal, content, poor, MESH, may_write=lambda writer, address: False, clock=lambda: NOW, obtain=obtain
+        )
+
+    async def in_vain(roles):
+        asked.append(tuple(roles))
+
+    async def found(roles):
+        poor.add(rolekeys.secret(missing.recipient).secret for missing in poor.missing(roles))
+
+    content = await ContentStore.open(journal, tmp_path / "content", inline_bytes=4096)
+    with pytest.raises(NoRoleKey, match="no key of worker in epoch 1"):
+        await store(in_vain).get(BASE, ["worker"])
+    assert asked == [("worker",)]
+    assert (await store(found).get(BASE, ["worker"])).content == b"hello"
 
 
 async def test_content_over_the_limit_is_refused(make_store):
@@ -230,7 +272,7 @@ async def test_content_over_the_limit_is_refused(make_store):
 
 async def test_content_from_before_a_new_epoch_stays_readable(make_store, store, rolekeys):
     await put(store, b"old")
-    rolekeys.new_epoch()
+    new_epoch(rolekeys)
     again = await make_store()
     assert (await again.get(BASE, ["worker"])).content == b"old"
 
@@ -351,7 +393,7 @@ async def main():
     alice = Caller(0, 0, 0, "agent", "alice", "worker", frozenset(), key.public)
     journal = await Journal.open(state / "journal.sqlite", SCHEMAS)
     content = await ContentStore.open(journal, state / "content", inline_bytes=4096)
-    roles = RoleKeys.load_or_create(state / "roles", ["worker"])
+    roles = RoleKeys.found(state / "roles", "mesh-1", key, ["worker"], time.time())
     store = ContextStore(journal, content, roles, "mesh-1", may_write=lambda writer, address: False)
 
     async def writer(number):
@@ -388,7 +430,7 @@ async def test_after_kill_9_every_acknowledged_version_is_read_back_whole(open_j
     journal = await open_journal(state / "journal.sqlite", SCHEMAS)
     assert await journal.check() == []
     content = await ContentStore.open(journal, state / "content", inline_bytes=4096)
-    roles = RoleKeys.load_or_create(state / "roles", ["worker"])
+    roles = RoleKeys.load(state / "roles", MESH)
     store = ContextStore(journal, content, roles, MESH, may_write=lambda writer, address: False)
     for id, number in acknowledged.items():
         assert (await store.get_id(id, ["worker"])).content == bytes([number]) * (1000 if number % 2 else 20_000)
