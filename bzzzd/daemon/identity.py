@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from bzzzd.config.settings import Settings
 from bzzzd.crypto import age
 from bzzzd.crypto.keys import key_text
@@ -15,6 +17,9 @@ from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.people import People
 from bzzzd.daemon.policies import Policies
+from bzzzd.errors import BzzzError
+from bzzzd.identity.charter import Paper
+from bzzzd.identity.epoch import open_epoch, read_epoch
 from bzzzd.identity.node import NodeIdentity, load_or_found
 from bzzzd.runtime.services import Health
 from bzzzd.storage.rolekeys import RoleKeys
@@ -73,6 +78,7 @@ class IdentityService:
             chain_of=lambda key: self.members.admin_chain(key), alone=lambda: self.members.alone,
         )  # fmt: skip
         self.policies = Policies(self.charter, folder / "roles.applied", node.mesh_id, settings.roles)
+        self.charter.check_with("epoch", lambda document: read_epoch(document.payload))
         self.charter.load()
         self.policies.load(node.authority_key, self.clock())
         self.members = Members(
@@ -85,6 +91,19 @@ class IdentityService:
             if node.authority_key is None
             else RoleKeys.found(keys / "roles", node.mesh_id, node.authority_key, self.policies.current.roles, now)
         )
+        self._settle_epoch()
+
+    def _settle_epoch(self) -> None:
+        """Have charter and role keys agree on the epoch: its secrets are written down before the charter has it."""
+        standing, best = self.charter.current("epoch"), next(iter(self.rolekeys.epochs), None)
+        if best is not None and (standing is None or best.rank < standing.rank):
+            try:
+                self.charter.enter(Paper(best.raw, tuple(self.members.admin_chain(best.author))))
+            except BzzzError as error:
+                structlog.get_logger().warning("an epoch that was begun here does not hold", why=error.message)
+            standing = self.charter.current("epoch")
+        if standing is not None:
+            self.rolekeys.enforce(open_epoch(standing.raw, self.node.mesh_id))
 
     @property
     def key_line(self) -> str:
