@@ -123,13 +123,16 @@ class Town:
 
 
 class Child:
-    """A script of this folder in a process of its own; it answers a line of JSON to a line of JSON."""
+    """A script of this folder in a process of its own; it answers a line of JSON to a line of JSON.
 
-    def __init__(self, script: str, setup: dict[str, Any]) -> None:
+    Another program is started from its whole argument list.
+    """
+
+    def __init__(self, script: str | Sequence[str], setup: dict[str, Any]) -> None:
         # Not a pipe: one that nobody reads would stop the child.
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by kill
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / script)],
+            [sys.executable, str(HERE / script)] if isinstance(script, str) else list(script),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
