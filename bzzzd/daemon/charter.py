@@ -174,7 +174,8 @@ class Charter:
             async with self._lock:
                 try:
                     document = self._book.read(paper)
-                    if self._from_the_future(document):
+                    # What is taken back is taken back, whatever a clock says.
+                    if self._ahead(document) and document.kind != "revocations":
                         reasons.append(
                             f"{document.kind} number {document.number} is dated {document.at - self.now():.0f} s "
                             "ahead of this node's time; compare the clocks (timedatectl)"
@@ -185,14 +186,13 @@ class Charter:
                     reasons.append(error.message)
         return reasons
 
-    def _from_the_future(self, document: Document) -> bool:
-        """Whether it is dated ahead of this node's time, and that is the document's fault.
+    def _ahead(self, document: Document) -> bool:
+        """Whether a document is dated ahead of this node's time, and that is the document's fault.
 
-        A clock behind the newest signed time is known to be wrong, so it refuses nothing; and what is taken back
-        is taken back whatever a clock says.
+        A clock behind the newest signed time is known to be wrong, and then it is the clock's.
         """
         behind = self._clock() < self._newest - CLOCK_TOLERANCE_S
-        return document.at > self.now() + CLOCK_TOLERANCE_S and not behind and document.kind != "revocations"
+        return document.at > self.now() + CLOCK_TOLERANCE_S and not behind
 
     async def _take(self, document: Document, paper: Paper, *, spread: bool) -> None:
         new = not self._book.holds(document.digest)
@@ -200,7 +200,7 @@ class Charter:
             await asyncio.to_thread(self._write, document, paper)
         changed = self._book.take(paper)
         self._in_force()
-        if not self._from_the_future(document):
+        if not self._ahead(document):
             await self.saw(document.at)
         await asyncio.to_thread(self._tidy)
         for kind in CHARTER_KINDS:

@@ -13,16 +13,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from bzzzd.crypto.envelope import kind_of_envelope
 from bzzzd.daemon.charter import Charter
 from bzzzd.errors import BzzzError, InvalidEnvelope
 from bzzzd.identity.charter import CHARTER_KINDS, Document, Paper, newer
 from bzzzd.identity.revocations import Digest
 from bzzzd.mesh.mesh import Mesh
+from bzzzd.mesh.values import MAX_PAPERS_BYTES, Briefing
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
 
@@ -31,6 +34,7 @@ CHARTER_PROTOCOL: Final = "/bzzz/charter/1"
 _EVERY_S: Final = 30.0
 _REQUEST_S: Final = 10.0
 _ANSWER_BYTES: Final = 4_194_304
+_BRIEFING_BYTES: Final = MAX_PAPERS_BYTES // 2
 _MOST_PAPERS: Final = 512
 _MOST_ROUNDS: Final = 32
 _TRIES: Final = 3
@@ -63,6 +67,35 @@ _REQUEST: Final = msgspec.msgpack.Decoder(Ask | Tell)
 _ANSWER: Final = msgspec.msgpack.Decoder(Answer)
 _PAPER: Final = msgspec.msgpack.Decoder(Paper)
 _encode: Final = msgspec.msgpack.Encoder().encode
+
+
+_HEADS: Final = msgspec.msgpack.Decoder(Held)
+_PAPERS: Final = msgspec.msgpack.Decoder(Papers)
+
+
+def briefing(charter: Charter) -> Briefing:
+    """What peers tell each other about revocations while they join; the rest of the charter follows after."""
+
+    def lists() -> list[Paper]:
+        return [paper for paper in charter.papers() if kind_of_envelope(paper.raw) == "revocations"]
+
+    def heads() -> bytes:
+        return _encode(tuple(paper.digest for paper in lists()))
+
+    def missing(theirs: bytes) -> bytes:
+        try:
+            held = frozenset(_HEADS.decode(theirs)) if theirs else frozenset()
+        except msgspec.DecodeError:
+            held = frozenset()
+        papers, _ = newer(lists(), held, _BRIEFING_BYTES)
+        return _encode(papers) if papers else b""
+
+    async def learn(peer_id: str, papers: bytes) -> None:
+        # What does not decode, or does not hold, is told at the comparison that follows.
+        with suppress(msgspec.DecodeError):
+            await charter.learn(_PAPERS.decode(papers))
+
+    return Briefing(heads=heads, missing=missing, learn=learn)
 
 
 class CharterSync:

@@ -14,7 +14,7 @@ from bzzzd.config.settings import Settings
 from bzzzd.daemon import figures
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.agents import AgentBook
-from bzzzd.daemon.charter_sync import CharterSync
+from bzzzd.daemon.charter_sync import CharterSync, briefing
 from bzzzd.daemon.checkup import Checkup, warnings
 from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.door import Door
@@ -192,6 +192,7 @@ class Node:
             admit_nodes(who, self._identity.clock, self._tell_members),
             self._mesh_event,
             {name: RecordRule(validate=self._valid, select=self._select) for name in (HEAD_NAMESPACE, BLOB_NAMESPACE)},
+            briefing(self._identity.charter),
         )
 
     def _tell_members(self, chain: Sequence[bytes]) -> None:

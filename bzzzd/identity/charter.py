@@ -150,7 +150,7 @@ class Book:
         known = self._held.get(held.document.digest)
         if known is not None and _plain(known) <= _plain(held):
             return frozenset()
-        self._held[held.document.digest] = held
+        self._held = {**self._held, held.document.digest: held}  # another thread may be reading the old one
         self._settle()
         changed = {kind for kind in CHARTER_KINDS if before.get(kind) != self._current.get(kind)}
         if self.revocations != revoked:

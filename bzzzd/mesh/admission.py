@@ -1,13 +1,15 @@
 """Admission: the join protocol, in which two peers show each other their grants before anything else.
 
     dialler                                   listener
-      ── chain ─────────────────────────────►   checks; refused: answers why, closes
-      checks; refused: closes  ◄───── chain ──   the dialler is a member here now
-      ── ok ────────────────────────────────►   opens its own streams
+      ── chain, heads ──────────────────────►   checks; refused: answers why, closes
+      learns, checks       ◄─ chain, papers ──   the dialler is a member here now
+      refused: closes
+      ── ok, papers ────────────────────────►   learns; opens its own streams
       opens its own streams
 
 The order matters: whoever opens a stream does so after the other side has entered it, so no stream of
-a member is ever refused for being early. Frames and time are bounded; a peer that was refused is not
+a member is ever refused for being early. Heads and papers are the briefing: who has missed a revocation
+learns of it here, before it opens anything. Frames and time are bounded; a peer that was refused is not
 looked at again before a pause that doubles. A dialler without a chain that opens with an invitation's id
 is handed to ``invited``, and is a stranger afterwards as before.
 """
@@ -29,10 +31,11 @@ from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import frame, last_words, read_frame
 from bzzzd.mesh.membership import How, Member, Membership, Patience
 from bzzzd.mesh.protocols import JOIN, JoinFrame
-from bzzzd.mesh.values import MAX_CHAIN_BYTES
+from bzzzd.mesh.values import MAX_CHAIN_BYTES, MAX_PAPERS_BYTES, Briefing
 
 _LONGEST_REASON: Final = 300
 _LINGER_S: Final = 1.0
+_MAX_BRIEFED_BYTES: Final = MAX_PAPERS_BYTES + MAX_CHAIN_BYTES
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(JoinFrame)
@@ -40,14 +43,15 @@ OpenStream = Callable[[ID, Sequence[TProtocol]], Awaitable[INetStream]]
 Entered = Callable[[Member], None]
 Refused = Callable[[ID, str], None]
 Invited = Callable[[INetStream, bytes], Awaitable[None]]
+Learn = Callable[[ID, bytes], Awaitable[None]]
 
 
 async def _say(stream: INetStream, word: JoinFrame) -> None:
     await stream.write(frame(msgspec.msgpack.encode(word)))
 
 
-async def _hear(stream: INetStream) -> JoinFrame:
-    raw = await read_frame(stream, MAX_CHAIN_BYTES)
+async def _hear(stream: INetStream, limit: int = MAX_CHAIN_BYTES) -> JoinFrame:
+    raw = await read_frame(stream, limit)
     try:
         return _DECODER.decode(raw)
     except msgspec.DecodeError as error:
@@ -58,7 +62,8 @@ class Admission:
     """Runs the join protocol on both sides and keeps the members' table.
 
     ``entered`` is called once this side may open streams to a member, ``refused`` when a peer was not let in;
-    ``invited(stream, id)`` carries on with a joiner that opens with an invitation.
+    ``invited(stream, id)`` carries on with a joiner that opens with an invitation. ``learn(peer, papers)`` waits
+    until what a peer's briefing brought is in force.
     """
 
     def __init__(
@@ -70,6 +75,8 @@ class Admission:
         entered: Entered,
         refused: Refused,
         invited: Invited,
+        briefing: Briefing,
+        learn: Learn,
     ) -> None:
         self.members = members
         self._own_chain = tuple(own_chain)
@@ -77,6 +84,8 @@ class Admission:
         self._entered = entered
         self._refused = refused
         self._invited = invited
+        self._briefing = briefing
+        self._learn = learn
         self._patience: Patience[bytes] = Patience()
         self._settled: dict[bytes, trio.Event] = {}
 
@@ -99,12 +108,15 @@ class Admission:
             raise Unavailable(f"joining peer {peer_id} broke off: {describe(error)}") from error
 
     async def _ask(self, stream: INetStream, peer_id: ID, how: How) -> Member:
-        await _say(stream, JoinFrame(chain=self._own_chain))
-        answer = await _hear(stream)
+        await _say(stream, JoinFrame(chain=self._own_chain, heads=self._briefing.heads()))
+        answer = await _hear(stream, _MAX_BRIEFED_BYTES)
         if answer.refused:
             raise GrantRefused(f"peer {peer_id} refused this node: {answer.refused[:_LONGEST_REASON]}")
+        if answer.papers:
+            self.members.check(peer_id.to_bytes(), answer.chain)
+            await self._learn(peer_id, answer.papers)
         member = self._enter(peer_id, answer.chain, how)
-        await _say(stream, JoinFrame(ok=True))
+        await _say(stream, JoinFrame(ok=True, papers=self._briefing.missing(answer.heads)))
         self._entered(member)
         return member
 
@@ -124,8 +136,12 @@ class Admission:
             except BzzzError as error:
                 await self._turn_away(stream, error.message)
                 return
-            await _say(stream, JoinFrame(chain=self._own_chain))
-            if (await _hear(stream)).ok:
+            papers = self._briefing.missing(opening.heads)
+            await _say(stream, JoinFrame(chain=self._own_chain, heads=self._briefing.heads(), papers=papers))
+            consent = await _hear(stream, _MAX_BRIEFED_BYTES)
+            if consent.papers:
+                await self._learn(peer_id, consent.papers)
+            if consent.ok and peer_id.to_bytes() in self.members:
                 self._entered(member)
 
     async def _receive(self, stream: INetStream, invitation: bytes) -> None:

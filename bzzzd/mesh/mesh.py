@@ -21,6 +21,7 @@ from bzzzd.mesh.values import (
     MAX_MESSAGE_BYTES,
     MAX_TOPIC_BYTES,
     Admit,
+    Briefing,
     Counters,
     JoinTry,
     MeshEvent,
@@ -43,8 +44,8 @@ class Mesh:
 
     ``seed`` is the node's Ed25519 seed (32 bytes), ``own_chain`` its grants, leaf first. ``admit(chain)``
     decides who is let in: it runs in another thread, so it must be pure, and it raises to refuse.
-    ``records`` are the DHT's namespaces. ``on_event`` is called on the loop; a death of the node reaches
-    it as ``failed``.
+    ``records`` are the DHT's namespaces, ``briefing`` what peers tell each other while they join. ``on_event``
+    is called on the loop; a death of the node reaches it as ``failed``.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Mesh:
         admit: Admit,
         on_event: Callable[[MeshEvent], None],
         records: Mapping[str, RecordRule] | None = None,
+        briefing: Briefing | None = None,
     ) -> None:
         self._settings = settings
         self._seed = seed
@@ -62,6 +64,7 @@ class Mesh:
         self._admit = admit
         self._on_event = on_event
         self._records = dict(records or {})
+        self._briefing = briefing or Briefing()
         self._tally = Tally()
         self._topics: dict[str, list[MessageHandler]] = {}
         self._handlers: dict[str, RequestHandler] = {}
@@ -118,6 +121,7 @@ class Mesh:
             deliver=self._deliver,
             answer=self._answer,
             decide=self._decide,
+            briefing=self._briefing,
             topics=tuple(self._topics),
             protocols=frozenset(self._handlers),
         )

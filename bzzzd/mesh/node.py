@@ -39,7 +39,7 @@ from bzzzd.mesh.pubsub import Deliver, MemberPubsub
 from bzzzd.mesh.router import MemberRouter
 from bzzzd.mesh.streams import Answer, Requests
 from bzzzd.mesh.tally import Tally
-from bzzzd.mesh.values import Admit, EventKind, JoinTry, MeshEvent, MeshSettings, PeerInfo, RecordRule
+from bzzzd.mesh.values import Admit, Briefing, EventKind, JoinTry, MeshEvent, MeshSettings, PeerInfo, RecordRule
 
 _UPKEEP_S: Final = 2.0
 _RECHECK_EVERY: Final = 30
@@ -71,6 +71,7 @@ class Wiring:
     deliver: Deliver
     answer: Answer
     decide: Callable[[JoinTry], Coroutine[Any, Any, bytes]]
+    briefing: Briefing
     topics: tuple[str, ...]
     protocols: frozenset[str]
 
@@ -109,6 +110,8 @@ class Node:
             entered=self._entered,
             refused=self._refused,
             invited=Reception(self._ask_inviter, self._tally).answer,
+            briefing=wiring.briefing,
+            learn=self._learn,
         )
         self._swarm = build_swarm(wiring.seed, settings)
         self._swarm.settled = self._admission.settled
@@ -259,6 +262,10 @@ class Node:
 
     async def _ask_loop(self, protocol: str, peer_id: str, data: bytes) -> bytes:
         return await self._bridge.ask(self._wiring.answer, protocol, peer_id, data)  # type: ignore[arg-type]
+
+    async def _learn(self, peer_id: ID, papers: bytes) -> None:
+        if self._wiring.briefing.learn is not None:
+            await self._bridge.ask(self._wiring.briefing.learn, str(peer_id), papers)
 
     async def _ask_inviter(self, tried: JoinTry) -> bytes:
         return await self._bridge.ask(self._wiring.decide, tried)

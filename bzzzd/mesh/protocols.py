@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from libp2p.custom_types import TProtocol
 from msgspec import Meta, Struct
 
-from bzzzd.mesh.values import JOIN_PROTOCOL
+from bzzzd.mesh.values import JOIN_PROTOCOL, MAX_PAPERS_BYTES
 
 JOIN: Final = TProtocol(JOIN_PROTOCOL)
 
@@ -15,10 +15,13 @@ JOIN: Final = TProtocol(JOIN_PROTOCOL)
 class JoinFrame(Struct, frozen=True, omit_defaults=True):
     """What either side says: its chain, its consent, or why it refuses. Unknown fields are skipped.
 
-    A first frame with ``invitation`` is the opening of a joiner that has no chain yet.
+    A first frame with ``invitation`` is the opening of a joiner that has no chain yet. ``heads`` says which
+    revocations a side knows, and ``papers`` brings those that the other does not.
     """
 
     chain: Annotated[tuple[bytes, ...], Meta(max_length=8)] = ()
     ok: bool = False
     refused: str = ""
     invitation: Annotated[bytes, Meta(max_length=16)] = b""
+    heads: Annotated[bytes, Meta(max_length=4096)] = b""
+    papers: Annotated[bytes, Meta(max_length=MAX_PAPERS_BYTES)] = b""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 # libp2p drops gossip from 1 MiB on and DHT values over 1,044,480 bytes without a word, so one limit
 # below both is enforced where a caller can still be told.
@@ -14,6 +14,7 @@ MAX_RECORD_KEY_BYTES: Final = 128
 MAX_TOPIC_BYTES: Final = 256
 MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 MAX_CHAIN_BYTES: Final = 64 * 1024
+MAX_PAPERS_BYTES: Final = 1_044_480
 
 JOIN_PROTOCOL: Final = "/bzzz/join/1"
 
@@ -68,6 +69,19 @@ class MeshSettings:
     join_timeout_s: float = 5.0
     start_timeout_s: float = 30.0
     stop_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Briefing:
+    """What two peers tell each other while they join: who was revoked, before either acts on the other's word.
+
+    ``heads()`` says what is known here, ``missing(heads)`` gives what a side with those heads lacks: both run in
+    the mesh's thread. ``await learn(peer_id, papers)`` runs on the loop; it takes what holds and raises nothing.
+    """
+
+    heads: Callable[[], bytes] = bytes
+    missing: Callable[[bytes], bytes] = lambda heads: b""
+    learn: Callable[[str, bytes], Coroutine[Any, Any, None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from bzzzd.errors import InvalidEnvelope
 from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.node import make_grant
 from bzzzd.mesh.mesh import Mesh
-from bzzzd.mesh.values import MeshEvent, MeshSettings, RecordRule
+from bzzzd.mesh.values import Briefing, MeshEvent, MeshSettings, RecordRule
 
 HERE = Path(__file__).parent
 LIMIT_S = 20.0
@@ -66,7 +66,7 @@ class Realm:
 class Node:
     """A mesh node with what it has been told."""
 
-    def __init__(self, realm: Realm, name: str, **settings: Any) -> None:
+    def __init__(self, realm: Realm, name: str, *, briefing: Briefing | None = None, **settings: Any) -> None:
         self.key = SigningKey.generate()
         self.events: list[MeshEvent] = []
         self.messages: list[tuple[str, bytes]] = []
@@ -80,6 +80,7 @@ class Node:
             lambda chain: self.admit(chain),
             self.events.append,
             {"bzzz": RecordRule(validate=self._genuine, select=self._highest)},
+            briefing,
         )
 
     def _genuine(self, key: str, value: bytes) -> None:
