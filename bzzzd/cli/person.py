@@ -110,6 +110,13 @@ class Person:
         )  # fmt: skip
         return self.act("context.put", {"version": version.header, "content": content})
 
+    def new_epoch(self, **wanted: object) -> Any:
+        """Have this node make new role keys, sign them, and put them in force; ``wanted`` as ``mesh.epoch_prepare``."""
+        record = mapping(self.act("mesh.epoch_prepare", wanted)).get("record")
+        if not isinstance(record, bytes):
+            raise BadInput("bzzzd gave no record of an epoch; nothing was signed")
+        return self.act("mesh.epoch_apply", {"envelope": seal(self.key, "epoch", self.mesh_id, record)})
+
     def publish(self, topic: str, body: bytes | str) -> Any:
         """Sign a message for a topic; it is sent once, because a message carries no id."""
         payload = msgspec.msgpack.encode({"topic": topic, "at": time.time(), "body": body})

@@ -95,6 +95,11 @@ COMMANDS: tuple[Command, ...] = (
     Command(("mesh", "policy", "show"), "the policy in force", "mesh:policy_show"),
     Command(("mesh", "policy", "apply"), "sign roles.yaml into the policy of the mesh", "mesh:policy_apply",
             (Arg("path", "the file (roles.yaml beside the configuration)", metavar="PATH", many="?"),)),
+    Command(("mesh", "epoch", "show"), "the role keys, and which of their secrets this node holds", "epoch:show"),
+    Command(("mesh", "epoch", "new"), "new keys for every role, as after a member was removed", "epoch:new", (
+        Arg("--recovery", "an age recipient (age1…) that the secrets are also encrypted to", metavar="RECIPIENT"),
+        Arg("--earlier", "whether new holders get the secrets of earlier epochs (yes, unless it was set to no)",
+            metavar="yes|no", choices=("yes", "no")))),
     _offered("mesh authority split", "split the authority key into shares", "mesh.authority", "mesh.authority_split"),
     _offered("mesh authority recover", "put the authority key together", "mesh.authority", "mesh.authority_recover"),
     Command(("ledger", "status"), "the task ledger: where, how much, how durable", "ledger:status"),
@@ -141,6 +146,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(("context", "diff"), "what changed between two versions", "context:diff", (
         _ADDRESS, Arg("a", "version number or id (the one before the latest)", metavar="A", many="?"),
         Arg("b", "version number or id (the latest)", metavar="B", many="?"))),
+    Command(("context", "export"), "write one version to a file that `age --decrypt` reads", "context:export", (
+        _ADDRESS, Arg("--output", "the new file", metavar="PATH"),
+        Arg("--to", "for whom: age recipients with commas (the roles that read it)", metavar="age1…"))),
     Command(("context", "announce"), "tell the mesh where an address is kept", "context:announce", (_ADDRESS,)),
     Command(("ucxl", "parse"), "the parts of a UCXL address as JSON", "ucxl:parse", (_ADDRESS,)),
     Command(("publish",), "send a message to a topic", "topics:publish", (

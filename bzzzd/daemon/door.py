@@ -12,6 +12,7 @@ from typing import Any
 
 from bzzzd import __version__
 from bzzzd.config.settings import Settings
+from bzzzd.identity.attach import bound_nonce
 from bzzzd.identity.caller import Caller
 from bzzzd.rpc.limits import Limits
 from bzzzd.rpc.registry import Registry
@@ -38,6 +39,8 @@ class Door:
         self._ended: Callable[[Session], None] | None = None
         self.tell: Report = _early
         self.identity: dict[str, str | None] = {"node_id": None, "mesh_id": None}
+        self.node_key = b""
+        """This node's public key, once it is known: what people and agents sign says that they attached here."""
         self.registry = Registry(starting=True)
         self.streams = StreamTable()
         self.manager = ServiceManager("bzzzd", report=self._report)
@@ -54,6 +57,7 @@ class Door:
                 max_frame=limits.max_frame_bytes,
             ),
             on_close=self._closed,
+            bind_nonce=self._nonce,
         )
         self.manager.add(self, Phase.CONFIGURATION)
 
@@ -78,6 +82,9 @@ class Door:
 
     def _hello(self) -> dict[str, Any]:
         return {"build": __version__, "phase": self.manager.phases.reached, **self.identity}
+
+    def _nonce(self, salt: bytes) -> bytes:
+        return bound_nonce(self.node_key, salt)
 
     def _closed(self, session: Session) -> None:
         if self._ended is not None:

@@ -18,8 +18,10 @@ from bzzzd.daemon.charter_sync import CharterSync, briefing
 from bzzzd.daemon.checkup import Checkup, warnings
 from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.door import Door
+from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
+from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
@@ -75,6 +77,7 @@ class Node:
         self._mesh = MeshService(self._make_mesh)
         self._mesh_desk: MeshDesk | None = None
         self._charter_sync: CharterSync | None = None
+        self._keys: KeyDesk | None = None
 
     async def start(self) -> None:
         """The four phases after the door's."""
@@ -94,7 +97,7 @@ class Node:
         who = self._identity.node
         self._store = Store(
             self._settings.state_dir, self._config.storage, who.key, who.mesh_id, self._identity.rolekeys,
-            self._may_write, lambda why: self._manager.fail("store", why),
+            self._may_write, lambda why: self._manager.fail("store", why), self._obtain,
         )  # fmt: skip
         self._manager.add(self._store, Phase.CORE)
         await self._manager.start_phase(Phase.CORE)
@@ -115,9 +118,14 @@ class Node:
         )  # fmt: skip
         agents = AgentBook(who.id, self._agent_events, leases.load, time.time)
         mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
+        keys = KeyDesk(
+            self._identity.rolekeys, who, self._identity.age_secret, members, mesh, self._events,
+            clock=self._identity.clock, spawn=self._manager.spawn, changed=lambda: None,
+        )  # fmt: skip
         sessions = SessionDesk(
-            members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce()
-        )
+            members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce(),
+            proved=keys.attached,
+        )  # fmt: skip
         topics = TopicDesk(
             store.messages, members, gate, mesh, who.mesh_id, own_key=who.key.public, incarnation=self._incarnation,
             limit_of=self._limit_of, fresh_s=self._fresh_s, find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
@@ -139,18 +147,25 @@ class Node:
             self._settings.state_dir / "travel",
             restored=tasks.replaced,
         )
-        self._mesh_desk, self._topics = mesh_desk, topics
+        epochs = EpochDesk(
+            self._identity.rolekeys, charter, keys, who.mesh_id, policy=lambda: self._identity.policies.current,
+            revocations=lambda: who.trust.revocations, signer=members.signer,
+        )  # fmt: skip
+        self._mesh_desk, self._topics, self._keys = mesh_desk, topics, keys
         tasks.register(registry, streams)
         view.register(registry, streams)
         topics.register(registry, streams)
         status.register(registry, streams)
         contexts.register(registry)
         admin.register(registry)
+        epochs.register(registry)
         mesh_desk.register(registry)
         mesh_desk.open()
         self._charter_sync = CharterSync(charter, mesh, self._events, self._manager.spawn)
         charter.watch("revocations", lambda _: self._spawn_recheck())
+        charter.watch("epoch", keys.in_force)
         self._manager.add(tasks, Phase.PROCESS)
+        self._manager.add(keys, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
         await self._manager.start_phase(Phase.PROCESS)
         self._offers = offers
@@ -180,6 +195,7 @@ class Node:
     def _make_mesh(self) -> Mesh:
         who, network = self._identity.node, self._config.network
         self._door.identity = {"node_id": who.id, "mesh_id": who.mesh_id}
+        self._door.node_key = who.key.public
         return Mesh(
             MeshSettings(
                 listen=network.listen,
@@ -210,6 +226,8 @@ class Node:
             self._manager.fail("mesh", event.detail)
         if event.kind == "joined" and self._charter_sync is not None:
             self._charter_sync.met(event.peer_id)
+        if event.kind == "joined" and self._keys is not None:
+            self._keys.met()
         if self._mesh_desk is not None:
             self._mesh_desk.happened(event)
         else:
@@ -228,6 +246,11 @@ class Node:
     def _may_write(self, writer: Writer, address: Address) -> bool:
         """An address that is not the writer's own is written by a role whose authority is ``master``."""
         return self._identity.policies.current.authority_level(writer.role) == "master"
+
+    async def _obtain(self, roles: Sequence[str]) -> None:
+        """A reader lacks a secret: ask members for it."""
+        if self._keys is not None:
+            await self._keys.obtain(roles)
 
     def _epoch(self) -> int:
         """What authors write into a version's header; before the first epoch is known here, that one."""
@@ -255,6 +278,7 @@ class Node:
         return {
             "node_id": who.id, "mesh_id": who.mesh_id, "peer_id": mesh.peer_id, "addresses": list(mesh.addresses),
             "durability": "single", "coordinator": who.id, "development": self._config.security.development,
+            "epoch": self._identity.rolekeys.current, "role_keys": sorted(self._identity.rolekeys.held()),
             "charter": {kind: number for kind, (number, _) in self._identity.charter.heads().items()},
             "warnings": warnings(self._settings),
         }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Final
 
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.contexts import ContextDesk
+from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.meshdesk import MeshDesk
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
@@ -47,6 +48,7 @@ def listed() -> tuple[Registry, StreamTable]:
     StatusDesk.__new__(StatusDesk).register(registry, streams)
     ContextDesk.__new__(ContextDesk).register(registry)
     AdminDesk.__new__(AdminDesk).register(registry)
+    EpochDesk.__new__(EpochDesk).register(registry)
     MeshDesk.__new__(MeshDesk).register(registry)
     SessionDesk.__new__(SessionDesk).register(registry)
     return registry, streams

@@ -32,7 +32,10 @@ class AttachParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class SessionDesk:
-    """``arrived(attached)`` is told of each agent, for its announcement on the mesh."""
+    """``arrived(attached)`` is told of each agent, for its announcement on the mesh.
+
+    ``proved(attached, envelope, salt)`` is told of everybody: the proof shows other nodes who works here.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class SessionDesk:
         *,
         epoch: Callable[[], int],
         arrived: Callable[[Attached], None],
+        proved: Callable[[Attached, bytes, bytes], None],
     ) -> None:
         self._members = members
         self._agents = agents
@@ -52,6 +56,7 @@ class SessionDesk:
         self._mesh_id = mesh_id
         self._epoch = epoch
         self._arrived = arrived
+        self._proved = proved
 
     def attach(self, call: Call, params: AttachParams) -> dict[str, Any]:
         """Prove an identity: sign the nonce of hello; the key's grant says who the session is from then on."""
@@ -60,6 +65,7 @@ class SessionDesk:
         peer = Peer(session.peer.uid, session.peer.gid, session.peer.pid)
         found = self._members.attach(params.envelope, params.record, params.chain, nonce, peer)
         caller, before = found.caller, session.caller
+        self._proved(found, params.envelope, session.salt)
         if caller.kind == "agent":
             record = open_record(found.record, self._mesh_id)
             self._agents.here(session, caller, record, found.record, found.chain)

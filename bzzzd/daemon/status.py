@@ -132,7 +132,8 @@ class StatusDesk:
         registry.add(
             "status", anybody, NoParams, self.status, reads=True,
             result="{node_id, peer_id, mesh_id, build, phase, ready, reason, since, uptime_s, addresses, peers, "
-            "agents, tasks, dead_letters, term, durability, coordinator, development, warnings, phases}",
+            "agents, tasks, dead_letters, term, durability, coordinator, epoch, role_keys, "
+            "development, warnings, phases}",
         )  # fmt: skip
         registry.add("health", anybody, NoParams, self.health, result="{ok, reason, services}", reads=True)
         registry.add("peers", anybody, NoParams, self.peers, result="{peers}", reads=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,10 @@ _ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), *SCHEMAS, MESSAGES)
 
 
 class Store:
-    """Made empty; after ``start`` every part is there. ``died(why)`` hears when the journal's thread ends by itself."""
+    """Made empty; after ``start`` every part is there. ``died(why)`` hears when the journal's thread ends by itself.
+
+    ``obtain(roles)`` tries to get the role secrets that a reader lacks.
+    """
 
     name = "store"
     depends = ("identity",)
@@ -41,6 +44,7 @@ class Store:
         rolekeys: RoleKeys,
         may_write: Callable[[Writer, Address], bool],
         died: Callable[[str], None],
+        obtain: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self._state = state
         self._settings = settings
@@ -49,6 +53,7 @@ class Store:
         self._rolekeys = rolekeys
         self._may_write = may_write
         self._died = died
+        self._obtain = obtain
         self._opened = False
 
     async def start(self) -> None:
@@ -60,6 +65,7 @@ class Store:
         self.contexts = ContextStore(
             journal, content, self._rolekeys, self._mesh_id,
             may_write=self._may_write, max_content_bytes=settings.max_content_bytes,
+            obtain=self._obtain,
         )  # fmt: skip
         self.messages = MessageStore(journal, self._key, self._mesh_id, Limits(messages=settings.topic_keep_messages))
 

@@ -6,6 +6,7 @@ The proof names what the client wants to be; what it becomes is decided by its k
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
@@ -23,9 +24,10 @@ ATTACH_LIMIT: Final = 16_384
 
 
 class AttachProof(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``nonce`` is the one of this connection's ``hello``; it is accepted once."""
+    """``nonce`` is the one of this connection's ``hello``; it is accepted once. ``at`` is the client's Unix time."""
 
     nonce: Annotated[bytes, Meta(min_length=16, max_length=64)]
+    at: Annotated[float, Meta(ge=0, lt=2.0**53)]
     kind: Literal["agent", "person"]
     id: Name
     role: Name
@@ -52,10 +54,11 @@ def attach_params(
 ) -> dict[str, Any]:
     """The parameters of ``session.attach``: proof, agent record, and the grant chain if one is held."""
     names = tuple(capabilities)
-    proof = AttachProof(nonce=nonce, kind=kind, id=id, role=role, capabilities=names, slots=slots)
+    now = time.time()
+    proof = AttachProof(nonce=nonce, at=now, kind=kind, id=id, role=role, capabilities=names, slots=slots)
     record = AgentRecord(
         id=id, public_key=key.public, role=role, capabilities=names, slots=slots, version=version,
-        binary_type=_BINARY_TYPE[kind], timestamp=time.time(),  # type: ignore[arg-type]
+        binary_type=_BINARY_TYPE[kind], timestamp=now,  # type: ignore[arg-type]
     )  # fmt: skip
     return {
         "envelope": seal(key, "attach", mesh_id, msgspec.msgpack.encode(proof)),
@@ -64,13 +67,27 @@ def attach_params(
     }
 
 
-def open_attach(raw: bytes, mesh_id: str, nonce: bytes) -> tuple[Envelope, AttachProof]:
-    """Verify a proof against this connection's nonce; raises ``InvalidEnvelope``."""
+def bound_nonce(node: bytes, salt: bytes) -> bytes:
+    """The nonce that the node with this public key makes of a random ``salt``.
+
+    It says to whoever knows the salt at which node its signer attached; nobody can find a salt that
+    makes it another node's.
+    """
+    return hashlib.sha256(b"bzzz nonce 1\0" + node + salt).digest()
+
+
+def read_attach(raw: bytes, mesh_id: str) -> tuple[Envelope, AttachProof]:
+    """Verify a proof's signature, whatever nonce it answers; raises ``InvalidEnvelope``."""
     envelope = open_envelope(raw, kind="attach", mesh_id=mesh_id, limit=ATTACH_LIMIT)
     try:
-        proof = _DECODER.decode(envelope.payload)
-    except msgspec.DecodeError as error:
+        return envelope, _DECODER.decode(envelope.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidEnvelope(f"this proof of identity has a wrong shape: {error}") from error
+
+
+def open_attach(raw: bytes, mesh_id: str, nonce: bytes) -> tuple[Envelope, AttachProof]:
+    """Verify a proof against this connection's nonce; raises ``InvalidEnvelope``."""
+    envelope, proof = read_attach(raw, mesh_id)
     if proof.nonce != nonce:
         raise InvalidEnvelope("this proof of identity answers another nonce; say hello again and sign the new one")
     return envelope, proof

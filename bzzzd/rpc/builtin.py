@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from bzzzd.errors import ClientTooNew, ClientTooOld
 from bzzzd.rpc.access import allowed, greeting, guest
 from bzzzd.rpc.registry import Registry
-from bzzzd.rpc.session import Call
+from bzzzd.rpc.session import Bind, Call
 from bzzzd.rpc.streams import StreamTable
 from bzzzd.rpc.subscriptions import Opened
 from bzzzd.rpc.wire import API, MIN_API
@@ -56,17 +56,22 @@ def compare(hello: Hello) -> None:
 
 
 class Builtin:
-    """``hello()`` gives what the daemon adds to the greeting: build, node_id, mesh_id, phase."""
+    """``hello()`` gives what the daemon adds to the greeting: build, node_id, mesh_id, phase.
+
+    ``bind(salt)`` makes the nonce of a session, so that it can say where it was made.
+    """
 
     def __init__(
         self,
         registry: Registry,
         streams: StreamTable,
         hello: Callable[[], Mapping[str, Any]],
+        bind: Bind | None = None,
     ) -> None:
         self._registry = registry
         self._streams = streams
         self._hello = hello
+        self._bind = bind
 
     def register(self) -> None:
         """List the methods in the registry."""
@@ -87,7 +92,7 @@ class Builtin:
             "api": API,
             "min_api": MIN_API,
             "extensions": self._registry.extensions,
-            "nonce": call.session.greet(params.client[:128]),
+            "nonce": call.session.greet(params.client[:128], self._bind),
         }
 
     def goodbye(self, call: Call, params: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from bzzzd.rpc.connection import Connection
 from bzzzd.rpc.limits import Counters, Limits
 from bzzzd.rpc.listen import Bound, bind
 from bzzzd.rpc.registry import Registry
-from bzzzd.rpc.session import PeerCred, Session
+from bzzzd.rpc.session import Bind, PeerCred, Session
 from bzzzd.rpc.streams import StreamTable
 
 
@@ -24,6 +24,7 @@ class RpcServer:
 
     ``hello()`` gives the daemon's part of the greeting. ``guest(peer)`` makes the frozen caller of a session that has
     proved nothing. ``on_open`` and ``on_close`` hear of sessions; a closed one still has the caller that it had.
+    ``bind_nonce(salt)`` makes the nonce that a session signs; without it the nonce is the random salt.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class RpcServer:
         limits: Limits | None = None,
         on_open: Callable[[Session], None] | None = None,
         on_close: Callable[[Session], None] | None = None,
+        bind_nonce: Bind | None = None,
     ) -> None:
         self.registry = registry
         self.streams = StreamTable() if streams is None else streams
@@ -51,7 +53,7 @@ class RpcServer:
         self._bound: Bound | None = None
         self._server: asyncio.AbstractServer | None = None
         self._closing = False
-        Builtin(registry, self.streams, hello).register()
+        Builtin(registry, self.streams, hello, bind_nonce).register()
 
     @property
     def sessions(self) -> tuple[Session, ...]:

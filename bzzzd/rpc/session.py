@@ -19,6 +19,7 @@ from bzzzd.rpc.subscriptions import Subscriptions
 from bzzzd.rpc.wire import MAX_ID, NOTIFICATION, REQUEST
 
 NONCE_BYTES = 32
+Bind = Callable[[bytes], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Session:
         self._registry = registry
         self._limits = limits
         self._counters = counters
+        self.salt = b""
         self._nonce: bytes | None = None
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._last_id = 0
@@ -101,12 +103,18 @@ class Session:
         self.routes.clear()
         self._link.set_frame_limit(self._limits.max_frame if caller else self._limits.max_guest_frame)
 
-    def greet(self, client: str) -> bytes:
-        """``hello`` was said: open the other methods, and give the nonce to sign for ``session.attach``."""
+    def greet(self, client: str, bind: Bind | None = None) -> bytes:
+        """``hello`` was said: open the other methods, and give the nonce to sign for ``session.attach``.
+
+        The nonce is random; with ``bind`` it is what that makes of a random ``salt``, which whoever shows
+        the signed nonce to others shows with it.
+        """
         self.greeted = True
         self._link.greeted()
         self.client = client
-        self._nonce = secrets.token_bytes(NONCE_BYTES)
+        salt = secrets.token_bytes(NONCE_BYTES)
+        self._nonce = salt if bind is None else bind(salt)
+        self.salt = salt
         return self._nonce
 
     def take_nonce(self) -> bytes:

@@ -13,11 +13,12 @@ NAMES = """
 status peers health doctor logs
 config check
 mesh init, mesh invite, mesh join, mesh members, mesh revoke, mesh admin add, mesh admin remove, mesh policy apply,
-mesh policy show, mesh authority split, mesh authority recover
+mesh policy show, mesh epoch show, mesh epoch new, mesh authority split, mesh authority recover
 ledger status, ledger backup, ledger restore, ledger promote
 agent list, agent show
 task submit, task list, task show, task watch, task cancel, task retry, task trace
-context put, context get, context list, context history, context diff, context announce
+context put, context get, context list, context history, context diff, context export,
+context announce
 ucxl parse
 publish, subscribe
 """

@@ -350,6 +350,16 @@ class Node:
         keys.enforce(open_epoch(epoch, mesh_id))
         keys.add(secret for role, secret in made.items() if secrets is None or role in secrets)
 
+    def make_admin(self, authority: SigningKey) -> None:
+        """Give the person who works here an administrator's delegation, before the start after ``join``."""
+        mesh_id = mesh_id_of(authority.public)
+        person = load_or_create_key(self.person_state / "person.key")
+        delegation = make_grant(
+            authority, mesh_id, kind="admin", id=self.person_id, key=person.public, role="admin", valid_s=HOUR_S,
+            now=time.time(), may_grant=(*ROLES, "admin", "operator", "node"), max_validity_s=HOUR_S,
+        )  # fmt: skip
+        write_grant(self.state / "grants", f"admin-{self.person_id}", authority.public, [delegation])
+
     # What lies on disk.
 
     def check_logs(self) -> None:

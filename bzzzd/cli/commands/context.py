@@ -45,6 +45,32 @@ def get(run: Run) -> int:
     return 0
 
 
+def export(run: Run) -> int:
+    """A plain age file, for those named or for the roles that may read the version; nobody else can open it."""
+    if not run.args["output"]:
+        raise BadInput("name the new file: --output PATH")
+    person = person_of(run)
+    found = mapping(person.read("context.get", {"address": parse(run.args["address"]).canonical}))
+    if run.args["to"]:
+        wanted = {text.strip(): text.strip() for text in run.args["to"].split(",")}
+    else:
+        keys = mapping(mapping(person.read("mesh.epoch_show")).get("recipients"))
+        readers = found.get("readers")
+        wanted = {
+            str(role): clean(keys[role]) for role in (readers if isinstance(readers, list) else ()) if role in keys
+        }
+    from bzzzd.crypto import age  # no other command needs it, and it takes a while to import
+
+    sealed = age.encrypt(_content(found), list(wanted.values()))
+    write_new(Path(run.args["output"]), sealed)
+    told = {
+        "output": run.args["output"], "size": len(sealed), "version_id": found.get("version_id"),
+        "address": found.get("address"), "to": list(wanted),
+    }  # fmt: skip
+    run.answer(told, lambda: run.print(f"{run.args['output']}: {size(len(sealed))} for {', '.join(wanted)}"))
+    return 0
+
+
 def _content(found: Mapping[str, Any]) -> bytes:
     content = found.get("content")
     return content if isinstance(content, bytes) else str(content or "").encode()
