@@ -21,6 +21,7 @@ from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.errors import BadInput, NotReady, UnknownOutcome, Unreachable
 from bzzzd.identity.attach import attach_params
+from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import read_grants
 from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
 from bzzzd.slurp.commands import Cancel, Command, Retry, new_command_id, new_task_id, seal_command
@@ -150,19 +151,24 @@ class Person:
     def _chain(self) -> tuple[bytes, ...]:
         """The grant for this key that lies in the grants folder, if one does."""
         for path, file in read_grants(self._settings.grants_dir):
-            if path.stem == "person":
+            if path.stem == "person" and mesh_id_of(file.authority) == self.mesh_id:
                 return file.chain
         return ()
 
 
 def person_of(run: Run) -> Person:
     """The session of the person who runs this command."""
+    return Person(run, settings_of(run))
+
+
+def settings_of(run: Run) -> Settings:
+    """The portal's configuration, which names the person and their key."""
     named = run.environ.get("BZZZ_CONFIG_PATH")
     path = Path(named) if named else FOLDER / FILES["hap"]
     # A shell that points the variable at another process's file is still a person's shell.
     if kind_of(path) not in ("hap", None):
         path = path.with_name(FILES["hap"])
-    return Person(run, load("hap", path, socket=run.socket, around=Surroundings.here()))
+    return load("hap", path, socket=run.socket, around=Surroundings.here())
 
 
 def _names(value: object) -> Sequence[str]:

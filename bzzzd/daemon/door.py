@@ -21,6 +21,7 @@ from bzzzd.rpc.session import PeerCred, Session
 from bzzzd.rpc.streams import StreamTable
 from bzzzd.runtime.locks import InstanceLock
 from bzzzd.runtime.phases import Phase
+from bzzzd.runtime.restart import Restart
 from bzzzd.runtime.services import Health, Report, ServiceManager
 from bzzzd.storage.folder import prepare_folder
 
@@ -44,6 +45,7 @@ class Door:
         self.registry = Registry(starting=True)
         self.streams = StreamTable()
         self.manager = ServiceManager("bzzzd", report=self._report)
+        self.restart = Restart()
         limits = settings.config.limits
         self.server = RpcServer(
             self.registry,

@@ -21,6 +21,7 @@ from bzzzd.errors import BzzzError
 from bzzzd.identity.charter import Paper
 from bzzzd.identity.epoch import open_epoch, read_epoch
 from bzzzd.identity.node import NodeIdentity, load_or_found
+from bzzzd.identity.switch import carry_out
 from bzzzd.runtime.services import Health
 from bzzzd.storage.rolekeys import RoleKeys
 
@@ -62,6 +63,7 @@ class IdentityService:
     def _load(self) -> None:
         settings, now = self._settings, time.time()
         keys = settings.state_dir / "keys"
+        carry_out(settings.state_dir, settings.grants_dir, (settings.key_file, keys / "node.age"))
         agent_roles = [
             name for name, rule in settings.roles.roles.items() if rule.authority in _AGENT_LEVELS and name != "node"
         ]

@@ -16,6 +16,7 @@ from bzzzd.config.options import answered, parser
 from bzzzd.daemon.door import Door
 from bzzzd.runtime.phases import Phase
 from bzzzd.runtime.process import Shutdown, run, warm
+from bzzzd.runtime.restart import Restart
 
 if TYPE_CHECKING:
     from bzzzd.runtime.logs import Logs
@@ -30,10 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv
     )
     status = answered("daemon", options)
-    return run("bzzzd", partial(_serve, options)) if status is None else status
+    if status is not None:
+        return status
+    again: list[Restart] = []
+    status = run("bzzzd", partial(_serve, options, again))
+    if again:
+        again[0].now()
+    return status
 
 
-async def _serve(options: argparse.Namespace, shutdown: Shutdown) -> int:
+async def _serve(options: argparse.Namespace, again: list[Restart], shutdown: Shutdown) -> int:
+    """Serve until the wish to stop; ``again`` gets the restart that was asked for instead."""
     started = time.time()
     settings = load("daemon", options.config, socket=options.socket)
     door = Door(settings)
@@ -55,17 +63,22 @@ async def _serve(options: argparse.Namespace, shutdown: Shutdown) -> int:
         await manager.stop()
         if logs is not None:
             logs.close()
-    return 1 if manager.failed.is_set() else 0
+    if manager.failed.is_set():
+        return 1
+    if door.restart.wanted and not shutdown.requested:
+        again.append(door.restart)
+    return 0
 
 
 async def _until(shutdown: Shutdown, door: Door) -> None:
-    """Wait for the wish to stop, or for the death of a part without which nothing works."""
+    """Wait for the wish to stop or to start again, or for the death of a part without which nothing works."""
     failed = asyncio.create_task(door.manager.failed.wait(), name="failure")
     stop = asyncio.create_task(shutdown.wait(), name="shutdown")
+    restart = asyncio.create_task(door.restart.wait(), name="restart")
     try:
-        await asyncio.wait((failed, stop), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((failed, stop, restart), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (failed, stop):
+        for task in (failed, stop, restart):
             task.cancel()
 
 

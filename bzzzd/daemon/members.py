@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bzzzd.config.schema import LocalAgent, SecuritySection
+from bzzzd.crypto.keys import key_text
 from bzzzd.daemon.people import Binding, People
 from bzzzd.errors import BadInput, GrantRefused, NotFound
 from bzzzd.identity.attach import AttachProof, open_attach
@@ -114,6 +115,14 @@ class Members:
         """The id that a key's grant gives it; the key itself, shortened, where no grant is known."""
         found = self._known.get(key)
         return found[0].id if found is not None else f"{key.hex()[:12]}…"
+
+    def holder(self, kind: str, id: str) -> bytes | None:
+        """The key that has ``id`` among members of ``kind``, by a grant that holds now."""
+        revocations, now = self._identity.trust.revocations, self._clock()
+        for key, (grant, _) in self._known.items():
+            if (grant.kind, grant.id) == (kind, id) and now <= grant.not_after and not revocations.void(grant):
+                return key
+        return None
 
     def signer(self, key: bytes) -> str:
         """Who signs for the mesh with this key, for people: the authority, or a member's id."""
@@ -232,14 +241,14 @@ class Members:
         if known is not None and known[0].kind == "person":
             return self.grant_of(key), known[1]
         binding = self._people.find(peer.uid)
-        if binding is None and self._security.development and peer.uid == self._own_uid:
+        founder = self._identity.authority_key is not None
+        if binding is None and founder and self._security.development and peer.uid == self._own_uid:
             binding = Binding(uid=peer.uid, id=proof.id, role="admin", admin=True)
             self._people.bind(binding)
         if binding is None:
             user = _user_of(peer.uid)
-            raise GrantRefused(
-                f"{user} has no person grant in this mesh; an administrator runs: sudo bzzz mesh admin add {user}"
-            )
+            mend = f"sudo bzzz mesh admin add {user}" if founder else _invite(user)
+            raise GrantRefused(f"{user} has no person grant in this mesh; an administrator runs: {mend}")
         return self._issue_person(self._people.pin(peer.uid, key), key)
 
     def _check_own(self, peer: Peer, key: bytes) -> None:
@@ -253,12 +262,26 @@ class Members:
         if not self._security.development and any(uid_of(rule.user) == peer.uid for rule in self._security.agents):
             raise GrantRefused(f"{_user_of(peer.uid)} runs agents on this machine, so its processes act for no person")
 
+    def check_person(self, peer: Peer, key: bytes) -> None:
+        """Whether the user behind ``peer`` may become a person with ``key`` here; raises ``GrantRefused``."""
+        self._check_own(peer, key)
+        binding = self._people.find(peer.uid)
+        if binding is not None and binding.key not in ("", key_text(key)):
+            raise GrantRefused(
+                f"{_user_of(peer.uid)} is {binding.id} here, with another key; bring that key back and use it"
+            )
+
+    def settle_person(self, peer: Peer, grant: Grant, chain: Sequence[bytes]) -> None:
+        """Keep a person's grant that came from elsewhere, and bind the user behind ``peer`` to it. Blocking."""
+        write_grant(self._grants, f"person-{grant.id}", self._identity.trust.authority, chain)
+        self._people.bind(Binding(uid=peer.uid, id=grant.id, role=grant.role, key=key_text(grant.key)))
+
     def _issue_person(self, binding: Binding, key: bytes) -> tuple[Grant, tuple[bytes, ...]]:
         authority = self._identity.authority_key
         if authority is None:
             raise GrantRefused(
-                f"this node cannot make a person grant for {binding.id}: the authority's key is on another machine; "
-                "run there: sudo bzzz mesh admin add"
+                f"this node cannot make a person grant for {binding.id}: the authority's key is not on this machine. "
+                f"An administrator of any node runs: {_invite(binding.id)}"
             )
         now, mesh = self._clock(), self._identity.mesh_id
         raw = make_grant(
@@ -284,6 +307,10 @@ class Members:
         binding = Binding(uid=uid, id=user, role=role, admin=admin)
         self._people.bind(binding)
         return binding
+
+
+def _invite(user: str) -> str:
+    return f"bzzz mesh invite --person {user}; and {user} here: bzzz mesh join INVITATION"
 
 
 def _user_of(uid: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from bzzzd import __version__
 from bzzzd.config.settings import Settings
+from bzzzd.crypto.age import recipient_of
 from bzzzd.daemon import figures
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.agents import AgentBook
@@ -21,6 +22,8 @@ from bzzzd.daemon.door import Door
 from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
+from bzzzd.daemon.inviting import InviteDesk
+from bzzzd.daemon.joining import JoinDesk
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
@@ -34,6 +37,7 @@ from bzzzd.daemon.titles import Titles
 from bzzzd.daemon.topics import TopicDesk
 from bzzzd.daemon.upkeep import Upkeep
 from bzzzd.identity.caller import Caller
+from bzzzd.identity.switch import inviter_addresses
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.values import MeshEvent, MeshSettings, RecordRule
 from bzzzd.rpc.streams import Stream
@@ -47,6 +51,7 @@ from bzzzd.slurp.embedded import EmbeddedLedger
 from bzzzd.slurp.ledger import Rules
 from bzzzd.slurp.task import LedgerClock, Task
 from bzzzd.storage.context import Writer
+from bzzzd.storage.invitations import Invitations
 from bzzzd.storage.records import BLOB_NAMESPACE, HEAD_NAMESPACE, select_record, validate_record
 from bzzzd.ucxl.address import Address
 
@@ -167,10 +172,27 @@ class Node:
         self._manager.add(tasks, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
+        await self._start_joining()
         await self._manager.start_phase(Phase.PROCESS)
         self._offers = offers
         sessions.register(registry)
         door.complete(sessions.ended)
+
+    async def _start_joining(self) -> None:
+        """Inviting others into this node's mesh, and joining another's."""
+        parts, mesh, journal, state = self._identity, self._mesh.mesh, self._store.journal, self._settings.state_dir
+        inviting = InviteDesk(
+            Invitations(journal), parts.members, lambda: parts.policies.current, parts.node, mesh,
+            self._settings.grants_dir, clock=parts.clock,
+            tell=lambda kind, fields: self._events.append({"source": "mesh", **fields, "kind": kind}),
+        )  # fmt: skip
+        joining = JoinDesk(
+            parts.node, parts.members, mesh, journal, state, own_id=self._config.agent.id,
+            age=recipient_of(parts.age_secret), clock=parts.clock, restart=self._door.restart.request,
+        )  # fmt: skip
+        inviting.register(self._door.registry)
+        joining.register(self._door.registry)
+        await inviting.open()
 
     async def _start_monitoring(self) -> None:
         metrics = Metrics("bzzzd", __version__)
@@ -186,7 +208,7 @@ class Node:
             info=lambda: {"program": "bzzzd", "version": __version__, "node_id": self._identity.node.id},
         )
         self._manager.add(health, Phase.MONITORING)
-        self._manager.add(Upkeep(self._manager, self._limits.memory_mb), Phase.MONITORING)
+        self._manager.add(Upkeep(self._manager, self._limits.memory_mb, self._door.restart), Phase.MONITORING)
         await self._manager.start_phase(Phase.MONITORING)
         tune_gc(self._limits)
 
@@ -199,7 +221,7 @@ class Node:
         return Mesh(
             MeshSettings(
                 listen=network.listen,
-                static_peers=network.static_peers,
+                static_peers=(*network.static_peers, *inviter_addresses(self._settings.state_dir)),
                 version=__version__,
                 max_message_bytes=self._settings.max_message_bytes,
             ),

@@ -7,6 +7,8 @@ from typing import Final
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.epochs import EpochDesk
+from bzzzd.daemon.inviting import InviteDesk
+from bzzzd.daemon.joining import JoinDesk
 from bzzzd.daemon.meshdesk import MeshDesk
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
@@ -50,5 +52,7 @@ def listed() -> tuple[Registry, StreamTable]:
     AdminDesk.__new__(AdminDesk).register(registry)
     EpochDesk.__new__(EpochDesk).register(registry)
     MeshDesk.__new__(MeshDesk).register(registry)
+    InviteDesk.__new__(InviteDesk).register(registry)
+    JoinDesk.__new__(JoinDesk).register(registry)
     SessionDesk.__new__(SessionDesk).register(registry)
     return registry, streams

@@ -13,13 +13,14 @@ from bzzzd.slurp.schema import MAJOR, NAME
 from bzzzd.slurp.schema import SCHEMA as LEDGER_TABLES
 from bzzzd.storage.content import ContentStore
 from bzzzd.storage.context import SCHEMAS, ContextStore, Writer
+from bzzzd.storage.invitations import SCHEMA as INVITATIONS
 from bzzzd.storage.journal import Journal, Schema
 from bzzzd.storage.messages import SCHEMA as MESSAGES
 from bzzzd.storage.messages import Limits, MessageStore
 from bzzzd.storage.rolekeys import RoleKeys
 from bzzzd.ucxl.address import Address
 
-_ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), *SCHEMAS, MESSAGES)
+_ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), *SCHEMAS, MESSAGES, INVITATIONS)
 
 
 class Store:

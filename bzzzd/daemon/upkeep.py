@@ -6,6 +6,7 @@ import structlog
 
 from bzzzd.runtime.limits import MemoryWatch
 from bzzzd.runtime.notify import Notifier
+from bzzzd.runtime.restart import Restart
 from bzzzd.runtime.services import Health, ServiceManager
 
 
@@ -15,8 +16,9 @@ class Upkeep:
     name = "upkeep"
     depends = ("health-http",)
 
-    def __init__(self, manager: ServiceManager, memory_mb: int) -> None:
+    def __init__(self, manager: ServiceManager, memory_mb: int, restart: Restart) -> None:
         self._manager = manager
+        self._restart = restart
         self._notifier = Notifier()
         self._memory = MemoryWatch(memory_mb, report=_report)
 
@@ -27,7 +29,12 @@ class Upkeep:
         self._notifier.ready()
 
     async def stop(self) -> None:
-        self._notifier.stopping()
+        if self._restart.wanted:
+            # To be told that it stops, systemd would wait for an end that does not come.
+            self._notifier.reloading()
+            self._restart.keep(self._notifier.taken)
+        else:
+            self._notifier.stopping()
         self._notifier.close()
 
     def health(self) -> Health:

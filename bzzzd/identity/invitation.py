@@ -240,3 +240,25 @@ def fits(grant: Grant, invitation: Invitation, ask: Ask) -> bool:
         and not grant.capabilities
         and grant.not_after - grant.not_before <= invitation.valid_s + 1.0
     )
+
+
+class Outcome(Struct, frozen=True):
+    """What an inviter answers: the chain of the grant, or the nonce of a request that waits for a person's word."""
+
+    chain: Annotated[tuple[bytes, ...], Meta(max_length=3)] = ()
+    nonce: Annotated[bytes, Meta(max_length=64)] = b""
+    pause_s: float = 1.0
+
+
+_OUTCOME: Final = msgspec.msgpack.Decoder(Outcome)
+
+
+def read_outcome(raw: bytes) -> Outcome:
+    """Decode an inviter's answer; ``InvalidEnvelope`` when it is none."""
+    try:
+        outcome = _OUTCOME.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvalidEnvelope("the inviter answered with something that is no outcome of joining") from error
+    if not outcome.chain and not outcome.nonce:
+        raise InvalidEnvelope("the inviter answered neither with a grant nor with a request's nonce")
+    return outcome

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable, MutableMapping
 
 Environ = MutableMapping[str, str]
+_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 class Notifier:
@@ -18,8 +20,9 @@ class Notifier:
     """
 
     def __init__(self, environ: Environ = os.environ, pid: int | None = None) -> None:
-        address = environ.pop("NOTIFY_SOCKET", "")
-        usec, owner = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
+        self.taken = {name: environ.pop(name) for name in _VARIABLES if name in environ}
+        """What the environment held, for a process that starts itself again."""
+        address, usec, owner = (self.taken.get(name, "") for name in _VARIABLES)
         mine = not owner or owner == str(pid if pid is not None else os.getpid())
         self.interval_s = int(usec) / 2_000_000 if usec.isdigit() and mine else 0.0
         self._socket: socket.socket | None = None
@@ -42,6 +45,11 @@ class Notifier:
 
     def stopping(self, status: str = "stopping") -> None:
         self._send(f"STOPPING=1\nSTATUS={_line(status)}")
+
+    def reloading(self, status: str = "restarting") -> None:
+        """A stop from which this very process comes back with ``ready``."""
+        now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS={_line(status)}")
 
     def extend(self, seconds: float) -> None:
         """Ask for more time to start or stop."""

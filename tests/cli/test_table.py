@@ -13,6 +13,7 @@ NAMES = """
 status peers health doctor logs
 config check
 mesh init, mesh invite, mesh join, mesh members, mesh revoke, mesh admin add, mesh admin remove, mesh policy apply,
+mesh requests, mesh confirm, mesh refuse, mesh uninvite,
 mesh policy show, mesh epoch show, mesh epoch new, mesh authority split, mesh authority recover
 ledger status, ledger backup, ledger restore, ledger promote
 agent list, agent show

@@ -1,0 +1,131 @@
+"""mesh join: make this machine, or the person who types, a member by an invitation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bzzzd.cli.output import clean, mapping, number
+from bzzzd.cli.person import settings_of
+from bzzzd.cli.run import Run
+from bzzzd.crypto.keys import load_or_create_key
+from bzzzd.errors import BadInput, BzzzError, NotAttached, NotReady, Unavailable, UnknownOutcome, Unreachable
+from bzzzd.identity.invitation import Token, read_token, seal_ask, token_text
+from bzzzd.identity.node import write_grant
+
+_BACK_S = 60.0
+_AGAIN_S = 2.0
+_ATTEMPT_S = 30.0
+_PATIENCE = 5
+
+
+def join(run: Run) -> int:
+    """Try until the inviter has decided. The invitation's text is sent to bzzzd alone."""
+    text = run.args["invitation"]
+    token = read_token(run.read().decode("ascii", "replace") if text == "-" else text)
+    asked: dict[str, Any] = {"invitation": token_text(token), "set_aside": run.args["set_aside"]}
+    if token.kind == "person":
+        return _person(run, token, asked)
+    if not run.args["yes"] and not _agreed(run, token):
+        raise BadInput("nothing was changed: answer y, or add --yes")
+    if run.args["id"]:
+        asked["id"] = run.args["id"]
+    found = _try(run, asked)
+    if found.get("state") == "joined":
+        _until_back(run, token.mesh_id)
+    run.answer(found, lambda: run.print(_done(found)))
+    return 0
+
+
+def _agreed(run: Run, token: Token) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    print(
+        f"This machine leaves the mesh of its own and joins {token.mesh_id}. Join? [y/N] ",
+        end="", file=run.err, flush=True,
+    )  # fmt: skip
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _person(run: Run, token: Token, asked: dict[str, Any]) -> int:
+    settings = settings_of(run)
+    key = load_or_create_key(settings.key_file)
+    asked["ask"] = seal_ask(key, token, id=run.args["id"] or settings.config.agent.id, age=None)
+    found = _try(run, asked)
+    chain = found.get("chain")
+    if isinstance(chain, list | tuple):
+        write_grant(settings.grants_dir, "person", token.authority, [bytes(raw) for raw in chain])
+    shown = {name: value for name, value in found.items() if name != "chain"}
+    run.answer(shown, lambda: run.print(_done(found)))
+    return 0
+
+
+def _try(run: Run, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Ask until there is an answer that stands; an inviter that is away for a moment is asked again."""
+    timeout = run.args.get("timeout")
+    until = time.monotonic() + timeout if timeout else None
+    shown, failed = "", 0
+    while True:
+        try:
+            found = mapping(_call(run, asked))
+            failed = 0
+        except (Unreachable, Unavailable, UnknownOutcome) as error:
+            failed += 1
+            if failed > _PATIENCE:
+                raise
+            run.say(f"{error.message}; trying again")
+            found = {"state": "waiting", "pause_s": _AGAIN_S * failed}
+        if found.get("state") != "waiting":
+            return found
+        code = clean(found.get("code"))
+        if code and code != shown:
+            shown = code
+            run.say(f"code  {code}   The inviter's screen must show the same; they confirm it with:")
+            run.say(f"      bzzz mesh confirm {code}")
+        pause = number(found.get("pause_s")) or _AGAIN_S
+        if until is not None and time.monotonic() + pause > until:
+            raise UnknownOutcome("nobody has confirmed this yet; run the same command again to go on waiting")
+        time.sleep(pause)
+
+
+def _call(run: Run, asked: Mapping[str, Any]) -> Any:
+    """One try; an administrator of the mesh that is left may do it as well as root."""
+    try:
+        return run.client.call("mesh.join", asked, timeout=_ATTEMPT_S)
+    except NotAttached:
+        from bzzzd.cli.person import person_of
+
+        person_of(run)
+        return run.client.call("mesh.join", asked, timeout=_ATTEMPT_S)
+    except (Unreachable, UnknownOutcome):
+        run.close()
+        raise
+
+
+def _until_back(run: Run, mesh_id: str) -> None:
+    """Wait until bzzzd, which starts again, says that it is in its new mesh."""
+    until = time.monotonic() + _BACK_S
+    last: BzzzError | None = None
+    while time.monotonic() < until:
+        run.close()
+        try:
+            hello = run.client.hello()
+            if hello.get("mesh_id") == mesh_id and hello.get("phase") == "ready":
+                return
+        except (Unreachable, NotReady) as error:
+            last = error
+        time.sleep(0.1)
+    raise Unreachable(
+        "the grant is here, but bzzzd did not come back in its new mesh; see: bzzz status, and its log"
+        + (f" ({last.message})" if last else "")
+    )
+
+
+def _done(found: Mapping[str, Any]) -> str:
+    whom = f"{clean(found.get('kind'))} {clean(found.get('id'))}, role {clean(found.get('role'))}"
+    where = clean(found.get("mesh_id"))
+    if found.get("state") == "member":
+        return f"this node is a member of {where} already: {whom}"
+    return f"joined {where} as {whom}"
