@@ -102,7 +102,8 @@ class Node:
         who = self._identity.node
         self._store = Store(
             self._settings.state_dir, self._config.storage, who.key, who.mesh_id, self._identity.rolekeys,
-            self._may_write, lambda why: self._manager.fail("store", why), self._obtain,
+            self._may_write, self._identity.members.chain_of, who.trust, lambda why: self._manager.fail("store", why),
+            self._obtain,
         )  # fmt: skip
         self._manager.add(self._store, Phase.CORE)
         await self._manager.start_phase(Phase.CORE)

@@ -8,6 +8,7 @@ from typing import Final
 
 from bzzzd.config.schema import StorageSection
 from bzzzd.crypto.keys import SigningKey
+from bzzzd.identity.grants import Trust
 from bzzzd.runtime.services import Health
 from bzzzd.slurp.schema import MAJOR, NAME
 from bzzzd.slurp.schema import SCHEMA as LEDGER_TABLES
@@ -44,6 +45,8 @@ class Store:
         mesh_id: str,
         rolekeys: RoleKeys,
         may_write: Callable[[Writer, Address], bool],
+        chain_of: Callable[[bytes], Sequence[bytes]],
+        trust: Trust,
         died: Callable[[str], None],
         obtain: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
@@ -53,6 +56,8 @@ class Store:
         self._mesh_id = mesh_id
         self._rolekeys = rolekeys
         self._may_write = may_write
+        self._chain_of = chain_of
+        self._trust = trust
         self._died = died
         self._obtain = obtain
         self._opened = False
@@ -66,7 +71,7 @@ class Store:
         self.contexts = ContextStore(
             journal, content, self._rolekeys, self._mesh_id,
             may_write=self._may_write, max_content_bytes=settings.max_content_bytes,
-            obtain=self._obtain,
+            chain_of=self._chain_of, trust=self._trust, obtain=self._obtain,
         )  # fmt: skip
         self.messages = MessageStore(journal, self._key, self._mesh_id, Limits(messages=settings.topic_keep_messages))
 

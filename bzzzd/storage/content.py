@@ -8,10 +8,10 @@ so a crash between the two leaves a file without a row, which the next start rem
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,7 @@ from bzzzd.errors import StorageFailed
 from bzzzd.storage.faults import from_os
 from bzzzd.storage.folder import TEMPORARY, prepare_folder, sync_folder, write_whole
 from bzzzd.storage.journal import Journal, Schema
+from bzzzd.storage.naming import name_of
 
 SCHEMA: Final = Schema(
     "content",
@@ -36,7 +37,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Blob(Struct, frozen=True):
-    """Ciphertext with its name: ``hash`` is its SHA-256, ``data`` the bytes unless they are in a file.
+    """Ciphertext with its name: ``hash`` (``storage/naming.py``), and ``data``, unless it is in a file.
 
     ``sealed`` is the tag of the epoch that it is encrypted for (``identity/epoch.py``), empty when unknown.
     """
@@ -77,7 +78,7 @@ class ContentStore:
 
     async def stage(self, ciphertext: bytes, sealed: bytes = b"") -> Blob:
         """Name ``ciphertext`` and, when it is large, write its file; ``insert`` makes it part of the store."""
-        name = hashlib.sha256(ciphertext).digest()
+        name = name_of(ciphertext)
         if len(ciphertext) <= self._inline_bytes:
             return Blob(name, len(ciphertext), ciphertext, sealed)
         await asyncio.to_thread(_write, self._place(name), ciphertext)
@@ -102,6 +103,14 @@ class ContentStore:
             return _checked(blob.hash, blob.data, "the journal")
         return await asyncio.to_thread(self._load, blob.hash)
 
+    async def has(self, name: bytes) -> bool:
+        """Whether the ciphertext of this name is part of the store."""
+        return await self._journal.read(partial(self.holds, name=name))
+
+    @staticmethod
+    def holds(connection: sqlite3.Connection, name: bytes) -> bool:
+        return connection.execute("SELECT 1 FROM content WHERE hash = ?", (name,)).fetchone() is not None
+
     def _load(self, name: bytes) -> bytes:
         path = self._place(name)
         try:
@@ -120,7 +129,7 @@ class ContentStore:
 
 
 def _checked(name: bytes, data: bytes, where: str) -> bytes:
-    if hashlib.sha256(data).digest() != name:
+    if name_of(data) != name:
         raise StorageFailed(
             f"content {name.hex()[:16]}… in {where} is damaged; "
             "put it back from a backup or fetch it from another node",

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bzzzd.errors import (
     BadInput,
@@ -27,9 +28,12 @@ from bzzzd.errors import (
     NotAllowed,
     StorageFailed,
     TooLarge,
+    Unavailable,
 )
 from bzzzd.identity.epoch import Epoch
-from bzzzd.storage import rows
+from bzzzd.identity.grants import Trust
+from bzzzd.storage import copies, rows
+from bzzzd.storage.adopt import CARRIED_BYTES, FUTURE_S, Carried, Customs
 from bzzzd.storage.bulk import LARGE_BYTES
 from bzzzd.storage.content import SCHEMA as CONTENT_SCHEMA
 from bzzzd.storage.content import Blob, ContentStore
@@ -42,17 +46,18 @@ from bzzzd.storage.rows import History, Listing, Pending, VersionRow
 from bzzzd.ucxl.address import Address, Temporal, parse
 from bzzzd.ucxl.version import VersionHeader, open_version, version_id
 
-__all__ = ["SCHEMAS", "ContextStore", "Found", "History", "Listing", "Pending", "VersionRow", "Writer"]
+__all__ = ["SCHEMAS", "Carried", "ContextStore", "Found", "History", "Listing", "Pending", "VersionRow", "Writer"]
 
-SCHEMAS: Final[tuple[Schema, ...]] = (CONTENT_SCHEMA, rows.SCHEMA)
+SCHEMAS: Final[tuple[Schema, ...]] = (CONTENT_SCHEMA, rows.SCHEMA, copies.SCHEMA)
 MAX_CONTENT_BYTES: Final = 67_108_864
 CACHE_BYTES: Final = 8_388_608
-FUTURE_S: Final = 30.0
+# An adopted version's other holders are asked about it only when its writer's node has had the time to tell them.
+_SETTLE_S: Final = 30.0
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Writer(Protocol):
-    """Who writes, as its grant says; ``Caller`` and the ledger's ``Author`` are such."""
+    """Who writes, as its grant says; ``Caller``, the ledger's ``Author`` and an adopted version's are such."""
 
     @property
     def id(self) -> str: ...
@@ -77,7 +82,10 @@ class ContextStore:
     """The versions in ``journal`` (which has ``SCHEMAS``); made once a process, used on its loop.
 
     ``may_write(writer, address)`` is policy's word on addresses that are not the writer's own;
-    ``clock`` gives Unix time in seconds. ``obtain(roles)`` tries to get secrets that reading lacks.
+    ``clock`` gives Unix time in seconds. ``chain_of(key)`` gives a writer's grants, which go with its versions
+    to other nodes; ``holders(base)`` the other nodes that shall hold an address. ``trust`` is what versions of
+    other nodes are checked against; without it none is taken.
+    ``obtain(roles)`` tries to get secrets that reading lacks.
     """
 
     def __init__(
@@ -91,6 +99,9 @@ class ContextStore:
         clock: Callable[[], float] = time.time,
         max_content_bytes: int = MAX_CONTENT_BYTES,
         cache_bytes: int = CACHE_BYTES,
+        chain_of: Callable[[bytes], Sequence[bytes]] = lambda key: (),
+        holders: Callable[[str], Sequence[bytes]] = lambda base: (),
+        trust: Trust | None = None,
         obtain: Callable[[Sequence[str]], Awaitable[None]] = _nothing,
     ) -> None:
         self._journal = journal
@@ -100,6 +111,9 @@ class ContextStore:
         self._may_write = may_write
         self._clock = clock
         self._max_content_bytes = max_content_bytes
+        self._chain_of = chain_of
+        self._holders = holders
+        self._customs = None if trust is None else Customs(trust, may_write, clock)
         self._plaintexts = Plaintexts(cache_bytes)
         self._obtain = obtain
 
@@ -123,7 +137,10 @@ class ContextStore:
         self._check_header(header)
         blob = await self._seal(header, plaintext)
         self._plaintexts.put(envelope.id, plaintext, frozenset((*header.readers, writer.role)))
-        return Pending(envelope.id, header, raw_header, envelope.author, writer.role, blob)
+        return Pending(
+            envelope.id, header, raw_header, envelope.author, writer.role, blob,
+            chain=tuple(self._chain_of(envelope.author)), owed=tuple(self._holders(header.address)),
+        )  # fmt: skip
 
     @staticmethod
     def insert(connection: sqlite3.Connection, pending: Pending) -> str:
@@ -145,6 +162,46 @@ class ContextStore:
         except DiskFull:  # after other failures nobody knows whether a row names the file: the next start does
             await self.discard(pending)
             raise
+
+    # Between nodes.
+
+    async def verify(self, carried: Carried, *, holder: bytes | None = None) -> Pending:
+        """Check a version that came from another node (``holder``) as far as it can be without reading it.
+
+        Nothing is stored yet but the file of content over ``inline_bytes``; ``insert`` or ``store`` adds the
+        version, alone or in a larger transaction. Raises what ``Customs.check`` raises, and ``DiskFull``.
+        """
+        if self._customs is None:
+            raise NotAllowed("this store takes no versions of other nodes")
+        here = carried.data is None and await self._content.has(carried.hash)
+        pending = self._customs.check(carried, here=here)
+        if carried.data is not None:
+            pending = replace(pending, blob=await self._content.stage(carried.data, carried.sealed))
+        others = [node for node in self._holders(pending.header.address) if node != holder]
+        return replace(pending, owed=tuple(others), due=self._clock() + _SETTLE_S)
+
+    async def adopt(self, carried: Carried, *, holder: bytes | None = None) -> str:
+        """Take a version from another node; durable when its id is returned. Repeating it is harmless."""
+        return await self.store(await self.verify(carried, holder=holder))
+
+    async def carry(self, id: str, *, content: bool = True) -> Carried:
+        """A version as it travels, with its ciphertext when that is small and wanted.
+
+        Raises ``NotFound``, ``StorageFailed`` for damaged content, ``NotAllowed`` without its writer's grants.
+        """
+        _check_id(id)
+        row, chain = await self._journal.read(partial(_row_and_chain, id=id))
+        return await self._carried(row.raw, chain, row.blob, content=content and row.here)
+
+    async def carry_pending(self, pending: Pending) -> Carried:
+        """A version that was checked here and not inserted yet, as it travels."""
+        return await self._carried(pending.raw, pending.chain, pending.blob, content=True)
+
+    async def _carried(self, raw: bytes, chain: tuple[bytes, ...], blob: Blob, *, content: bool) -> Carried:
+        if not chain:
+            raise NotAllowed(f"version {version_id(raw)} cannot travel: the grants of its writer are not known here")
+        data = await self._content.read(blob) if content and blob.size <= CARRIED_BYTES else None
+        return Carried(raw, chain, blob.hash, blob.size, blob.sealed, data)
 
     async def get(self, address: str | Address, roles: Iterable[str]) -> Found:
         """The version that ``address`` with its temporal part names, for a caller of ``roles``.
@@ -238,6 +295,11 @@ class ContextStore:
         header = row.header
         if version_id(row.raw) != row.id:
             raise StorageFailed(f"the header of version {row.id} is damaged; restore a backup", version_id=row.id)
+        if not row.here:
+            raise Unavailable(
+                f"the content of version {row.id} is not on this node, and no node that has it was reached",
+                version_id=row.id,
+            )
         ciphertext = await self._content.read(row.blob)
         try:
             plaintext = await self._open_content(row, ciphertext)
@@ -283,6 +345,10 @@ class ContextStore:
 def _check_id(id: str) -> None:
     if not _ID.fullmatch(id):
         raise BadInput(f"{id[:80]!r} is not a version id: expected 64 hex digits")
+
+
+def _row_and_chain(connection: sqlite3.Connection, id: str) -> tuple[VersionRow, tuple[bytes, ...]]:
+    return rows.find_id(connection, id), rows.chain_of(connection, id)
 
 
 def _temporal(which: str) -> Temporal:

@@ -7,12 +7,15 @@ which can be told without looking at the rest; else the whole history is ordered
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from bzzzd.errors import BadInput, Conflict, NotFound
+from bzzzd.storage import copies
 from bzzzd.storage.content import Blob, ContentStore
 from bzzzd.storage.journal import Schema
 from bzzzd.ucxl.address import WILDCARD, Address, matches, parse
@@ -31,32 +34,46 @@ SCHEMA: Final = Schema(
         "awaited INTEGER NOT NULL) STRICT",
         "CREATE INDEX IF NOT EXISTS addresses_task ON addresses (task, project)",
         "CREATE TABLE IF NOT EXISTS versions (id BLOB PRIMARY KEY, address INTEGER NOT NULL, number INTEGER NOT NULL, "
-        "writer BLOB NOT NULL, writer_role TEXT NOT NULL, content BLOB NOT NULL, header BLOB NOT NULL) STRICT",
+        "writer BLOB NOT NULL, writer_role TEXT NOT NULL, content BLOB NOT NULL, size INTEGER NOT NULL, "
+        "header BLOB NOT NULL, chain BLOB NOT NULL) STRICT",
         "CREATE INDEX IF NOT EXISTS versions_number ON versions (address, number)",
+        "CREATE INDEX IF NOT EXISTS versions_content ON versions (content)",
+        # The grant chains that versions were written under, by the SHA-256 of `chain`.
+        "CREATE TABLE IF NOT EXISTS chains (digest BLOB PRIMARY KEY, chain BLOB NOT NULL) STRICT",
     ),
 )
 _VERSION: Final = (
-    "SELECT v.id, a.address, v.number, a.versions, a.heads, v.header, v.writer, v.writer_role, "
-    "c.hash, c.size, c.data, c.sealed FROM versions v JOIN addresses a ON a.id = v.address "
-    "JOIN content c ON c.hash = v.content "
+    "SELECT v.id, a.address, v.number, a.versions, a.heads, v.header, v.writer, v.writer_role, v.content, v.size, "
+    "c.hash IS NOT NULL, c.data, c.sealed FROM versions v JOIN addresses a ON a.id = v.address "
+    "LEFT JOIN content c ON c.hash = v.content "
 )
 _ADD_ADDRESS: Final = (
     "INSERT INTO addresses (address, agent, role, project, task, versions, heads, latest_at, latest_id, awaited) "
     "VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?) ON CONFLICT (address) DO NOTHING"
 )
 _ADD_VERSION: Final = (
-    "INSERT INTO versions (id, address, number, writer, writer_role, content, header) VALUES (?, ?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (id) DO NOTHING"
+    "INSERT INTO versions (id, address, number, writer, writer_role, content, size, header, chain) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
+)
+# Content for a version that was known by its header alone, or whose content was lost.
+_COMPLETE: Final = (
+    "UPDATE versions SET content = ?, size = ? WHERE id = ? "
+    "AND NOT EXISTS (SELECT 1 FROM content WHERE hash = versions.content)"
 )
 # Versions at one address that nothing unites. Far more than people or agents make by chance, and
 # each of them costs every later writer there.
 MAX_HEADS: Final = 1000
 MAX_PAGE: Final = 1000
 _ID_DIGITS: Final = 64
+_CHAIN: Final = msgspec.msgpack.Decoder(tuple[bytes, ...])
 
 
 class Pending(Struct, frozen=True):
-    """A version that was checked and encrypted, ready for ``insert``; ``writer`` is its author's public key."""
+    """A version that was checked, ready for ``insert``; ``writer`` is its author's public key.
+
+    ``chain`` is the writer's grant chain. ``here`` is false for a header whose content others hold.
+    ``owed`` are the nodes (keys) that shall hold it too, from the Unix time ``due`` on.
+    """
 
     id: str
     header: VersionHeader
@@ -64,10 +81,17 @@ class Pending(Struct, frozen=True):
     writer: bytes
     writer_role: str
     blob: Blob
+    chain: tuple[bytes, ...] = ()
+    here: bool = True
+    owed: tuple[bytes, ...] = ()
+    due: float = 0.0
 
 
 class VersionRow(Struct, frozen=True):
-    """One version: ``number`` of ``of`` at its base ``address``; ``heads`` are those of the whole address."""
+    """One version: ``number`` of ``of`` at its base ``address``; ``heads`` are those of the whole address.
+
+    ``here`` tells whether this node has its content.
+    """
 
     id: str
     address: str
@@ -79,6 +103,7 @@ class VersionRow(Struct, frozen=True):
     writer: bytes
     writer_role: str
     blob: Blob
+    here: bool = True
 
     @property
     def conflict(self) -> bool:
@@ -136,6 +161,7 @@ def insert(connection: sqlite3.Connection, pending: Pending) -> str:
         "SELECT id, versions, heads, latest_at, latest_id, awaited FROM addresses WHERE address = ?", (header.address,)
     ).fetchone()
     if not _add_version(connection, pending, address, versions + 1):
+        _complete(connection, pending)
         return pending.id
     current = _ids(head_ids)
     latest = latest_at, latest_id.hex()
@@ -191,12 +217,40 @@ def _add_version(connection: sqlite3.Connection, pending: Pending, address: int,
             pending.writer,
             pending.writer_role,
             pending.blob.hash,
+            pending.blob.size,
             pending.raw,
+            _add_chain(connection, pending.chain),
         ),
     ).rowcount
-    if added:
+    if added and pending.here:
         ContentStore.insert(connection, pending.blob)
+        copies.owe(connection, pending.id, pending.owed, pending.due)
     return added == 1
+
+
+def _add_chain(connection: sqlite3.Connection, chain: tuple[bytes, ...]) -> bytes:
+    raw = msgspec.msgpack.encode(chain)
+    digest = hashlib.sha256(raw).digest()
+    connection.execute("INSERT OR IGNORE INTO chains (digest, chain) VALUES (?, ?)", (digest, raw))
+    return digest
+
+
+def _complete(connection: sqlite3.Connection, pending: Pending) -> None:
+    """Give content to a version that is known and has none here."""
+    if not pending.here:
+        return
+    blob, id = pending.blob, bytes.fromhex(pending.id)
+    if connection.execute(_COMPLETE, (blob.hash, blob.size, id)).rowcount:
+        ContentStore.insert(connection, blob)
+        copies.owe(connection, pending.id, pending.owed, pending.due)
+
+
+def chain_of(connection: sqlite3.Connection, id: str) -> tuple[bytes, ...]:
+    """The grant chain under which a version was written; empty when it is not known."""
+    row = connection.execute(
+        "SELECT c.chain FROM versions v JOIN chains c ON c.digest = v.chain WHERE v.id = ?", (bytes.fromhex(id),)
+    ).fetchone()
+    return _CHAIN.decode(row[0]) if row is not None else ()
 
 
 def _is_at(connection: sqlite3.Connection, id: str, address: int) -> bool:
@@ -231,9 +285,10 @@ def _row(connection: sqlite3.Connection, where: str, values: tuple[object, ...])
     found = connection.execute(_VERSION + where, values).fetchone()
     if found is None:
         return None
-    id, address, number, of, head_ids, raw, writer, role, hash, size, data, sealed = found
-    blob = Blob(hash, size, data, sealed)
-    return VersionRow(id.hex(), address, number, of, tuple(_ids(head_ids)), read_version(raw), raw, writer, role, blob)
+    id, address, number, of, head_ids, raw, writer, role, hash, size, here, data, sealed = found
+    current = tuple(_ids(head_ids))
+    blob = Blob(hash, size, data, sealed or b"")
+    return VersionRow(id.hex(), address, number, of, current, read_version(raw), raw, writer, role, blob, bool(here))
 
 
 def find(connection: sqlite3.Connection, address: Address) -> VersionRow:
