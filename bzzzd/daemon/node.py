@@ -133,14 +133,16 @@ class Node:
             proved=keys.attached,
         )  # fmt: skip
         topics = TopicDesk(
-            store.messages, members, gate, mesh, who.mesh_id, own_key=who.key.public, incarnation=self._incarnation,
+            store.messages, members, gate, mesh, who.mesh_id, own_key=who.key.public, events=self._events,
             limit_of=self._limit_of, fresh_s=self._fresh_s, find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
         )  # fmt: skip
         checkup = Checkup(self._settings, self._identity, mesh)
         status = StatusDesk(
             self._manager, ledger, agents, gate,
             facts=self._facts, peers=mesh_desk.rows, logs=self._logs.tail,
-            checks=(checkup.keys, checkup.grants, checkup.machine, checkup.separation, checkup.mesh),
+            checks=(
+                checkup.keys, checkup.grants, checkup.machine, checkup.separation, checkup.mesh, topics.check,
+            ),
             events=self._events, agent_events=self._agent_events, started=self._started,
         )  # fmt: skip
         contexts = ContextDesk(store.contexts, gate, epoch=self._epoch, announce=mesh_desk.announce_version)
@@ -157,6 +159,7 @@ class Node:
             self._identity.rolekeys, charter, keys, who.mesh_id, policy=lambda: self._identity.policies.current,
             revocations=lambda: who.trust.revocations, signer=members.signer,
         )  # fmt: skip
+        await topics.open()
         self._mesh_desk, self._topics, self._keys = mesh_desk, topics, keys
         tasks.register(registry, streams)
         view.register(registry, streams)
@@ -224,7 +227,6 @@ class Node:
                 listen=network.listen,
                 static_peers=(*network.static_peers, *inviter_addresses(self._settings.state_dir)),
                 version=__version__,
-                max_message_bytes=self._settings.max_message_bytes,
             ),
             who.key.seed,
             who.chain,
@@ -253,6 +255,7 @@ class Node:
             self._keys.met()
         if self._mesh_desk is not None:
             self._mesh_desk.happened(event)
+            self._topics.happened(event)
         else:
             self._events.append({"source": "mesh", **asdict(event)})
 
@@ -303,7 +306,7 @@ class Node:
             "durability": "single", "coordinator": who.id, "development": self._config.security.development,
             "epoch": self._identity.rolekeys.current, "role_keys": sorted(self._identity.rolekeys.held()),
             "charter": {kind: number for kind, (number, _) in self._identity.charter.heads().items()},
-            "warnings": warnings(self._settings),
+            "warnings": warnings(self._settings), "clones": self._topics.clone_rows(),
         }  # fmt: skip
 
     def _gauges(self) -> dict[str, tuple[float, str]]:
@@ -315,7 +318,9 @@ class Node:
             "bzzz_offers_made": (self._offers.made, "Offers made since the start."),
             "bzzz_messages_received": (self._topics.received, "Messages taken from the mesh since the start."),
             "bzzz_messages_refused": (self._topics.refused, "Messages from the mesh that did not hold."),
-            "bzzz_clones_seen": (self._topics.clones, "Numbers of a node that two messages had."),
+            "bzzz_messages_fetched": (self._topics.fetched, "Messages asked for, because gossip had not brought them."),
+            "bzzz_messages_trimmed": (self._topics.trimmed, "Messages of others that nobody had any more."),
+            "bzzz_clones_seen": (self._topics.clones, "Nodes that were seen running twice, or with an older disk."),
         }
 
 

@@ -133,7 +133,7 @@ class StatusDesk:
             "status", anybody, NoParams, self.status, reads=True,
             result="{node_id, peer_id, mesh_id, build, phase, ready, reason, since, uptime_s, addresses, peers, "
             "agents, tasks, dead_letters, term, durability, coordinator, epoch, role_keys, "
-            "development, warnings, phases}",
+            "development, warnings, clones, phases}",
         )  # fmt: skip
         registry.add("health", anybody, NoParams, self.health, result="{ok, reason, services}", reads=True)
         registry.add("peers", anybody, NoParams, self.peers, result="{peers}", reads=True)

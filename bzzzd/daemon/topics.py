@@ -1,39 +1,56 @@
-"""Topics over RPC and mesh: signed messages published here are numbered, kept, gossiped, and taken once there."""
+"""Topics over RPC and mesh: signed messages published here are kept and gossiped; every follower gets them once.
+
+The parts: ``channels`` (a topic's state), ``outgoing``, ``arrivals``, ``catchup``; this desk serves callers with them.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
 
+from bzzzd.crypto.envelope import Envelope
+from bzzzd.crypto.keys import key_text
+from bzzzd.daemon.arrivals import Arrivals
+from bzzzd.daemon.catchup import CatchUp
+from bzzzd.daemon.channels import Channel, Channels
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.members import Members
-from bzzzd.errors import BzzzError, GrantRefused, InvalidEnvelope, NotAllowed, Overloaded
+from bzzzd.daemon.outgoing import Outgoing
+from bzzzd.daemon.status import Finding
+from bzzzd.errors import InvalidEnvelope, NotAllowed
 from bzzzd.identity.caller import Caller
-from bzzzd.identity.grants import Grant
+from bzzzd.mesh.values import MeshEvent, PeerInfo, RequestHandler
 from bzzzd.rpc.access import attached
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Feed, Stream, StreamTable
-from bzzzd.storage.carry import Received, open_carry, open_message
-from bzzzd.storage.messages import MessageStore, Stored
+from bzzzd.storage.carry import Message, Received, open_message
+from bzzzd.storage.exchange import PROTOCOL
+from bzzzd.storage.messages import Clone, MessageStore, Stored
+from bzzzd.storage.order import Lost, Source
 
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
-MESH_PREFIX: Final = "bzzz/topic/"
-_KEPT: Final = 256
 _SNAPSHOT: Final = 64
-_MAX_TOPICS: Final = 1024
-_MAX_WAITING: Final = 1024
+# How long a topic is kept up to date for listeners that have gone, in seconds.
+_FOLLOW_S: Final = 30 * 86_400.0
+_CLONES: Final = 256
 
 
-class Gossip(Protocol):
+class MeshOfTopics(Protocol):
     """The mesh, as topics see it."""
 
+    def peers(self) -> list[PeerInfo]: ...
     async def publish(self, topic: str, data: bytes) -> None: ...
     def subscribe(self, topic: str, handler: Callable[[str, str, bytes], None]) -> None: ...
+    def unsubscribe(self, topic: str, handler: Callable[[str, str, bytes], None]) -> None: ...
+    def handle(self, protocol: str, handler: RequestHandler) -> None: ...
+    async def request(self, peer_id: str, protocol: str, data: bytes, timeout: float = 10.0) -> bytes: ...
+    def hold(self, size: int) -> None: ...
+    def release(self, size: int) -> None: ...
 
 
 class PublishParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,11 +68,11 @@ class TopicDesk:
         store: MessageStore,
         members: Members,
         gate: Gate,
-        mesh: Gossip,
+        mesh: MeshOfTopics,
         mesh_id: str,
         *,
         own_key: bytes,
-        incarnation: str,
+        events: Stream,
         limit_of: Callable[[Caller], int],
         fresh_s: Callable[[Caller], float],
         find_chain: Callable[[str, bytes], Awaitable[list[bytes]]],
@@ -67,19 +84,46 @@ class TopicDesk:
         self._mesh = mesh
         self._mesh_id = mesh_id
         self._own_key = own_key
-        self._incarnation = incarnation
+        self._events = events
         self._limit_of = limit_of
         self._fresh_s = fresh_s
-        self._find_chain = find_chain
         self._spawn = spawn
-        self._streams: OrderedDict[str, Stream] = OrderedDict()
-        self._waiting = 0
-        self.received = 0
-        self.refused = 0
-        self.clones = 0
+        self._channels = Channels(store.incarnation)
+        self._clones: dict[tuple[bytes, str], Clone] = {}
+        self._outgoing = Outgoing(store, mesh.publish, shown=self._sent, spawn=spawn)
+        self._arrivals = Arrivals(
+            store, members, gate, mesh, mesh_id, find=self._followed, find_chain=find_chain, shown=self._taken,
+            cloned=self._cloned, lagging=self._look, spawn=spawn,
+        )  # fmt: skip
+        self._catch_up = CatchUp(store, mesh, self._channels, self._arrivals, lost=self._lost, spawn=spawn)
+        self.trimmed = 0
+
+    async def open(self) -> None:
+        """Follow again what was followed lately, and serve peers."""
+        loop, now = asyncio.get_running_loop(), time.time()
+        self._clones = {(clone.node, clone.journal): clone for clone in await self._store.clones()}
+        for topic in await self._store.topics():
+            channel = self._channels.load(topic, loop.time())
+            if topic.followed is not None and topic.followed > now - _FOLLOW_S:
+                self._follow(channel)
+        self._mesh.handle(PROTOCOL, self._catch_up.answer)
+        for peer in self._mesh.peers():
+            if peer.connected:  # before this desk was there to hear of it
+                self._catch_up.joined(peer.peer_id)
+        self._spawn("topics", "heads", self._catch_up.run())
+        self._spawn("topics", "catching up", self._catch_up.fetch())
+
+    def happened(self, event: MeshEvent) -> None:
+        """What the mesh says of its peers."""
+        if event.kind == "joined":
+            self._catch_up.joined(event.peer_id)
+        elif event.kind == "left":
+            self._catch_up.left(event.peer_id)
+
+    # Callers.
 
     async def publish(self, call: Any, params: PublishParams) -> dict[str, Any]:
-        """Publish a signed message; numbered and durable here when answered, and handed to the mesh."""
+        """Publish a signed message; numbered and durable here when answered, and on its way to the mesh."""
         caller: Caller = call.caller
         self._gate.check(caller, "publish", f"topic:{params.topic}", "write")
         envelope, message = open_message(
@@ -94,11 +138,7 @@ class TopicDesk:
                 age_s=age,
                 limit_s=fresh_s,
             )
-        published = await self._store.publish(envelope, message)
-        if published.carry is not None:
-            self._show(params.topic, published.number, envelope.author, self._own_key, message.at, message.body)
-            await self._mesh.publish(MESH_PREFIX + params.topic, published.carry)
-        return {"number": published.number}
+        return {"number": await self._outgoing.publish(self._channel(params.topic), envelope, message)}
 
     def _feed(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
         topic = name.partition(":")[2]
@@ -107,28 +147,53 @@ class TopicDesk:
         except msgspec.ValidationError as error:
             raise InvalidEnvelope(f"{topic[:70]!r} is not a topic's name: 1 to 64 of A-Z a-z 0-9 _ . -") from error
         self._gate.check(call.caller, "subscribe", f"topic:{topic}", "read")
-        stream = self._stream(topic)
+        channel = self._channel(topic)
+        stream = channel.stream()
+        self._follow(channel)
+        self._spawn("topics", "following", self._store.follow(topic, time.time()), ends=True)
 
         async def snapshot() -> dict[str, Any]:
             page = await self._store.latest(topic, _SNAPSHOT)
             return {"items": [self._stored(item) for item in page], "topic": topic}
 
-        return Feed(stream, None, snapshot)
+        async def history(after: int, count: int) -> list[tuple[int, Any]] | None:
+            page = await self._store.read(topic, after, count)
+            if page.trimmed:
+                return None
+            return [(item.number, self._stored(item)) for item in page.items if item.number <= channel.last]
 
-    def _stream(self, topic: str) -> Stream:
-        """The live items of a topic; asking for it makes this node follow the topic from then on."""
-        stream = self._streams.get(topic)
-        if stream is None:
-            if len(self._streams) >= _MAX_TOPICS:
-                raise Overloaded(f"this node follows {_MAX_TOPICS} topics already, the most there can be")
-            stream = self._streams[topic] = Stream(self._incarnation, keep=_KEPT)
-            self._mesh.subscribe(MESH_PREFIX + topic, self._arrived)
-        return stream
+        return Feed(stream, None, snapshot, history)
 
-    def _show(self, topic: str, number: int, author: bytes, node: bytes, at: float, body: msgspec.Raw) -> None:
-        stream = self._streams.get(topic)
-        if stream is not None:
-            stream.append(self._item(number, author, node, at, msgspec.msgpack.decode(body)))
+    # Topics.
+
+    def _channel(self, topic: str) -> Channel:
+        channel, gone = self._channels.open(topic)
+        if gone is not None:
+            self._mesh.unsubscribe(gone.mesh_topic, self._arrivals.arrived)
+            self._spawn("topics", "following", self._store.follow(gone.name, None), ends=True)
+        return channel
+
+    def _follow(self, channel: Channel) -> None:
+        if not channel.followed:
+            channel.followed = True
+            self._mesh.subscribe(channel.mesh_topic, self._arrivals.arrived)
+            self._catch_up.ask_about(channel)
+
+    def _followed(self, topic: str) -> Channel | None:
+        channel = self._channels.get(topic)
+        return channel if channel is not None and channel.followed else None
+
+    def _look(self) -> None:
+        self._catch_up.look()
+
+    # What is shown.
+
+    def _sent(self, channel: Channel, number: int, envelope: Envelope, message: Message) -> None:
+        channel.show(number, self._item(number, envelope.author, self._own_key, message.at, _decode(message.body)))
+
+    def _taken(self, channel: Channel, number: int, received: Received) -> None:
+        node, message = received.source.node, received.message
+        channel.show(number, self._item(number, received.author, node, message.at, _decode(message.body)))
 
     def _item(self, number: int, author: bytes, node: bytes, at: float, body: Any) -> dict[str, Any]:
         return {
@@ -137,53 +202,71 @@ class TopicDesk:
         }  # fmt: skip
 
     def _stored(self, item: Stored) -> dict[str, Any]:
-        _, message = open_message(item.message, self._mesh_id, now=time.time())
-        return self._item(item.number, item.author, item.node, item.at, msgspec.msgpack.decode(message.body))
+        message = open_message(item.message, self._mesh_id, now=time.time())[1]
+        return self._item(item.number, item.author, item.node, item.at, _decode(message.body))
 
-    def _arrived(self, mesh_topic: str, peer_id: str, raw: bytes) -> None:
-        if self._waiting >= _MAX_WAITING:
-            self.refused += 1
+    def _lost(self, channel: Channel, lost: Lost) -> None:
+        """Say which messages nobody has any more; a newcomer is not told what was trimmed before it came."""
+        if lost.fresh and lost.why == "trimmed":
             return
-        self._waiting += 1
-        self._spawn("topics", "arrival", self._take(mesh_topic, peer_id, raw), ends=True)
+        self.trimmed += lost.last - lost.first + 1
+        node = self._members.name_of(lost.source.node)
+        self._events.append(
+            {
+                "source": "messages", "kind": "trimmed", "topic": channel.name, "node": node, "first": lost.first,
+                "last": lost.last, "at": time.time(),
+                "detail": f"messages {lost.first} to {lost.last} of {node} on {channel.name} cannot be had: {lost.why}",
+            }
+        )  # fmt: skip
 
-    async def _take(self, mesh_topic: str, peer_id: str, raw: bytes) -> None:
-        topic = mesh_topic.removeprefix(MESH_PREFIX)
-        try:
-            received = open_carry(raw, self._mesh_id, now=time.time(), topic=topic)
-            if received.node == self._own_key:
-                return
-            await self._admit(peer_id, received, topic)
-            accepted = await self._store.accept(received)
-        except BzzzError:
-            # Not ours to answer: a message that does not hold is counted and dropped.
-            self.refused += 1
+    def _cloned(self, channel: Channel, source: Source) -> None:
+        """A node runs twice, or its disk was put back: told once, and kept for status and doctor."""
+        if source in self._clones or len(self._clones) >= _CLONES:
             return
-        finally:
-            self._waiting -= 1
-        self.clones += accepted.verdict == "clone"
-        if accepted.number is not None:
-            self.received += 1
-            message = received.message
-            self._show(topic, accepted.number, received.author, received.node, message.at, message.body)
+        clone = self._clones[source] = Clone(source.node, source.journal, channel.name, time.time())
+        self._events.append({"source": "messages", "kind": "clone", **self._clone_row(clone)})
+        self._spawn("topics", "clone", self._store.add_clone(clone), ends=True)
+        if source == self._store.own:
+            self._store.rename()
 
-    async def _admit(self, peer_id: str, received: Received, topic: str) -> None:
-        """Both must be members, and the author's role must allow it to write on the topic."""
-        node = self._members.grant_of(received.node)
-        if node.kind != "node":
-            raise GrantRefused(f"{node.kind} {node.id} is no node and cannot carry messages")
-        author = await self._author(peer_id, received.author)
-        self._gate.check_grant(author, f"topic:{topic}", "write")
+    def _clone_row(self, clone: Clone) -> dict[str, Any]:
+        node = self._members.name_of(clone.node)
+        return {
+            "node": node, "key": key_text(clone.node), "topic": clone.topic, "at": clone.at,
+            "detail": f"two machines run with the key of {node}, or its disk was put back to an older state",
+        }  # fmt: skip
 
-    async def _author(self, peer_id: str, key: bytes) -> Grant:
-        try:
-            return self._members.grant_of(key)
-        except GrantRefused:
-            grant = self._members.admit(await self._find_chain(peer_id, key))
-            if grant.key != key:
-                raise GrantRefused("the grant shown for a message's author is for another key") from None
-            return grant
+    def clone_rows(self) -> list[dict[str, Any]]:
+        """For status: nodes that were seen running twice."""
+        return [self._clone_row(clone) for clone in self._clones.values()]
+
+    def check(self) -> list[Finding]:
+        """For the doctor."""
+        fix = "stop one of the two and give it a key of its own; after a restored backup there is nothing to do"
+        rows = {row["node"]: row for row in self.clone_rows()}
+        found: list[Finding] = [("bad", f"node {row['node']}", row["detail"], fix) for row in rows.values()]
+        return found or [("ok", "messages", "no node was seen running twice", "")]
+
+    @property
+    def received(self) -> int:
+        return self._arrivals.received
+
+    @property
+    def refused(self) -> int:
+        return self._arrivals.refused
+
+    @property
+    def fetched(self) -> int:
+        return self._catch_up.fetched
+
+    @property
+    def clones(self) -> int:
+        return len(self._clones)
 
     def register(self, registry: Registry, streams: StreamTable) -> None:
         registry.add("publish", attached(), PublishParams, self.publish, result="{number}")
         streams.add("topic:", attached(), self._feed, "signed messages of a topic, here and from the mesh")
+
+
+def _decode(body: msgspec.Raw) -> Any:
+    return msgspec.msgpack.decode(body)

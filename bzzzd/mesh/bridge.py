@@ -76,6 +76,7 @@ class Bridge:
         self._outbox_awake = False
         # One thread writes each counter; their difference is what is queued.
         self._posted_bytes = self._taken_bytes = 0
+        self._held_bytes = 0
         self._room_wanted = False
         self._room: trio.Event | None = None
         self._calls: set[_Call] = set()
@@ -170,6 +171,17 @@ class Bridge:
                 self._outbox_awake = True
                 self._loop.call_soon(self._flush)
                 break
+        if self._room_wanted:
+            self._room_wanted = False
+            self._cast(self._give_room)
+
+    def hold(self, size: int) -> None:
+        """Count ``size`` bytes that were taken from the queue as still in it: a callback works on them."""
+        self._held_bytes += size
+
+    def release(self, size: int) -> None:
+        """The end of a ``hold``: whoever waits for room may go on."""
+        self._held_bytes -= size
         if self._room_wanted:
             self._room_wanted = False
             self._cast(self._give_room)
@@ -279,7 +291,7 @@ class Bridge:
                 self._cancel()
 
     def _full(self) -> bool:
-        queued = self._posted_bytes - self._taken_bytes
+        queued = self._posted_bytes - self._taken_bytes + self._held_bytes
         return len(self._outbox) >= self._max_queued or queued >= self._max_queued_bytes
 
     async def room(self) -> None:

@@ -228,6 +228,16 @@ class Mesh:
             self._topics.pop(topic, None)
         self._settle()
 
+    def hold(self, size: int) -> None:
+        """A handler goes on working on ``size`` bytes of messages: peers wait when that comes to too many."""
+        if self._bridge is not None:
+            self._bridge.hold(size)
+
+    def release(self, size: int) -> None:
+        """The end of a ``hold``."""
+        if self._bridge is not None:
+            self._bridge.release(size)
+
     async def followers(self, topic: str) -> list[str]:
         """Peer ids of the connected members that follow ``topic``."""
         found: list[str] = await self._call("followers", topic)

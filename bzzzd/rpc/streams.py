@@ -8,7 +8,7 @@ So a slow client costs a slow client's own items, never memory.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -104,12 +104,21 @@ class Feed:
     """What one subscriber reads: the stream, what of it this subscriber may see, and where to begin without a cursor.
 
     ``view(item)`` gives the item, another value in its place, or ``None`` to hide it. ``snapshot()`` gives the state
-    that the stream's items change (or something to await for it).
+    that the stream's items change (or something to await for it). ``history(after, count)`` awaits items that follow
+    the number ``after`` and that the stream no longer holds, with the numbers they had: ``None`` when they are trimmed.
     """
 
     stream: Stream
     view: Callable[[Any], Any] | None = None
     snapshot: Callable[[], Any | Awaitable[Any]] | None = None
+    history: Callable[[int, int], Awaitable[Sequence[tuple[int, Any]] | None]] | None = None
+
+    def continues(self, incarnation: str, number: int) -> bool:
+        """Whether a cursor may be continued: its items are held, or may be in the history."""
+        stream = self.stream
+        if self.history is not None and incarnation == stream.incarnation and 0 <= number <= stream.number:
+            return True
+        return stream.reaches(incarnation, number)
 
 
 Opener = Callable[[Any, str, dict[str, Any]], Feed]

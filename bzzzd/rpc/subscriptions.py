@@ -1,7 +1,8 @@
 """The subscriptions of one session: which streams it reads, up to where, and sending what is new.
 
 State of one subscription: *opening* (its snapshot is being made) → *waiting* at the newest item ⇄ *ready* (items to
-send, or the client is not reading) → back to *opening* when the ring moved past it.
+send, or the client is not reading) → back to *opening* when the ring moved past it, unless the feed has a history:
+then the items come from there, page by page.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from bzzzd.errors import NotFound, Overloaded
 from bzzzd.rpc.frames import encode
@@ -88,7 +89,7 @@ class Subscriptions:
         self._next_id += 1
         self._all[found.id] = found
         try:
-            if cursor is not None and feed.stream.reaches(*cursor):
+            if cursor is not None and feed.continues(*cursor):
                 found.number = cursor[1]
                 opened = Opened(found.id, cursor, reset=False)
             else:
@@ -176,12 +177,37 @@ class Subscriptions:
             self._outlet.send(encode((NOTIFICATION, "stream.items", (batch,))))
 
     def _fell_behind(self, found: Subscription) -> None:
-        self._counters.stream_behind += 1
         found.open = False
         del self._ready[found.id]
-        self._outlet.spawn(self._catch_up(found))
+        self._outlet.spawn(self._catch_up(found) if found.feed.history is None else self._look_back(found))
+
+    async def _look_back(self, found: Subscription) -> None:
+        """Send a page of what the stream no longer holds; when that is trimmed as well, start from a snapshot."""
+        feed = found.feed
+        page = await feed.history(found.number, BATCH_ITEMS) if feed.history is not None else None
+        if found.id not in self._all:
+            return
+        if not page:
+            await self._catch_up(found)
+            return
+        items: list[Any] = []
+        size = 0
+        for number, item in page:
+            found.number = number
+            value = item if feed.view is None else feed.view(item)
+            if value is not None:
+                raw = encode(value)
+                items.append(Raw(raw))
+                size += len(raw)
+            if size >= BATCH_BYTES:
+                break
+        if items:
+            batch = {"subscription": found.id, "cursor": (feed.stream.incarnation, found.number), "items": items}
+            self._outlet.send(encode((NOTIFICATION, "stream.items", (batch,))))
+        self._start(found)
 
     async def _catch_up(self, found: Subscription) -> None:
+        self._counters.stream_behind += 1
         opened = await self._restart(found, reset=True)
         if found.id in self._all:
             self._outlet.send(encode((NOTIFICATION, "stream.behind", (opened,))))

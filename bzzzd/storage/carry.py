@@ -1,14 +1,18 @@
-"""Mesh messages as they travel: the author's signed message inside the node's signed numbering.
+"""Mesh messages as they travel: the authors' signed messages under the numbering that a node signed for them.
 
-    carry    {journal, number, topic, message}   signed by the node that sends it
-    message  {topic, at, body}                   signed by its author, carried unchanged
+    message  {topic, at, body}                               signed by its author, carried unchanged
+    carry    {journal, topic, first, after, digests}         signed by the node that sends them: the numbers
+                                                             ``first``, ``first + 1`` … belong to these messages
+    bundle   [carry, start, [message, …]]                    unsigned: a carry with some of its messages in a row
 
-The node's number gives order and completeness per node; the author's signature says who speaks.
+One signature numbers many messages when they are many, and any node can hand on a part of them with it. The
+numbering gives order and completeness per node; the author's signature says who speaks.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -16,14 +20,21 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import InvalidEnvelope, TooLarge
+from bzzzd.storage.order import Link, Source
 
-# What an author's message and its carry may measure, encoded; pubsub drops 1 MiB and more without an error.
-MESSAGE_LIMIT: Final = 1_047_000
-CARRY_LIMIT: Final = 1_048_000
+# What an author's message may measure, encoded: one alone in its bundle fits into what the mesh takes (1,044,480).
+MESSAGE_LIMIT: Final = 1_043_000
+PACKET_LIMIT: Final = 1_044_480
+CARRY_MESSAGES: Final = 256
+# What is numbered together besides a first message, in bytes: a packet of more waits longer than it saves.
+CARRY_BYTES: Final = 131_072
 FUTURE_S: Final = 30.0
 
 Topic = Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z")]
+JournalName = Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+Number = Annotated[int, Meta(ge=1, le=2**53)]
+_Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 
 
 class Message(Struct, frozen=True):
@@ -34,27 +45,53 @@ class Message(Struct, frozen=True):
     body: msgspec.Raw
 
 
-class Carry(Struct, frozen=True):
-    """One numbered message: ``journal`` is the sender's journal incarnation, ``number`` counts from 1 in it."""
+class Carry(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Numbers for messages of one topic: ``journal`` is the sender's name for its numbering since its last start.
 
-    journal: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
-    number: Annotated[int, Meta(ge=1, le=2**53)]
+    ``after`` names the message before number 1, in the journal before: it stands there, unless there was none, and
+    nowhere else. ``digests`` are the SHA-256 of the messages.
+    """
+
+    journal: JournalName
     topic: Topic
-    message: bytes
+    first: Number
+    after: tuple[JournalName, Number] | None
+    digests: Annotated[tuple[_Digest, ...], Meta(min_length=1, max_length=CARRY_MESSAGES)]
+
+
+class Bundle(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A sealed carry, and the messages that belong to its digests from index ``start`` on."""
+
+    carry: bytes
+    start: Annotated[int, Meta(ge=0, lt=CARRY_MESSAGES)]
+    messages: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=CARRY_MESSAGES)]
 
 
 class Received(Struct, frozen=True):
-    """A carry whose two signatures hold: ``node`` and ``author`` are public keys.
+    """One message whose two signatures hold, with its place: ``raw`` is the author's envelope, ``proof`` the carry.
 
-    The digests cover signer and payload: what a forwarder could encode differently is left out.
+    ``digest`` covers the author and what it signed: what a forwarder could encode differently is left out.
     """
 
-    node: bytes
-    carry: Carry
-    carry_digest: bytes
+    source: Source
+    number: int
+    after: Link | None
     author: bytes
     message: Message
-    message_digest: bytes
+    digest: bytes
+    raw: bytes
+    proof: bytes
+    index: int
+
+
+class Numbered(Struct, frozen=True):
+    """A bundle whose carry holds: whose it is, and its messages with their numbers, not looked into yet."""
+
+    source: Source
+    carry: Carry
+    proof: bytes
+    start: int
+    messages: tuple[bytes, ...]
 
 
 def seal_message(key: SigningKey, mesh_id: str, topic: str, at: float, body: object) -> bytes:
@@ -68,11 +105,8 @@ def open_message(
 
     Age is no fault: a message may have waited in a journal. Raises ``InvalidEnvelope`` or ``TooLarge``.
     """
-    envelope = open_envelope(raw, kind="message", mesh_id=mesh_id, limit=limit)
-    try:
-        message = _MESSAGE.decode(envelope.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidEnvelope(f"this message cannot be used: {error}") from error
+    envelope = open_envelope(raw, kind="message", mesh_id=mesh_id, limit=min(limit, MESSAGE_LIMIT))
+    message = _message_of(envelope)
     if topic is not None and message.topic != topic:
         raise InvalidEnvelope(f"a message for topic {message.topic!r} came on topic {topic[:128]!r}")
     if message.at > now + FUTURE_S:
@@ -83,31 +117,21 @@ def open_message(
     return envelope, message
 
 
+def _message_of(envelope: Envelope) -> Message:
+    try:
+        return _MESSAGE.decode(envelope.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidEnvelope(f"this message cannot be used: {error}") from error
+
+
 def seal_carry(key: SigningKey, mesh_id: str, carry: Carry) -> bytes:
     """Sign ``carry`` as this node."""
-    return seal(key, "carry", mesh_id, msgspec.msgpack.encode(carry))
+    return seal(key, "carry", mesh_id, _ENCODER.encode(carry))
 
 
-def open_carry(raw: bytes, mesh_id: str, *, now: float, topic: str, limit: int = CARRY_LIMIT) -> Received:
-    """Verify what arrived on ``topic``: the node's envelope, then its author's message inside.
-
-    Whether the node is a member and the author may speak there is for the caller, who knows their
-    grants. Raises ``InvalidEnvelope`` or ``TooLarge``.
-    """
-    envelope = open_envelope(raw, kind="carry", mesh_id=mesh_id, limit=limit)
-    try:
-        carry = _CARRY.decode(envelope.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidEnvelope(f"this carried message cannot be used: {error}") from error
-    if carry.topic != topic:
-        raise InvalidEnvelope(f"a message numbered for topic {carry.topic!r} came on topic {topic[:128]!r}")
-    author, message = open_message(carry.message, mesh_id, now=now, topic=topic, limit=limit)
-    return Received(envelope.author, carry, signed_digest(envelope), author.author, message, signed_digest(author))
-
-
-def own_digest(node: bytes, carry: Carry) -> bytes:
-    """What ``Received.carry_digest`` will be for a carry that this node seals."""
-    return hashlib.sha256(node + msgspec.msgpack.encode(carry)).digest()
+def digest_of(raw: bytes) -> bytes:
+    """What a carry says of a message."""
+    return hashlib.sha256(raw).digest()
 
 
 def signed_digest(envelope: Envelope) -> bytes:
@@ -115,5 +139,57 @@ def signed_digest(envelope: Envelope) -> bytes:
     return hashlib.sha256(envelope.author + envelope.payload).digest()
 
 
+def pack(bundles: Sequence[Bundle]) -> bytes:
+    """Bundles of one topic as one gossip message."""
+    return _ENCODER.encode(bundles)
+
+
+def unpack(raw: bytes) -> list[Bundle]:
+    """What ``pack`` made, checked in shape alone. Raises ``InvalidEnvelope`` or ``TooLarge``."""
+    if len(raw) > PACKET_LIMIT:
+        raise TooLarge(f"{len(raw)} bytes of messages are over the limit of {PACKET_LIMIT}", size=len(raw))
+    try:
+        return _PACKET.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidEnvelope(f"these are no carried messages: {error}") from error
+
+
+def open_bundle(bundle: Bundle, mesh_id: str, *, topic: str) -> Numbered:
+    """Verify that a node gave these messages, on this topic, their numbers. The messages are for ``open_numbered``.
+
+    Whether the node is a member is for the caller. Raises ``InvalidEnvelope`` or ``TooLarge``.
+    """
+    envelope = open_envelope(bundle.carry, kind="carry", mesh_id=mesh_id)
+    try:
+        carry = _CARRY.decode(envelope.payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidEnvelope(f"this carry cannot be used: {error}") from error
+    if carry.topic != topic:
+        raise InvalidEnvelope(f"messages numbered for topic {carry.topic!r} came on topic {topic[:128]!r}")
+    if carry.after is not None and (carry.first != 1 or carry.after[0] == carry.journal):
+        raise InvalidEnvelope("only the first message of a journal follows one of another journal")
+    digests = carry.digests[bundle.start : bundle.start + len(bundle.messages)]
+    if tuple(map(digest_of, bundle.messages)) != digests:
+        raise InvalidEnvelope("these are not the messages that the carry numbers")
+    source = Source(envelope.author, carry.journal)
+    return Numbered(source, carry, bundle.carry, bundle.start, bundle.messages)
+
+
+def open_numbered(numbered: Numbered, index: int, mesh_id: str, *, now: float) -> Received:
+    """Verify the author's signature of the message at ``index`` of ``numbered.messages``.
+
+    Whether the author may speak there is for the caller. Raises ``InvalidEnvelope`` or ``TooLarge``.
+    """
+    carry, place, raw = numbered.carry, numbered.start + index, numbered.messages[index]
+    author, message = open_message(raw, mesh_id, now=now, topic=carry.topic)
+    after = Link(*carry.after) if carry.after is not None and place == 0 else None
+    return Received(
+        numbered.source, carry.first + place, after, author.author, message, signed_digest(author), raw,
+        numbered.proof, place,
+    )  # fmt: skip
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
 _MESSAGE: Final = msgspec.msgpack.Decoder(Message)
 _CARRY: Final = msgspec.msgpack.Decoder(Carry)
+_PACKET: Final = msgspec.msgpack.Decoder(list[Bundle])

@@ -1,99 +1,79 @@
-"""Mesh messages kept: numbers for what this node sends, memory of what it has heard, a ring per topic.
+"""Mesh messages kept: numbers for what this node sends, memory of what it has heard, a ring for each topic.
 
-A number is durable before its message leaves, so a crash never gives one number to two messages.
-Two memories keep what arrives from being taken twice: by (node, journal, number), which also shows
-a node that runs twice (one number, two messages), and by the author's signed bytes, whoever
-carried them. Both are bounded; below its lower edge everything counts as old, never as new.
+A number is durable before its message leaves, and the name of the numbering is new at each start, so neither a
+crash nor a disk that was put back gives one number to two messages. What arrives is taken once: the position of each
+source says up to where it is done with, and the digests of the authors' signed bytes keep out what comes again by
+another way. Both are bounded; below their lower edge everything counts as old, never as new.
 """
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
-from typing import Final, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from msgspec import Struct
 
 from bzzzd.crypto.envelope import Envelope
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import NotFound
-from bzzzd.storage.carry import Carry, Message, Received, own_digest, seal_carry, signed_digest
-from bzzzd.storage.journal import Journal, Schema
+from bzzzd.storage import ring
+from bzzzd.storage.carry import Bundle, Carry, Message, Received, digest_of, seal_carry, signed_digest
+from bzzzd.storage.journal import Journal
+from bzzzd.storage.order import Held, Link, Source
+from bzzzd.storage.ring import SCHEMA, Limits, Page, Position, Ring, Stored
 
-SCHEMA: Final = Schema(
-    "messages",
-    1,
-    (
-        "CREATE TABLE IF NOT EXISTS topics (topic TEXT PRIMARY KEY, last INTEGER NOT NULL, first INTEGER NOT NULL, "
-        "bytes INTEGER NOT NULL, heard INTEGER NOT NULL, horizon REAL NOT NULL) STRICT, WITHOUT ROWID",
-        "CREATE TABLE IF NOT EXISTS messages (topic TEXT NOT NULL, number INTEGER NOT NULL, node BLOB NOT NULL, "
-        "journal TEXT NOT NULL, sequence INTEGER NOT NULL, author BLOB NOT NULL, at REAL NOT NULL, "
-        "message BLOB NOT NULL, PRIMARY KEY (topic, number)) STRICT",
-        "CREATE INDEX IF NOT EXISTS messages_sent ON messages (node, journal, sequence)",
-        "CREATE TABLE IF NOT EXISTS heard (topic TEXT NOT NULL, digest BLOB NOT NULL, at REAL NOT NULL, "
-        "number INTEGER NOT NULL, PRIMARY KEY (topic, digest)) STRICT, WITHOUT ROWID",
-        "CREATE INDEX IF NOT EXISTS heard_at ON heard (topic, at)",
-        "CREATE TABLE IF NOT EXISTS sources (node BLOB NOT NULL, journal TEXT NOT NULL, last INTEGER NOT NULL, "
-        "floor INTEGER NOT NULL, cloned INTEGER, PRIMARY KEY (node, journal)) STRICT, WITHOUT ROWID",
-        "CREATE TABLE IF NOT EXISTS seen (node BLOB NOT NULL, journal TEXT NOT NULL, number INTEGER NOT NULL, "
-        "digest BLOB NOT NULL, PRIMARY KEY (node, journal, number)) STRICT, WITHOUT ROWID",
-    ),
-)
-KEEP_MESSAGES: Final = 10_000
-KEEP_BYTES: Final = 67_108_864
-MAX_JOURNALS: Final = 256
+__all__ = ["SCHEMA", "Accepted", "Clone", "Limits", "MessageStore", "Page", "Published", "Skip", "Stored"]
 
-Verdict = Literal["new", "repeated", "old", "clone"]
+Verdict = Literal["new", "repeated", "old", "skipped"]
 
 
-class Limits(Struct, frozen=True):
-    """What one topic keeps, and how many numbers of one journal are remembered one by one."""
+class Skip(Struct, frozen=True):
+    """A number that is done with although nothing is kept: refused, or given up. Those below it are as well."""
 
-    messages: int = KEEP_MESSAGES
-    bytes: int = KEEP_BYTES
-    window: int = KEEP_MESSAGES
+    source: Source
+    number: int
 
 
 class Published(Struct, frozen=True):
-    """``number`` counts within the topic; ``carry`` is to be sent, or ``None`` for a message sent before."""
+    """``numbers`` count within the topic, one for each message; ``bundle`` is to be sent, ``None`` when none is new.
 
-    number: int
-    carry: bytes | None
+    ``last`` is this node's own last number on the topic, ``after`` what its first one follows.
+    """
+
+    numbers: tuple[int, ...]
+    bundle: Bundle | None
+    last: int
+    after: Link | None = None
 
 
 class Accepted(Struct, frozen=True):
     """What became of an arrival: ``number`` is its place in the topic when it is ``new``.
 
-    ``repeated``: known already. ``old``: below what is remembered. ``clone``: its number belongs to
-    another message, so two machines run with that node's key and journal.
+    ``repeated``: known already, by its number or from another node. ``old``: below what is remembered.
     """
 
     verdict: Verdict
     number: int | None = None
 
 
-class Stored(Struct, frozen=True):
-    """A message of a topic's ring: ``message`` is the author's envelope; ``node`` and ``author`` are keys."""
-
-    number: int
-    node: bytes
-    author: bytes
-    at: float
-    message: bytes
-
-
-class Page(Struct, frozen=True):
-    """Messages after a number. ``trimmed``: some between that number and ``first`` are no longer kept."""
-
-    items: tuple[Stored, ...]
-    first: int
-    last: int
-    trimmed: bool
-
-
 class Clone(Struct, frozen=True):
+    """A node that was seen running twice, or whose disk was put back: ``journal`` is where two ways went on."""
+
     node: bytes
     journal: str
-    number: int
+    topic: str
+    at: float
+
+
+class Topic(Struct, frozen=True):
+    """A topic that this node keeps; ``followed`` is the Unix time when somebody here last listened to it."""
+
+    name: str
+    last: int
+    followed: float | None
+    positions: tuple[Position, ...]
 
 
 class MessageStore:
@@ -104,181 +84,172 @@ class MessageStore:
         self._key = key
         self._mesh_id = mesh_id
         self._limits = limits or Limits()
+        self._name = secrets.token_hex(16)
 
-    async def publish(self, envelope: Envelope, message: Message) -> Published:
-        """Number and keep a verified message of a local author; durable when it returns."""
-        return await self._journal.write(lambda connection: self.add_outgoing(connection, envelope, message))
+    @property
+    def own(self) -> Source:
+        """The numbering of what this node sends now."""
+        return Source(self._key.public, self._name)
 
-    async def accept(self, received: Received) -> Accepted:
-        """Keep a message that arrived from the mesh, once."""
-        return await self._journal.write(lambda connection: self.add_incoming(connection, received))
+    @property
+    def incarnation(self) -> str:
+        """Names the topics' own numbers, which go on over restarts."""
+        return self._journal.incarnation
+
+    def rename(self) -> None:
+        """Go on under another name: somebody else numbers under this one."""
+        self._name = secrets.token_hex(16)
+
+    async def publish(self, topic: str, messages: Sequence[tuple[Envelope, Message]]) -> Published:
+        """Number and keep verified messages of local authors; durable when it returns."""
+        name = self._name
+        return await self._journal.write(lambda connection: self.add_outgoing(connection, topic, name, messages))
+
+    async def accept(self, topic: str, arrivals: Sequence[Received | Skip]) -> list[Accepted]:
+        """Keep what arrived, in the order given, which is that of ``order.Tracker``; durable when it returns."""
+        return await self._journal.write(lambda connection: self.add_incoming(connection, topic, arrivals))
+
+    async def differs(self, topic: str, numbered: Sequence[tuple[Source, int, bytes]]) -> list[Source]:
+        """The sources that gave one of these numbers to another message than that with this ``digest_of``."""
+        return await self._journal.read(lambda connection: _differs(connection, topic, numbered))
 
     async def read(self, topic: str, after: int, limit: int = 256) -> Page:
         """The messages of ``topic`` with numbers over ``after``, oldest first, at most ``limit``.
 
         Raises ``NotFound`` when the topic never had a number ``after`` (a cursor of another journal).
         """
-        return await self._journal.read(lambda connection: _page(connection, topic, after, limit))
+        found = await self._journal.read(lambda connection: ring.page(connection, topic, after, limit))
+        if after > found.last:
+            raise NotFound(f"topic {topic!r} has no message number {after}; its last is {found.last}", last=found.last)
+        return found
 
     async def latest(self, topic: str, limit: int) -> tuple[Stored, ...]:
         """The newest messages of ``topic``, oldest first; none for a topic that never had one."""
 
         def work(connection: sqlite3.Connection) -> tuple[Stored, ...]:
             row = connection.execute("SELECT last FROM topics WHERE topic = ?", (topic,)).fetchone()
-            return _page(connection, topic, max(0, row[0] - limit), limit).items if row else ()
+            return ring.page(connection, topic, max(0, row[0] - limit), limit).items if row else ()
 
         return await self._journal.read(work)
 
-    async def sent_since(self, sequence: int, limit: int = 256) -> list[bytes]:
-        """Our own carries with numbers over ``sequence`` that are still kept, in order: for a peer that missed some."""
-        rows = await self._journal.read(
-            lambda connection: connection.execute(
-                "SELECT sequence, topic, message FROM messages "
-                "WHERE node = ? AND journal = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-                (self._key.public, self._journal.incarnation, sequence, limit),
-            ).fetchall()
+    async def give(self, topic: str, source: Source, after: int, room: int) -> tuple[list[Bundle], Held | None]:
+        """For a peer: messages of ``source`` after a number, about ``room`` bytes of them, and what there is in all."""
+        return await self._journal.read(
+            lambda connection: (
+                ring.give(connection, topic, source, after, room),
+                ring.held(connection, topic, source),
+            )
         )
-        journal = self._journal.incarnation
-        return [seal_carry(self._key, self._mesh_id, Carry(journal, *row)) for row in rows]
 
-    async def sent_last(self) -> int:
-        """The number of the last message that this node sent from this journal; 0 for none."""
-        source = self._key.public, self._journal.incarnation
-        return await self._journal.read(lambda connection: _source(connection, *source)[0])
+    async def heads(self, topics: Sequence[str]) -> dict[str, dict[Source, Held]]:
+        """What can be given of these topics."""
+        return await self._journal.read(
+            lambda connection: {topic: found for topic in topics if (found := ring.heads(connection, topic))}
+        )
+
+    async def topics(self) -> list[Topic]:
+        """Every topic that is kept."""
+
+        def work(connection: sqlite3.Connection) -> list[Topic]:
+            rows = connection.execute("SELECT topic, last, followed FROM topics ORDER BY followed").fetchall()
+            return [
+                Topic(name, last, followed, tuple(ring.positions(connection, name))) for name, last, followed in rows
+            ]
+
+        return await self._journal.read(work)
+
+    async def follow(self, topic: str, at: float | None) -> None:
+        """Remember that somebody here listens to ``topic`` at the Unix time ``at``; ``None`` ends that."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            Ring(connection, topic, self._limits)
+            connection.execute("UPDATE topics SET followed = ? WHERE topic = ?", (at, topic))
+
+        await self._journal.write(work)
 
     async def clones(self) -> list[Clone]:
-        """Nodes that were seen running twice, with the newest number that two messages had."""
+        """Nodes that were seen running twice."""
         rows = await self._journal.read(
             lambda connection: connection.execute(
-                "SELECT node, journal, cloned FROM sources WHERE cloned IS NOT NULL ORDER BY node, journal"
+                "SELECT node, journal, topic, at FROM clones ORDER BY at DESC LIMIT 256"
             ).fetchall()
         )
         return [Clone(*row) for row in rows]
 
-    def add_outgoing(self, connection: sqlite3.Connection, envelope: Envelope, message: Message) -> Published:
+    async def add_clone(self, clone: Clone) -> bool:
+        """Remember it; ``False`` when it is known."""
+        return await self._journal.write(
+            lambda connection: (
+                connection.execute(
+                    "INSERT OR IGNORE INTO clones VALUES (?, ?, ?, ?)",
+                    (clone.node, clone.journal, clone.topic, clone.at),
+                ).rowcount
+                > 0
+            )
+        )
+
+    def add_outgoing(
+        self, connection: sqlite3.Connection, topic: str, name: str, messages: Sequence[tuple[Envelope, Message]]
+    ) -> Published:
         """``publish`` as a part of a larger ``journal.write``."""
-        digest = signed_digest(envelope)
-        known = _heard(connection, message.topic, digest)
-        if known is not None:
-            return Published(known, None)
-        node, journal = self._key.public, self._journal.incarnation
-        sequence = _source(connection, node, journal)[0] + 1
-        carry = Carry(journal, sequence, message.topic, envelope.raw)
-        number = self._append(connection, node, carry, envelope.author, message, digest)
-        # Our own numbers are remembered too: one that comes back with another message is our clone.
-        self._remember(connection, node, carry, own_digest(node, carry))
-        return Published(number, seal_carry(self._key, self._mesh_id, carry))
+        kept = Ring(connection, topic, self._limits)
+        source = Source(self._key.public, name)
+        after = Link(kept.own_journal, kept.own_last) if kept.own_journal not in (None, name) else None
+        first = kept.source(source, after)[1] + 1
+        digests = [signed_digest(envelope) for envelope, _ in messages]
+        known = [kept.known(digest) for digest in digests]
+        fresh = {digest: one for digest, number, one in zip(digests, known, messages, strict=True) if number is None}
+        if not fresh:
+            return Published(tuple(number or 0 for number in known), None, first - 1)
+        raws = tuple(envelope.raw for envelope, _ in fresh.values())
+        carry = Carry(name, topic, first, after if first == 1 else None, tuple(map(digest_of, raws)))
+        proof = seal_carry(self._key, self._mesh_id, carry)
+        numbers = {
+            digest: kept.append(source, first + place, envelope.author, message.at, envelope.raw, digest, proof, place)
+            for place, (digest, (envelope, message)) in enumerate(fresh.items())
+        }
+        kept.own_journal, kept.own_last = name, first + len(raws) - 1
+        kept.close()
+        given = tuple(numbers.get(digest) or number or 0 for digest, number in zip(digests, known, strict=True))
+        return Published(given, Bundle(proof, 0, raws), kept.own_last, carry.after and Link(*carry.after))
 
-    def add_incoming(self, connection: sqlite3.Connection, received: Received) -> Accepted:
+    def add_incoming(
+        self, connection: sqlite3.Connection, topic: str, arrivals: Sequence[Received | Skip]
+    ) -> list[Accepted]:
         """``accept`` as a part of a larger ``journal.write``."""
-        carry, node = received.carry, received.node
-        place = (node, carry.journal, carry.number)
-        row = connection.execute(
-            "SELECT digest FROM seen WHERE node = ? AND journal = ? AND number = ?", place
-        ).fetchone()
-        if row is not None:
-            if row[0] == received.carry_digest:
-                return Accepted("repeated")
-            connection.execute("UPDATE sources SET cloned = ? WHERE node = ? AND journal = ?", (place[2], *place[:2]))
-            return Accepted("clone")
-        last, floor = _source(connection, node, carry.journal)
-        if carry.number <= floor or (last == 0 and self._too_many_journals(connection, node)):
-            return Accepted("old")
-        self._remember(connection, node, carry, received.carry_digest)
-        message = received.message
-        if _heard(connection, message.topic, received.message_digest) is not None:
+        kept = Ring(connection, topic, self._limits)
+        found = [self._take(kept, arrival) for arrival in arrivals]
+        kept.close()
+        return found
+
+    @staticmethod
+    def _take(kept: Ring, arrival: Received | Skip) -> Accepted:
+        if isinstance(arrival, Skip):
+            kept.reach(arrival.source, arrival.number)
+            return Accepted("skipped")
+        if arrival.number <= kept.source(arrival.source, arrival.after)[1]:
             return Accepted("repeated")
-        if message.at <= _horizon(connection, message.topic):
+        kept.reach(arrival.source, arrival.number)
+        if kept.known(arrival.digest) is not None:
+            return Accepted("repeated")
+        at = arrival.message.at
+        if kept.too_old(at):
             return Accepted("old")
-        return Accepted("new", self._append(connection, node, carry, received.author, message, received.message_digest))
+        number = kept.append(
+            arrival.source, arrival.number, arrival.author, at, arrival.raw, arrival.digest, arrival.proof,
+            arrival.index,
+        )  # fmt: skip
+        return Accepted("new", number)
 
-    def _too_many_journals(self, connection: sqlite3.Connection, node: bytes) -> bool:
-        (count,) = connection.execute("SELECT count(*) FROM sources WHERE node = ?", (node,)).fetchone()
-        return int(count) >= MAX_JOURNALS
 
-    def _remember(self, connection: sqlite3.Connection, node: bytes, carry: Carry, digest: bytes) -> None:
-        source = (node, carry.journal)
-        connection.execute("INSERT INTO seen VALUES (?, ?, ?, ?)", (*source, carry.number, digest))
-        connection.execute(
-            "INSERT INTO sources (node, journal, last, floor) VALUES (?, ?, ?, 0) "
-            "ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
-            (*source, carry.number),
-        )
-        last, floor = _source(connection, *source)
-        if last - floor > 2 * self._limits.window:
-            edge = last - self._limits.window
-            connection.execute("UPDATE sources SET floor = ? WHERE node = ? AND journal = ?", (edge, *source))
-            connection.execute("DELETE FROM seen WHERE node = ? AND journal = ? AND number <= ?", (*source, edge))
-
-    def _append(
-        self, connection: sqlite3.Connection, node: bytes, carry: Carry, author: bytes, message: Message, digest: bytes
-    ) -> int:
-        topic = carry.topic
-        (number, first, size, heard) = connection.execute(
-            "INSERT INTO topics VALUES (?, 1, 1, ?, 1, -1) ON CONFLICT DO UPDATE "
-            "SET last = last + 1, bytes = bytes + excluded.bytes, heard = heard + 1 "
-            "RETURNING last, first, bytes, heard",
-            (topic, len(carry.message)),
+def _differs(connection: sqlite3.Connection, topic: str, numbered: Sequence[tuple[Source, int, bytes]]) -> list[Source]:
+    found = []
+    for source, number, digest in numbered:
+        row = connection.execute(
+            "SELECT m.message FROM messages m JOIN sources s ON s.id = m.source JOIN topics t ON t.id = s.topic "
+            "WHERE t.topic = ? AND s.node = ? AND s.journal = ? AND m.sequence = ?",
+            (topic, *source, number),
         ).fetchone()
-        connection.execute(
-            "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (topic, number, node, carry.journal, carry.number, author, message.at, carry.message),
-        )
-        connection.execute("INSERT INTO heard VALUES (?, ?, ?, ?)", (topic, digest, message.at, number))
-        self._trim(connection, topic, number, first, size)
-        # Twice the ring, so that what has left it is still known when it comes again.
-        if heard > 4 * self._limits.messages:
-            _forget(connection, topic, 2 * self._limits.messages)
-        return int(number)
-
-    def _trim(self, connection: sqlite3.Connection, topic: str, last: int, first: int, size: int) -> None:
-        start = first
-        # A message alone may be larger than the topic's bytes; the newest one always stays.
-        while first < last and (last - first >= self._limits.messages or size > self._limits.bytes):
-            (gone,) = connection.execute(
-                "DELETE FROM messages WHERE topic = ? AND number = ? RETURNING length(message)", (topic, first)
-            ).fetchone()
-            first, size = first + 1, size - gone
-        if first != start:
-            connection.execute("UPDATE topics SET first = ?, bytes = ? WHERE topic = ?", (first, size, topic))
-
-
-def _source(connection: sqlite3.Connection, node: bytes, journal: str) -> tuple[int, int]:
-    row = connection.execute(
-        "SELECT last, floor FROM sources WHERE node = ? AND journal = ?", (node, journal)
-    ).fetchone()
-    return (int(row[0]), int(row[1])) if row else (0, 0)
-
-
-def _heard(connection: sqlite3.Connection, topic: str, digest: bytes) -> int | None:
-    row = connection.execute("SELECT number FROM heard WHERE topic = ? AND digest = ?", (topic, digest)).fetchone()
-    return int(row[0]) if row else None
-
-
-def _horizon(connection: sqlite3.Connection, topic: str) -> float:
-    row = connection.execute("SELECT horizon FROM topics WHERE topic = ?", (topic,)).fetchone()
-    return float(row[0]) if row else -1.0
-
-
-def _forget(connection: sqlite3.Connection, topic: str, keep: int) -> None:
-    """Drop the oldest digests, and with them the right of anything as old to count as new."""
-    edge = connection.execute(
-        "SELECT at FROM heard WHERE topic = ? ORDER BY at DESC LIMIT 1 OFFSET ?", (topic, keep)
-    ).fetchone()
-    if edge is not None:
-        gone = connection.execute("DELETE FROM heard WHERE topic = ? AND at <= ?", (topic, edge[0])).rowcount
-        connection.execute(
-            "UPDATE topics SET heard = heard - ?, horizon = max(horizon, ?) WHERE topic = ?", (gone, edge[0], topic)
-        )
-
-
-def _page(connection: sqlite3.Connection, topic: str, after: int, limit: int) -> Page:
-    row = connection.execute("SELECT first, last FROM topics WHERE topic = ?", (topic,)).fetchone()
-    first, last = (int(row[0]), int(row[1])) if row else (1, 0)
-    if after > last:
-        raise NotFound(f"topic {topic!r} has no message number {after}; its last is {last}", last=last)
-    rows = connection.execute(
-        "SELECT number, node, author, at, message FROM messages WHERE topic = ? AND number > ? ORDER BY number LIMIT ?",
-        (topic, after, limit),
-    ).fetchall()
-    return Page(tuple(Stored(*found) for found in rows), first, last, after + 1 < first)
+        if row is not None and digest_of(row[0]) != digest:
+            found.append(source)
+    return found

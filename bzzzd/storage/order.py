@@ -62,14 +62,22 @@ class Arrival(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a peer says it can give of a source: numbers ``first`` to ``last`` (``first > last``: all trimmed)."""
+    """What a peer says it can give of a source: numbers ``first`` to ``last`` (``first > last``: all trimmed).
+
+    ``early`` is the highest number that it holds and has not delivered yet, when there is one.
+    """
 
     first: int
     last: int
+    early: int = 0
+
+    @property
+    def highest(self) -> int:
+        return max(self.last, self.early)
 
 
 class Ask(NamedTuple):
-    """Ask ``peer`` for what it has of ``source`` after the number ``after``."""
+    """Ask ``peer`` for what it has of ``source`` after the number ``after``; see ``Tracker.asks``."""
 
     peer: bytes
     source: Source
@@ -159,6 +167,15 @@ class Tracker:
         """Up to where each source is done with."""
         return {source: chain.position for source, chain in self._chains.items() if chain.position}
 
+    def held(self) -> dict[Source, int]:
+        """The highest number of each source that is held for its turn: peers may lack it, and can have it."""
+        return {source: max(chain.early) for source in self._lagging if (chain := self._chains[source]).early}
+
+    def early(self, source: Source, after: int) -> list[Arrival]:
+        """What is held of a source with numbers over ``after``, in order."""
+        chain = self._chains.get(source)
+        return [] if chain is None else [chain.early[number] for number in sorted(chain.early) if number > after]
+
     @property
     def lagging(self) -> bool:
         """Whether something is missing, so that ``asks`` and ``losses`` are worth calling again shortly."""
@@ -241,7 +258,7 @@ class Tracker:
                 self._forget(chain)
 
     def asks(self, now: float) -> list[Ask]:
-        """Whom to ask for what, now. Each ask must be ended by ``answered`` or ``failed``."""
+        """Whom to ask for what, now. Each ask must be ended by ``answered``, ``put_off`` or ``failed``."""
         found: list[Ask] = []
         for source in tuple(self._lagging):
             chain = self._chains[source]
@@ -273,6 +290,12 @@ class Tracker:
                 chain.denied.add(ask.peer)
         chain.eager = chain.position > ask.after
         self._refresh(chain, now)
+
+    def put_off(self, ask: Ask) -> None:
+        """The answer had no room for this one; it is asked again at once."""
+        chain = self._end_ask(ask)
+        if chain is not None:
+            chain.eager = True
 
     def failed(self, ask: Ask, now: float) -> None:
         """The peer did not answer; it is left alone for a moment."""
@@ -385,8 +408,7 @@ class Tracker:
             self._holding_bytes -= arrival.size
 
     def _refresh(self, chain: _Chain, now: float) -> None:
-        claimed = max((held.last for held in chain.held.values()), default=0)
-        if max(chain.known, claimed) > chain.position:
+        if chain.known > chain.position or any(self._offers(chain, peer) is not None for peer in chain.held):
             if chain.source not in self._lagging:
                 self._lagging.add(chain.source)
                 chain.since = now
@@ -401,7 +423,7 @@ class Tracker:
         held = chain.held.get(peer)
         if held is None:
             return Held(1, chain.known) if peer == chain.source.node and chain.known > chain.position else None
-        return held if max(held.first, chain.position + 1) <= held.last else None
+        return held if max(held.first, chain.position + 1) <= held.highest else None
 
     def _choose(self, chain: _Chain, now: float) -> bytes | None:
         best: tuple[bool, bool, int, bytes] | None = None
@@ -427,7 +449,7 @@ class Tracker:
         if needed in chain.early or chain.known < needed:
             return None
         offers = [held for peer in {*chain.held, chain.source.node} if (held := self._offers(chain, peer)) is not None]
-        if any(held.first <= needed <= held.last for held in offers):
+        if any(held.first <= needed <= held.highest for held in offers):
             return None
         later = [held.first for peer, held in chain.held.items() if peer in self._peers and held.first > needed]
         why: Literal["trimmed", "refused", "unreachable"]

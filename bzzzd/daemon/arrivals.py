@@ -1,0 +1,293 @@
+"""Messages that arrive, from gossip or asked for: checked, put in order, kept in one transaction, shown.
+
+    packet ──▶ queue ──▶ signatures ──▶ grants ──▶ order ──▶ journal ──▶ subscribers
+                            │ (many: in a thread)  │ unknown key: its chain is asked for, the packet waits
+
+A message that does not hold is refused, and its number counts as done with: what follows it must not wait. What the
+queue holds is reported to the mesh, so that peers wait; nothing is dropped that is not asked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, Protocol
+
+from bzzzd.daemon.channels import MESH_PREFIX, Channel
+from bzzzd.daemon.gate import Gate
+from bzzzd.daemon.members import Members
+from bzzzd.errors import BzzzError, GrantRefused, NotAllowed
+from bzzzd.identity.grants import Grant
+from bzzzd.storage.carry import Bundle, Numbered, Received, digest_of, open_bundle, open_numbered, unpack
+from bzzzd.storage.messages import MessageStore, Skip
+from bzzzd.storage.order import Arrival, Link, Source
+
+_BATCH_PACKETS: Final = 64
+_BATCH_BYTES: Final = 1_048_576
+# Fewer signatures than these are checked at once: a thread's turn takes longer.
+_AT_ONCE: Final = 4
+_STRANGE_PACKETS: Final = 64
+_CHAIN_TRIES: Final = 3
+
+
+class Intake(Protocol):
+    """The mesh, as arrivals see it."""
+
+    def hold(self, size: int) -> None: ...
+    def release(self, size: int) -> None: ...
+
+
+class Packet(NamedTuple):
+    """Bundles of one topic that ``peer_id`` sent; ``tries`` counts the searches for a grant that it waited for."""
+
+    channel: Channel
+    peer_id: str
+    bundles: Sequence[Bundle]
+    tries: int = 0
+
+
+class _Raw(NamedTuple):
+    channel: Channel
+    peer_id: str
+    raw: bytes
+
+
+class _Checked(NamedTuple):
+    """One message of a packet: ``received`` is ``None`` when its author's signature does not hold."""
+
+    source: Source
+    number: int
+    after: Link | None
+    digest: bytes
+    received: Received | None
+
+
+class _Unknown(Exception):
+    """The grant of ``key`` has not been seen yet."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class Arrivals:
+    """``find_chain(peer_id, key)`` asks a member for the grant chain of a key; ``shown`` is told what was kept."""
+
+    def __init__(
+        self,
+        store: MessageStore,
+        members: Members,
+        gate: Gate,
+        mesh: Intake,
+        mesh_id: str,
+        *,
+        find: Callable[[str], Channel | None],
+        find_chain: Callable[[str, bytes], Awaitable[list[bytes]]],
+        shown: Callable[[Channel, int, Received], None],
+        cloned: Callable[[Channel, Source], None],
+        lagging: Callable[[], None],
+        spawn: Callable[..., Any],
+    ) -> None:
+        self._store = store
+        self._members = members
+        self._gate = gate
+        self._mesh = mesh
+        self._mesh_id = mesh_id
+        self._find = find
+        self._find_chain = find_chain
+        self._shown = shown
+        self._cloned = cloned
+        self._lagging = lagging
+        self._spawn = spawn
+        self._queue: deque[_Raw] = deque()
+        self._working = False
+        self._lock = asyncio.Lock()
+        self._strange: dict[bytes, list[Packet]] = {}
+        self.received = 0
+        self.refused = 0
+
+    def arrived(self, mesh_topic: str, peer_id: str, raw: bytes) -> None:
+        """Take a gossip message; called on the loop."""
+        channel = self._find(mesh_topic.removeprefix(MESH_PREFIX))
+        if channel is None:
+            return
+        self._mesh.hold(len(raw))
+        self._queue.append(_Raw(channel, peer_id, raw))
+        if not self._working:
+            self._working = True
+            self._spawn("topics", "arrivals", self._work(), ends=True)
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                taken = [self._queue.popleft()]
+                size = len(taken[0].raw)
+                while self._queue and len(taken) < _BATCH_PACKETS and size + len(self._queue[0].raw) <= _BATCH_BYTES:
+                    taken.append(self._queue.popleft())
+                    size += len(taken[-1].raw)
+                try:
+                    await self.take([packet for raw in taken if (packet := self._unpacked(raw)) is not None])
+                finally:
+                    self._mesh.release(size)
+        finally:
+            self._working = False
+
+    def _unpacked(self, raw: _Raw) -> Packet | None:
+        try:
+            return Packet(raw.channel, raw.peer_id, unpack(raw.raw))
+        except BzzzError:
+            self.refused += 1
+            return None
+
+    async def take(self, packets: Sequence[Packet]) -> bool:
+        """Take in packets; whatever can be delivered is kept and shown when this returns.
+
+        ``False`` when some of it waits for a grant.
+        """
+        complete = True
+        async with self._lock:
+            count = sum(len(bundle.messages) for packet in packets for bundle in packet.bundles)
+            now = time.time()
+            if count < _AT_ONCE:
+                checked = [self._check(packet, now) for packet in packets]
+            else:
+                checked = await asyncio.to_thread(lambda: [self._check(packet, now) for packet in packets])
+            repeated: dict[str, list[tuple[Source, int, bytes]]] = {}
+            channels: dict[str, Channel] = {}
+            for packet, (found, faults) in zip(packets, checked, strict=True):
+                self.refused += faults
+                channels[packet.channel.name] = packet.channel
+                again, whole = self._order(packet, found)
+                complete = complete and whole
+                if again:
+                    repeated.setdefault(packet.channel.name, []).extend(again)
+            for name, channel in channels.items():
+                await self._keep(channel)
+                if name in repeated:
+                    for source in await self._store.differs(name, repeated[name]):
+                        self._cloned(channel, source)
+                if channel.tracker.lagging:
+                    channel.version += 1  # what waits for its turn is something that peers may lack
+                    self._lagging()
+        return complete
+
+    def _check(self, packet: Packet, now: float) -> tuple[list[_Checked], int]:
+        """Verify a packet's signatures; touches nothing that others change."""
+        found: list[_Checked] = []
+        faults = 0
+        for bundle in packet.bundles:
+            try:
+                numbered = open_bundle(bundle, self._mesh_id, topic=packet.channel.name)
+            except BzzzError:
+                faults += 1
+                continue
+            for index in range(len(numbered.messages)):
+                found.append(self._check_one(numbered, index, now))
+        return found, faults
+
+    def _check_one(self, numbered: Numbered, index: int, now: float) -> _Checked:
+        place = numbered.start + index
+        after = Link(*numbered.carry.after) if numbered.carry.after is not None and place == 0 else None
+        try:
+            received = open_numbered(numbered, index, self._mesh_id, now=now)
+        except BzzzError:
+            received = None
+        digest = digest_of(numbered.messages[index])
+        return _Checked(numbered.source, numbered.carry.first + place, after, digest, received)
+
+    def _order(self, packet: Packet, found: Sequence[_Checked]) -> tuple[list[tuple[Source, int, bytes]], bool]:
+        """Hand a packet's messages to the topic's order; gives those whose number is done with, and if it was all."""
+        tracker, now = packet.channel.tracker, asyncio.get_running_loop().time()
+        again: list[tuple[Source, int, bytes]] = []
+        allowed: dict[tuple[bytes, bytes], bool] = {}
+        whole = True
+        try:
+            for one in found:
+                received = one.received
+                if received is not None:
+                    pair = (one.source.node, received.author)
+                    if pair not in allowed:
+                        allowed[pair] = self._allowed(packet, *pair)
+                    if not allowed[pair]:
+                        received = None
+                size = len(received.raw) if received is not None else 0
+                verdict = tracker.take(Arrival(one.source, one.number, one.after, one.digest, received, size), now)
+                if verdict == "repeated":
+                    again.append((one.source, one.number, one.digest))
+        except _Unknown as unknown:
+            whole = False
+            self._wait_for_chain(packet, unknown.key)
+        for source in tracker.clones():
+            self._cloned(packet.channel, source)
+        return again, whole
+
+    def _allowed(self, packet: Packet, node: bytes, author: bytes) -> bool:
+        """Both must be members, and the author's role must allow it to write on the topic."""
+        try:
+            carrier = self._grant(packet, node)
+            if carrier.kind != "node":
+                raise GrantRefused(f"{carrier.kind} {carrier.id} is no node and cannot carry messages")
+            self._gate.check_grant(self._grant(packet, author), f"topic:{packet.channel.name}", "write")
+        except (GrantRefused, NotAllowed):
+            return False
+        return True
+
+    def _grant(self, packet: Packet, key: bytes) -> Grant:
+        try:
+            return self._members.grant_of(key)
+        except GrantRefused:
+            if packet.tries < _CHAIN_TRIES:
+                raise _Unknown(key) from None
+            raise
+
+    def _wait_for_chain(self, packet: Packet, key: bytes) -> None:
+        """Set a packet aside until the key's chain is here. What is not taken in here will be asked for again."""
+        waiting = self._strange.get(key)
+        if waiting is not None:
+            if len(waiting) < _STRANGE_PACKETS:
+                waiting.append(packet)
+        elif len(self._strange) < _STRANGE_PACKETS:
+            self._strange[key] = [packet]
+            self._spawn("topics", "grant", self._search(packet.peer_id, key), ends=True)
+
+    async def _search(self, peer_id: str, key: bytes) -> None:
+        try:
+            self._members.admit(await self._find_chain(peer_id, key))
+        except BzzzError:
+            pass
+        finally:
+            packets = self._strange.pop(key, [])
+        await self.take([packet._replace(tries=packet.tries + 1) for packet in packets])
+
+    async def skip(self, channel: Channel, skips: Sequence[Skip]) -> None:
+        """Numbers were given up: remember that, and keep and show what waited behind them."""
+        async with self._lock:
+            with suppress(BzzzError):  # then they are given up once more after a restart
+                await self._store.accept(channel.name, skips)
+            await self._keep(channel)
+
+    async def _keep(self, channel: Channel) -> None:
+        """Keep and show what the topic's order has ready. What cannot be kept now is taken again later."""
+        ready = channel.tracker.ready()
+        if not ready:
+            return
+        arrivals: list[Received | Skip] = [
+            one.item if one.item is not None else Skip(one.source, one.number) for one in ready
+        ]
+        self.refused += sum(one.item is None for one in ready)
+        try:
+            accepted = await self._store.accept(channel.name, arrivals)
+        except BzzzError:
+            now = asyncio.get_running_loop().time()
+            for one in reversed(ready):
+                channel.tracker.rewind(one.source, one.number - 1, now)
+            self._lagging()
+            return
+        channel.version += 1
+        for arrival, outcome in zip(arrivals, accepted, strict=True):
+            if outcome.number is not None and isinstance(arrival, Received):
+                self.received += 1
+                self._shown(channel, outcome.number, arrival)
