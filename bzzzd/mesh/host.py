@@ -9,7 +9,7 @@ it would tell them our addresses and protocols, and nothing in joining needs it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import trio
@@ -19,6 +19,7 @@ from libp2p.host.basic_host import BasicHost
 from libp2p.host.exceptions import StreamFailure
 from libp2p.identity.identify.identify import ID as IDENTIFY
 from libp2p.identity.identify.pb.identify_pb2 import Identify
+from libp2p.identity.identify_push.identify_push import push_identify_to_peer
 from libp2p.identity.update import update_peerstore_from_identify
 from libp2p.peer.id import ID
 from libp2p.protocol_muxer.multiselect import Multiselect
@@ -29,12 +30,34 @@ from bzzzd.mesh.frames import VarintFrames
 from bzzzd.mesh.membership import Membership
 from bzzzd.mesh.network import MemberSwarm
 from bzzzd.mesh.protocols import JOIN
+from bzzzd.mesh.values import OUR_AGENT
 
+_GOSSIP: Final = "/meshsub/"
 _NEGOTIATE_S: Final = 5
 _IDENTIFY_S: Final = 5.0
 _IDENTIFY_BYTES: Final = 65_536
 _STRANGER_STREAMS: Final = 4
 _LONGEST_AGENT: Final = 64
+
+_Chosen = tuple[TProtocol | None, StreamHandlerFn | None]
+
+
+class _AtTheDoor(MultiselectCommunicator):
+    """Hears what a stranger's stream is to be; gossip waits here until its peer was let in or turned away.
+
+    Other implementations open their gossip stream as soon as they connect, beside the one that joins, and
+    some (go-libp2p) never again when it was refused.
+    """
+
+    def __init__(self, stream: INetStream, settled: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(stream)
+        self._settled = settled
+
+    async def read(self) -> str:
+        wanted = await super().read()
+        if wanted.startswith(_GOSSIP):
+            await self._settled()
+        return wanted
 
 
 class MemberHost(BasicHost):
@@ -52,7 +75,8 @@ class MemberHost(BasicHost):
         self._addrs: tuple[int, list[Multiaddr]] = (0, [])
         super().__init__(network=network, negotiate_timeout=_NEGOTIATE_S, disable_identify_address_discovery=True)
         self._members = members
-        self._door = Multiselect({JOIN: join_handler})
+        self._swarm = network
+        self._join_handler = join_handler
         self.multiselect.add_handler(JOIN, join_handler)
         self._max_streams = max_streams
         self._on_fault = on_fault
@@ -71,8 +95,7 @@ class MemberHost(BasicHost):
             return
         self._streams[peer_id] += 1
         try:
-            selector = self.multiselect if member else self._door
-            protocol, handler = await selector.negotiate(MultiselectCommunicator(net_stream), _NEGOTIATE_S)
+            protocol, handler = await (self._let_choose if member else self._receive)(net_stream, peer_id)
             if protocol is None or handler is None or (protocol != JOIN and not self.is_member(peer_id)):
                 await net_stream.reset()
                 return
@@ -85,6 +108,19 @@ class MemberHost(BasicHost):
             self._streams[peer_id] -= 1
             if not self._streams[peer_id]:
                 del self._streams[peer_id]
+
+    async def _let_choose(self, stream: INetStream, peer_id: ID) -> _Chosen:
+        return await self.multiselect.negotiate(MultiselectCommunicator(stream), _NEGOTIATE_S)
+
+    async def _receive(self, stream: INetStream, peer_id: ID) -> _Chosen:
+        """A stranger's stream: of the join protocol, or of gossip if the peer becomes a member meanwhile."""
+        selector = Multiselect({JOIN: self._join_handler})
+
+        async def settled() -> None:
+            if await self._swarm.settled(peer_id):
+                selector.handlers = self.multiselect.handlers
+
+        return await selector.negotiate(_AtTheDoor(stream, settled), _NEGOTIATE_S)
 
     async def new_stream(self, peer_id: ID, protocol_ids: Sequence[TProtocol]) -> INetStream:
         """Open a stream to a connected member; to anybody else only one of the join protocol."""
@@ -105,7 +141,11 @@ class MemberHost(BasicHost):
         """Not by itself: ``identify`` runs once a peer is a member."""
 
     async def identify(self, peer_id: ID) -> None:
-        """Learn a member's addresses, protocols and agent version. A peer that does not answer is let be."""
+        """Learn a member's addresses, protocols and agent version. A peer that does not answer is let be.
+
+        One of another implementation is told ours as well: it asked when it connected, a stranger then, was
+        refused, and some (go-libp2p) do not ask twice.
+        """
         with trio.move_on_after(_IDENTIFY_S):
             try:
                 stream = await self.new_stream(peer_id, [IDENTIFY])
@@ -119,6 +159,8 @@ class MemberHost(BasicHost):
             await update_peerstore_from_identify(self.peerstore, peer_id, told)
             agent = "".join(char for char in told.agent_version[:_LONGEST_AGENT] if char.isprintable())
             self.agent_versions[peer_id] = agent
+            if not agent.startswith(OUR_AGENT):
+                await push_identify_to_peer(self, peer_id)
 
     def forget(self, peer_id: ID) -> None:
         """Drop what is kept about a peer that has gone; strangers' ids are cheap to make."""

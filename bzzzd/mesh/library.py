@@ -22,6 +22,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Final
 
+from bzzzd.mesh.values import OUR_AGENT
+
 _NEVER_RUN: Final = ("libp2p.security.tls.autotls.acme", "libp2p.security.tls.autotls.broker", "zeroconf")
 _LONGEST_NEGOTIATION: Final = 1024
 
@@ -106,4 +108,4 @@ def load(version: str) -> None:
     _bound_negotiation()
     _quiet()
     identify = importlib.import_module("libp2p.identity.identify.identify")
-    vars(identify)["AGENT_VERSION"] = f"bzzz/{version}"
+    vars(identify)["AGENT_VERSION"] = f"{OUR_AGENT}{version}"

@@ -17,6 +17,8 @@ MAX_CHAIN_BYTES: Final = 64 * 1024
 MAX_PAPERS_BYTES: Final = 1_044_480
 
 JOIN_PROTOCOL: Final = "/bzzz/join/1"
+# What an agent version begins with that identify tells of a node of ours.
+OUR_AGENT: Final = "bzzz/"
 
 
 class GrantLike(Protocol):
