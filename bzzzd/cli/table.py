@@ -88,7 +88,7 @@ COMMANDS: tuple[Command, ...] = (
         Arg("--uses", "how often it may be used (1)", "whole", 1, "N"),
         Arg("--expires", "how long it may be used, like 30m, 24h, 7d (24h)", default="24h", metavar="TIME"),
         Arg("--yes", "let the joiner in without asking anybody", "flag", False),
-        Arg("--key", "let in only who has this public key, without asking anybody", metavar="KEY"),
+        Arg("--key", "let in only who has this public key or peer id, without asking anybody", metavar="KEY"),
         Arg("--wait", "stay, and ask about each joiner (as on a terminal)", "flag", False),
         Arg("--no-wait", "print the invitation and leave", "flag", False)), follows=True),
     Command(("mesh", "uninvite"), "take an invitation back", "invite:uninvite",

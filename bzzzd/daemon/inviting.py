@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.crypto.keys import key_from_text, key_text
+from bzzzd.crypto.keys import PUBLIC_BYTES, key_from_text, key_text
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.requests import Request, Requests
 from bzzzd.errors import BadInput, GrantRefused, NotAllowed
@@ -60,7 +60,9 @@ class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class InviteParams(_Params, frozen=True):
-    """``person`` fixes the id of a person, ``id`` that of a node; ``key`` (52 characters) the only key it is for.
+    """``person`` fixes the id of a person, ``id`` that of a node; ``key`` the only key it is for.
+
+    A key is given as 52 characters of base32, as 64 of hex, or as a node's peer id.
 
     ``yes`` lets the joiner in without a word of anybody, as a pinned key does. ``expires_s`` counts from now.
     """
@@ -138,7 +140,7 @@ class InviteDesk:
         invitation = Invitation(
             id=token.id, proof_key=proof_key(token), kind=kind, role=role, subject=params.person or params.id or "",
             uses=params.uses, unattended=params.yes or params.key is not None,
-            pinned=key_from_text(params.key) if params.key else b"", may_grant=may_grant,
+            pinned=_pinned(params.key) if params.key else b"", may_grant=may_grant,
             valid_s=min(VALID_S, delegation.max_validity_s), by=delegation.key, created=now,
             expires=now + params.expires_s,
         )  # fmt: skip
@@ -334,6 +336,14 @@ class InviteDesk:
         registry.add("mesh.requests", admin, NoParams, self.requests, result="{requests, invitations}", reads=True)
         registry.add("mesh.confirm", admin, ConfirmParams, self.confirm, result="{id, kind, role}")
         registry.add("mesh.refuse", admin, CodeParams, self.refuse, result="{id, kind}")
+
+
+def _pinned(text: str) -> bytes:
+    if text.startswith("12D3"):
+        return key_of(text)
+    if len(text) == 2 * PUBLIC_BYTES and set(text) <= set("0123456789abcdef"):
+        return bytes.fromhex(text)
+    return key_from_text(text)
 
 
 def _max_validity(ask: Ask, valid_s: float) -> float:
