@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
+import time
 from typing import Any
 
+import msgspec
+import pytest
+
+from bzzzd.identity.invitation import read_token, token_text
 from tests.integration.conftest import Node, NodeMaker, Program, wait_for
 
 CODE = re.compile(r"\b(\d{4}) (\d{4})\b")
@@ -14,10 +20,13 @@ def invite(node: Node, *options: str) -> dict[str, Any]:
     return dict(node.json("mesh", "invite", *options))
 
 
+def hap(node: Node) -> dict[str, str]:
+    return {"BZZZ_CONFIG_PATH": str(node.folder / "hap.yaml")}
+
+
 def joining(node: Node, token: str, *options: str) -> Program:
     """A `bzzz mesh join` that goes on until the inviter has decided."""
-    env = {"BZZZ_CONFIG_PATH": str(node.folder / "hap.yaml")}
-    return node.run("bzzz", "mesh", "join", token, "--yes", *options, env=env)
+    return node.run("bzzz", "mesh", "join", token, "--yes", *options, env=hap(node))
 
 
 def code_of(program: Program) -> str:
@@ -75,3 +84,201 @@ def test_two_machines_join_by_a_code_that_both_show(make_node: NodeMaker) -> Non
     rows = {row["id"]: row for row in first.json("mesh", "members")["members"]}
     assert rows["n2"]["kind"] == "node"
     assert made["token"] not in "".join(log.read_text() for log in first.folder.glob("bzzzd.log"))
+
+
+def lines_of(done: Any) -> str:
+    return str(done.stderr.decode())
+
+
+def members(node: Node, kind: str) -> set[str]:
+    return {row["id"] for row in node.json("mesh", "members")["members"] if row["kind"] == kind}
+
+
+def join(node: Node, token: str, *options: str) -> dict[str, Any]:
+    """Join at once, by an invitation that asks nobody."""
+    found = node.json("mesh", "join", token, "--yes", *options)
+    node.wait_ready()
+    return dict(found)
+
+
+def refusal_of(node: Node, token: str, *options: str) -> str:
+    done = node.bzzz("mesh", "join", token, "--yes", *options)
+    assert done.returncode != 0
+    return lines_of(done)
+
+
+def test_unattended_joins_by_yes_and_by_a_pinned_key(make_node: NodeMaker) -> None:
+    first, second, third = make_node("n1"), make_node("n2"), make_node("n3")
+    for node in (first, second, third):
+        node.start()
+    made = invite(first, "--yes", "--uses", "2", "--expires", "10m")
+    assert join(second, made["token"])["state"] == "joined"
+    pinned = invite(first, "--key", third.peer_id)
+    assert join(third, pinned["token"], "--id", "third")["id"] == "third"
+    together(first, second)
+    together(first, third)
+    assert members(first, "node") == {"n1", "n2", "third"}
+    assert join(second, made["token"])["state"] == "member"
+
+
+def again(node: Node) -> None:
+    """Stop a node and start it."""
+    assert node.daemon is not None
+    assert node.daemon.stop() == 0
+    node.start()
+
+
+def test_every_refusal_says_why(make_node: NodeMaker) -> None:
+    first, second, other = make_node("n1"), make_node("n2"), make_node("n3")
+    for node in (first, second, other):
+        node.start()
+    asked = invite(first)
+    joiner = joining(second, asked["token"])
+    assert first.bzzz("mesh", "refuse", code_of(joiner)).returncode == 0
+    assert joiner.ended() == 3
+    assert "refused n2" in joiner.text
+    used = invite(first, "--yes")
+    join(other, used["token"])
+    cases: dict[str, tuple[str, tuple[str, ...], str]] = {
+        "used": (used["token"], (), "used up"),
+        "expired": (invite(first, "--yes", "--expires", "1")["token"], (), "expired"),
+        "taken": (invite(first, "--yes")["token"], ("--id", "n3"), "another node of this mesh is called n3"),
+        "name": (invite(first, "--yes", "--id", "n9")["token"], (), "this invitation is for n9"),
+        "person": (invite(first, "--person", "bob")["token"], (), "have the machine join first"),
+        "damaged": (used["token"][:-3], (), "damaged"),
+    }
+    token = read_token(invite(first, "--yes")["token"])
+    changed = {"secret": b"x" * 20, "id": b"u" * 8, "inviter": bytes(32)}
+    found = {name: token_text(msgspec.structs.replace(token, **{name: value})) for name, value in changed.items()}
+    cases["inviter"] = (found["inviter"], (), "does not answer as the inviter")
+    cases["unknown"] = (found["id"], (), "no such invitation")
+    ends = time.time() + 1.0
+    wait_for("the invitation to end", lambda: time.time() > ends)
+    for name, (text, options, words) in cases.items():
+        said = wait_for(f"a decision about {name}", lambda text=text, options=options: _decided(second, text, options))
+        assert words in said, f"{name}: {said}"
+    said = wait_for("the turnstile", lambda: _decided(second, found["secret"], ()))
+    assert "the proof does not hold" in said
+    assert members(first, "node") == {"n1", "n3"}
+    assert members(second, "node") == {"n2"}
+    refused = [row for row in first.json("mesh", "requests")["invitations"] if row["wrong"]]
+    assert [row["wrong"] for row in refused] == [1]
+
+
+def _decided(node: Node, token: str, options: tuple[str, ...]) -> str:
+    """What a try was answered, once the address may try again after a wrong one."""
+    said = refusal_of(node, token, *options, "--timeout", "5")
+    return "" if "from this address was wrong" in said.splitlines()[-1] else said
+
+
+def test_a_person_with_an_invitation_works_on_the_second_node(make_node: NodeMaker) -> None:
+    first, second = make_node("n1"), make_node("n2")
+    second.write_hap("bob")
+    first.start()
+    second.start()
+    join(second, invite(first, "--yes")["token"])
+    together(first, second)
+    assert "bzzz mesh invite --person" in lines_of(second.bzzz("task", "list"))
+    made = invite(first, "--person", "bob")
+    joiner = joining(second, made["token"])
+    code = code_of(joiner)
+    assert first.json("mesh", "confirm", code) == {"id": "bob", "kind": "person", "role": "operator"}
+    assert joiner.ended() == 0, joiner.text
+    task = second.json("task", "submit", "from the second node")["task"]["id"]
+    assert second.json("task", "show", task)["task"]["author"]
+    assert "bob" in members(first, "person")
+    again(second)
+    assert second.json("task", "list")["tasks"]
+
+
+def test_an_administrator_of_the_second_node_lets_a_third_in(make_node: NodeMaker) -> None:
+    """The authority's key stays on the first node; the second node's administrator signs by delegation."""
+    first, second, third = make_node("n1"), make_node("n2"), make_node("n3")
+    for node in (first, second, third):
+        node.start()
+    first.json("mesh", "members")  # makes alice the administrator of the first node
+    join(second, invite(first, "--yes")["token"])
+    shutil.copytree(first.person_state, second.person_state, dirs_exist_ok=True)
+    for name in ("admin-alice", "person-alice"):
+        shutil.copy(first.state / "grants" / f"{name}.grant", second.state / "grants")
+    again(second)
+    made = invite(second)
+    assert made["signs"] == "client"
+    joiner = joining(third, made["token"])
+    assert second.bzzz("mesh", "confirm", code_of(joiner)).returncode == 0
+    assert joiner.ended() == 0, joiner.text
+    third.wait_ready()
+    together(second, third)
+    assert mesh_of(third) == mesh_of(first)
+    assert "n3" in members(second, "node")
+
+
+def test_a_full_store_is_refused_then_set_aside(make_node: NodeMaker) -> None:
+    first, second = make_node("n1"), make_node("n2")
+    first.start()
+    second.start()
+    second.json("task", "submit", "of the old mesh")
+    made = invite(first, "--yes")
+    said = refusal_of(second, made["token"])
+    assert "bzzz mesh export" in said
+    assert "1 ledger entries" in said
+    old = mesh_of(second)
+    assert join(second, made["token"], "--set-aside")["state"] == "joined"
+    assert (second.state / "before" / old / "journal.sqlite").exists()
+    together(first, second)
+
+
+@pytest.mark.parametrize("delay_s", [0.15, 0.25, 0.35, 0.5, 0.8, 1.2])
+def test_a_joiner_killed_at_any_moment_is_one_member_or_none(make_node: NodeMaker, delay_s: float) -> None:
+    first, second = make_node("n1"), make_node("n2")
+    first.start()
+    daemon = second.start()
+    old = mesh_of(second)
+    made = invite(first, "--yes")
+    joiner = joining(second, made["token"])
+    kill_at(daemon, time.monotonic() + delay_s)
+    joiner.kill()
+    second.start()
+    assert mesh_of(second) in (old, made["mesh_id"])
+    assert members(first, "node") <= {"n1", "n2"}
+    assert join(second, made["token"])["state"] in ("joined", "member")
+    assert mesh_of(second) == made["mesh_id"]
+    together(first, second)
+    assert [row["id"] for row in first.json("mesh", "members")["members"] if row["kind"] == "node"].count("n2") == 1
+
+
+@pytest.mark.parametrize("delay_s", [0.1, 0.2, 0.3, 0.5])
+def test_an_inviter_killed_at_any_moment_lets_one_in_or_nobody(make_node: NodeMaker, delay_s: float) -> None:
+    first, second = make_node("n1"), make_node("n2")
+    daemon = first.start()
+    second.start()
+    first.json("mesh", "members")
+    made = invite(first)
+    joiner = joining(second, made["token"])
+    confirming = first.run("bzzz", "mesh", "confirm", code_of(joiner), env=hap(first))
+    kill_at(daemon, time.monotonic() + delay_s)
+    confirming.ended()
+    assert members_of_grants(second) == 1
+    first.start()
+
+    def in_the_mesh() -> bool:
+        rows = waiting(first) if joiner.running else []
+        if rows:
+            first.bzzz("mesh", "confirm", rows[0]["code"])
+        return not joiner.running
+
+    wait_for("the joiner to be let in", in_the_mesh, 60.0)
+    assert joiner.ended() == 0, joiner.text
+    second.wait_ready()
+    together(first, second)
+    assert members(first, "node") == {"n1", "n2"}
+    assert first.json("mesh", "requests") == {"requests": [], "invitations": []}
+
+
+def kill_at(program: Program, moment: float) -> None:
+    wait_for("the moment", lambda: time.monotonic() >= moment)
+    program.kill()
+
+
+def members_of_grants(node: Node) -> int:
+    return len(list((node.state / "grants").glob("node.grant")))
