@@ -3,8 +3,8 @@
 The same transport (TCP, Noise, Yamux), the same degree and heartbeat, signatures on, the library's guards against
 strangers off, and queues so large that nothing is dropped: with its own sizes 10 of a burst of 500 arrive.
 
-    bare_gossip.py listen PORT SEED                      prints "ready", then a line for each measurement
-    bare_gossip.py speak PORT SEED PACED RATE BURST      publishes, and prints one line of JSON
+    _bare_gossip.py listen PORT SEED                      prints "ready", then a line for each measurement
+    _bare_gossip.py speak PORT SEED PACED RATE BURST      publishes, and prints one line of JSON
 """
 
 from __future__ import annotations

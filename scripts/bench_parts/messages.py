@@ -1,0 +1,317 @@
+"""Messages between two nodes: paced latency and burst rate, beside bare py-libp2p gossip and js-libp2p in the same run.
+
+Ours is the whole way: a client signs 1 KiB, its bzzzd checks, numbers and journals it, gossips it; the other bzzzd
+checks both signatures, puts it in order, journals it and gives it to a client of its own. The bare ones publish and
+receive in the same process as libp2p, sign each message once, and keep nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgpack
+
+Row = dict[str, Any]
+
+HERE = Path(__file__).resolve()
+ROOT = HERE.parents[2]
+SIZE = 1024
+RATE = 100.0
+IN_FLIGHT = 200
+TOPIC = "bench"
+LIMIT_S = 120.0
+PACED_LEAST = 0.85
+BURST_LEAST = 3.0
+
+
+# Ours: the clients, each in a process of its own.
+
+
+def _client(socket: str, key: str, id: str) -> Any:
+    from bzzzd.crypto.keys import load_or_create_key
+    from bzzzd.rpc.client import AsyncClient
+    from tests.integration.sessions import Session
+
+    session = Session.__new__(Session)
+    session.key = load_or_create_key(Path(key))
+    session._asks = {"kind": "agent", "id": id, "role": "worker", "capabilities": (), "slots": 1, "chain": ()}
+    return session, AsyncClient(socket, "bench", sign=session.sign)
+
+
+async def listen(socket: str, key: str) -> None:
+    """Say ``ready``, then answer every message that asks for it with the ages of those since."""
+    _, client = _client(socket, key, "bench-listener")
+    async with client:
+        ages: list[float] = []
+        last = 0
+        async for event in client.subscribe(f"topic:{TOPIC}", keep=100_000):
+            if not hasattr(event, "items"):
+                print("ready", flush=True)
+                continue
+            now = time.monotonic()
+            for item in event.items:
+                sent, asks, number, _ = item["payload"]
+                if number != last + 1:
+                    raise RuntimeError(f"message {number} came after {last}")
+                last = number
+                if sent:
+                    ages.append(now - sent)
+                if asks:
+                    print(json.dumps({"ages": ages, "now": now}), flush=True)
+                    ages = []
+
+
+async def speak(socket: str, key: str, paced: int, burst: int) -> None:
+    """Warm up and publish ``paced`` messages, then ``burst``; a line on standard input starts each."""
+    from bzzzd.crypto.envelope import seal
+
+    session, client = _client(socket, key, "bench-speaker")
+    number = 0
+
+    def message(asks: bool) -> dict[str, Any]:
+        nonlocal number
+        number += 1
+        body = (time.monotonic(), asks, number, bytes(SIZE - 30))
+        payload = msgpack.packb({"topic": TOPIC, "at": time.time(), "body": body})
+        return {"topic": TOPIC, "envelope": seal(session.key, "message", session.mesh_id, payload)}
+
+    async with client:
+        for total, pace in ((50, RATE), (paced, RATE), (burst, 0.0)):
+            await asyncio.to_thread(sys.stdin.readline)
+            slots = asyncio.Semaphore(IN_FLIGHT)
+            calls: set[asyncio.Task[Any]] = set()
+
+            def done(call: asyncio.Task[Any], slots: asyncio.Semaphore = slots, calls: set[Any] = calls) -> None:
+                call.result()
+                slots.release()
+                calls.discard(call)
+
+            began = time.monotonic()
+            for index in range(total):
+                if pace:
+                    await asyncio.sleep(max(0.0, began + index / pace - time.monotonic()))
+                await slots.acquire()
+                call = asyncio.ensure_future(client.call("publish", message(index == total - 1)))
+                calls.add(call)
+                call.add_done_callback(done)
+            await asyncio.gather(*calls)
+            print(json.dumps({"began": began}), flush=True)
+
+
+class _Child:
+    """A process that answers lines."""
+
+    def __init__(self, argv: list[str], env: dict[str, str] | None = None) -> None:
+        self.process = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env
+        )
+
+    def say(self, line: str = "") -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.process.args} ended with {self.process.wait(10)}")
+        return line.strip()
+
+    def ask(self, **order: Any) -> Any:
+        self.say(json.dumps(order))
+        answer = json.loads(self.hear())
+        if "failed" in answer:
+            raise RuntimeError(f"{order}: {answer['failed']}")
+        return answer.get("result", answer)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=10)
+
+
+@contextmanager
+def _child(*arguments: str, script: Path = HERE) -> Iterator[_Child]:
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
+    child = _Child([sys.executable, str(script), *arguments], environ)
+    try:
+        yield child
+    finally:
+        child.end()
+
+
+@contextmanager
+def pair(folder: Path) -> Iterator[list[Any]]:
+    """Two nodes of one mesh that have found each other."""
+    from bzzzd.crypto.keys import SigningKey
+    from tests.integration.conftest import nodes_in, wait_for
+
+    with nodes_in(folder) as make:
+        authority = SigningKey.generate()
+        nodes = [make("n1"), make("n2")]
+        for node, other in (nodes, nodes[::-1]):
+            node.write_daemon(network={"static_peers": [other.address]})
+            node.join(authority)
+            node.start(ready=False)
+        for node in nodes:
+            node.wait_ready()
+        wait_for("the nodes to meet", lambda: all(_peers(node) for node in nodes))
+        yield nodes
+
+
+def _peers(node: Any) -> int:
+    with node.guest() as guest:
+        return sum(row["connected"] for row in guest.call("peers", effects=False)["peers"])
+
+
+def measure_ours(paced: int, burst: int) -> dict[str, float]:
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bzzz-bench-")))
+        one, two = running.enter_context(pair(folder))
+        listener = running.enter_context(_child("listen", str(two.socket), str(folder / "listener" / "key")))
+        listener.hear()
+        time.sleep(2.5)  # two heartbeats: the gossip mesh of the topic
+        arguments = ("speak", str(one.socket), str(folder / "speaker" / "key"), str(paced), str(burst))
+        speaker = running.enter_context(_child(*arguments))
+        speaker.say()
+        speaker.hear()
+        listener.hear()
+        speaker.say()
+        speaker.hear()
+        ages = json.loads(listener.hear())["ages"]
+        speaker.say()
+        began = json.loads(speaker.hear())["began"]
+        ended = json.loads(listener.hear())
+        if (len(ages), len(ended["ages"])) != (paced, burst):
+            raise RuntimeError(f"{len(ages)} and {len(ended['ages'])} messages came of {paced} and {burst}")
+        return {"p50_ms": median(ages) * 1e3, "rate": burst / (ended["now"] - began)}
+
+
+# The others.
+
+
+def measure_bare(paced: int, burst: int) -> dict[str, float]:
+    from tests.integration.conftest import free_port
+
+    script, port = HERE.with_name("_bare_gossip.py"), str(free_port())
+    with _child("listen", port, script=script) as listener:
+        listener.hear()
+        with _child("speak", port, str(paced), str(RATE), str(burst), script=script) as speaker:
+            found = json.loads(speaker.hear())
+    return {"p50_ms": found["p50_ms"], "rate": found["rate"], "came": found["burst"] / burst}
+
+
+def measure_js(paced: int, burst: int) -> dict[str, float] | str:
+    """js-libp2p between two processes of its own; a sentence where it cannot be had."""
+    from bzzzd.crypto.keys import SigningKey
+    from tests.foreign.kit import Absent, js_peer
+    from tests.mesh.kit import Realm
+
+    try:
+        argv = js_peer()
+    except Absent as absent:
+        return str(absent)
+    realm = Realm()
+    peers: list[_Child] = []
+    try:
+        told = []
+        for name in ("one", "two"):
+            key = SigningKey.generate()
+            peers.append(_Child(argv))
+            told.append(
+                peers[-1].ask(
+                    seed=key.seed.hex(),
+                    chain=[realm.grant(key, id=name).hex()],
+                    listen=["/ip4/127.0.0.1/tcp/0"],
+                    topic=TOPIC,
+                )
+            )
+        one, two = peers
+        one.ask(do="connect", address=told[1]["addresses"][0])
+        until = time.monotonic() + 30
+        while not (one.ask(do="meshed") and two.ask(do="meshed")):
+            if time.monotonic() > until:
+                return "the two js-libp2p peers did not mesh within 30 s"
+            time.sleep(0.1)
+        for count in (50, paced):
+            one.ask(do="paced", count=count, size=SIZE, rate=RATE)
+            late = two.ask(do="expect", count=count, limit_s=30)["late_ms"]
+        sent = one.ask(do="burst", count=burst, size=SIZE)
+        came = two.ask(do="expect", count=burst, limit_s=60)
+        seconds = (came["last"] - sent["began"]) / 1e9
+        return {"p50_ms": median(late), "rate": came["count"] / seconds, "came": came["count"] / burst}
+    finally:
+        for peer in peers:
+            peer.end()
+
+
+def run(quick: bool) -> list[Row]:
+    sys.path.insert(0, str(ROOT))
+    paced, burst, rounds = (300, 3000, 1) if quick else (1000, 10_000, 3)
+    ours, bare, js = [], [], []
+    for _ in range(rounds):
+        bare.append(measure_bare(paced, burst // 3))
+        ours.append(measure_ours(paced, burst))
+        js.append(measure_js(paced, burst))
+    p50, rate = (median(one[name] for one in ours) for name in ("p50_ms", "rate"))
+    bare_p50, bare_rate = (median(one[name] for one in bare) for name in ("p50_ms", "rate"))
+    found_js = [one for one in js if isinstance(one, dict)]
+    rows = [
+        _row(
+            "paced 100/s, p50",
+            f"speed ≥ {PACED_LEAST} x bare py-libp2p",
+            p50,
+            bare_p50,
+            bare_p50 / p50,
+            "ms",
+            PACED_LEAST,
+        ),
+        _row(
+            "burst", f"≥ {BURST_LEAST:g} x bare py-libp2p", rate, bare_rate, rate / bare_rate, "messages/s", BURST_LEAST
+        ),
+    ]
+    if found_js:
+        js_rate, js_p50 = (median(one[name] for one in found_js) for name in ("rate", "p50_ms"))
+        rows.append(
+            _row("burst, beside js-libp2p", "ahead of js-libp2p", rate, js_rate, rate / js_rate, "messages/s", 1.0)
+        )
+        rows.append(_row("paced, beside js-libp2p", "shown", p50, js_p50, js_p50 / p50, "ms", 0.0))
+    else:
+        rows.append({"name": "messages: js-libp2p", "asked": "measured beside ours", "measured": str(js[0])[:80],
+                     "baseline": None, "ratio": None, "unit": "", "ok": False})  # fmt: skip
+    return rows
+
+
+def _row(name: str, asked: str, measured: float, baseline: float, ratio: float, unit: str, least: float) -> Row:
+    return {
+        "name": f"messages of 1 KiB, two nodes: {name}", "asked": asked, "measured": round(measured, 2),
+        "baseline": round(baseline, 2), "ratio": round(ratio, 3), "unit": unit, "ok": ratio >= least,
+    }  # fmt: skip
+
+
+def main(arguments: list[str]) -> None:
+    match arguments:
+        case ["listen", socket, key]:
+            asyncio.run(listen(socket, key))
+        case ["speak", socket, key, paced, burst]:
+            asyncio.run(speak(socket, key, int(paced), int(burst)))
+        case ["ours" | "bare" | "js" as which, paced, burst]:
+            sys.path.insert(0, str(ROOT))
+            print(json.dumps(globals()[f"measure_{which}"](int(paced), int(burst))))
+        case _:
+            print(json.dumps(run("--quick" in arguments), indent=1, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
