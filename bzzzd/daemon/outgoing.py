@@ -1,6 +1,7 @@
 """Messages that leave: numbered together, gossiped together, as many as came while the step before was under way.
 
     publish ──▶ waiting ──one journal write──▶ numbered ──one gossip message──▶ mesh
+                                                  └──one sync──▶ answered, shown here
 
 A lone message passes both steps at once. When the peers do not take what is sent, the second queue fills, then the
 first, and then publishers wait.
@@ -100,9 +101,18 @@ class Outgoing:
         size = sum(len(waiting.envelope.raw) for waiting in batch)
         channel, source = lane.channel, self._store.own
         try:
-            published = await self._store.publish(
+            published, synced = await self._store.publish(
                 channel.name, [(waiting.envelope, waiting.message) for waiting in batch]
             )
+            if published.bundle is None:
+                lane.bytes -= size
+            else:
+                self._hand_on(lane, published.bundle, size)
+            size = 0
+            now = asyncio.get_running_loop().time()
+            channel.tracker.know(source, published.last, published.after, now)
+            channel.version += 1
+            await synced
         except BaseException as error:
             lane.bytes -= size
             for waiting in batch:
@@ -111,16 +121,13 @@ class Outgoing:
             if not isinstance(error, BzzzError):
                 raise
             return
-        channel.tracker.know(source, published.last, published.after, asyncio.get_running_loop().time())
-        channel.version += 1
         for waiting, number in zip(batch, published.numbers, strict=True):
             self._shown(channel, number, waiting.envelope, waiting.message)
             if not waiting.numbered.done():
                 waiting.numbered.set_result(number)
-        if published.bundle is None:
-            lane.bytes -= size
-            return
-        lane.numbered.append((published.bundle, size))
+
+    def _hand_on(self, lane: _Lane, bundle: Bundle, size: int) -> None:
+        lane.numbered.append((bundle, size))
         if not lane.sending:
             lane.sending = True
             self._spawn("topics", "sending", self._send_all(lane), ends=True)

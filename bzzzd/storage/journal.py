@@ -44,6 +44,10 @@ MAX_PENDING: Final = 32_768
 T = TypeVar("T")
 
 
+def _nothing(connection: sqlite3.Connection) -> None:
+    return None
+
+
 class Figures(Struct, frozen=True):
     """Counters since the opening: operations waiting, writes made durable, commits that made them so."""
 
@@ -122,6 +126,17 @@ class Journal:
         of it is kept), and ``Overloaded`` at once when ``max_pending`` operations wait already.
         """
         return self._submit(Kind.WRITE, work)
+
+    def write_soft(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """As ``write``, for what can be had again: a crash of this process keeps it, one of the machine may not.
+
+        It becomes durable with the next ``write`` or ``sync``. In the order of the calls with ``write``.
+        """
+        return self._submit(Kind.SOFT, work)
+
+    def sync(self) -> asyncio.Future[None]:
+        """Make every soft write that was asked for before durable."""
+        return self._submit(Kind.SYNC, _nothing)
 
     def read(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """Run ``work`` on the committed state, without waiting for a commit; a write in it is refused."""
@@ -265,7 +280,8 @@ class Journal:
     def _work(self, transactions: Transactions, operations: list[Operation]) -> BzzzError | None:
         """Serve one batch; gives the damage that ends the thread, and with it what is left of the batch."""
         reads = [operation for operation in operations if operation.kind is Kind.READ]
-        writes = [operation for operation in operations if operation.kind is Kind.WRITE]
+        writes = [operation for operation in operations if operation.kind in (Kind.WRITE, Kind.SOFT)]
+        syncs = [operation for operation in operations if operation.kind is Kind.SYNC]
         if reads:
             answers = transactions.read(reads)
             self._call(self._deliver, answers)
@@ -276,6 +292,11 @@ class Journal:
             self._call(self._deliver_group, group.answers, group.fault)
             if group.damage is not None:
                 return group.damage
+        if syncs:
+            synced = transactions.sync(syncs)
+            self._call(self._deliver, synced.answers)
+            if synced.damage is not None:
+                return synced.damage
         for operation in operations:
             if operation.kind is Kind.ALONE:
                 self._call(self._deliver, [transactions.attempt(operation)])

@@ -1,6 +1,6 @@
 """Mesh messages kept: numbers for what this node sends, memory of what it has heard, a ring for each topic.
 
-A number is durable before its message leaves, and the name of the numbering is new at each start, so neither a
+A number is written before its message leaves, and the name of the numbering is new at each start, so neither a
 crash nor a disk that was put back gives one number to two messages. What arrives is taken once: the position of each
 source says up to where it is done with, and the digests of the authors' signed bytes keep out what comes again by
 another way. Both are bounded; below their lower edge everything counts as old, never as new.
@@ -8,6 +8,7 @@ another way. Both are bounded; below their lower edge everything counts as old, 
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sqlite3
 from collections.abc import Sequence
@@ -100,14 +101,30 @@ class MessageStore:
         """Go on under another name: somebody else numbers under this one."""
         self._name = secrets.token_hex(16)
 
-    async def publish(self, topic: str, messages: Sequence[tuple[Envelope, Message]]) -> Published:
-        """Number and keep verified messages of local authors; durable when it returns."""
+    async def publish(
+        self, topic: str, messages: Sequence[tuple[Envelope, Message]]
+    ) -> tuple[Published, asyncio.Future[None]]:
+        """Number and keep verified messages of local authors.
+
+        When it returns no crash of this process can undo it, so the bundle may leave; when the future is done no
+        crash of the machine can, so the authors may be answered. One between the two is as a disk put back: peers
+        have what left, and give it back.
+        """
         name = self._name
-        return await self._journal.write(lambda connection: self.add_outgoing(connection, topic, name, messages))
+        written = self._journal.write_soft(lambda connection: self.add_outgoing(connection, topic, name, messages))
+        synced = self._journal.sync()
+        try:
+            return await written, synced
+        except BaseException:
+            synced.cancel()
+            raise
 
     async def accept(self, topic: str, arrivals: Sequence[Received | Skip]) -> list[Accepted]:
-        """Keep what arrived, in the order given, which is that of ``order.Tracker``; durable when it returns."""
-        return await self._journal.write(lambda connection: self.add_incoming(connection, topic, arrivals))
+        """Keep what arrived, in the order given, which is that of ``order.Tracker``.
+
+        A crash of the machine may undo the newest; positions go with them, so peers give them again.
+        """
+        return await self._journal.write_soft(lambda connection: self.add_incoming(connection, topic, arrivals))
 
     async def differs(self, topic: str, numbered: Sequence[tuple[Source, int, bytes]]) -> list[Source]:
         """The sources that gave one of these numbers to another message than that with this ``digest_of``."""

@@ -6,6 +6,7 @@ Runs in the journal's thread and knows nothing of it: operations in, answers out
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bzzzd.errors import BzzzError, StorageFailed
-from bzzzd.storage.faults import from_sqlite, is_fatal
+from bzzzd.storage.faults import from_os, from_sqlite, is_fatal
 
 
 class Kind(Enum):
     READ = auto()
     WRITE = auto()
+    SOFT = auto()  # a write that a crash of the machine may undo: no fsync of its own
+    SYNC = auto()  # everything written before is durable then
     ALONE = auto()  # outside of any transaction: VACUUM cannot run inside one
 
 
@@ -74,14 +77,17 @@ class Transactions:
         return answers
 
     def write(self, writes: Sequence[Operation]) -> Group:
-        """Commit writes together; each that fails is undone alone.
+        """Commit writes together; each that fails is undone alone. A group of soft writes alone is not synced.
 
         A savepoint copies every page that is changed in it: one around each write was measured to cost
         a fifth. So there is none at first, and when a write fails after it has changed something, the
         group is undone and run again with them.
         """
         execute, answers = self._connection.execute, list[Answer]()
+        soft = all(operation.kind is Kind.SOFT for operation in writes)
         try:
+            if soft:
+                execute("PRAGMA synchronous=NORMAL")
             execute("BEGIN IMMEDIATE")
             if not self._all(writes, answers):
                 execute("ROLLBACK")
@@ -95,7 +101,25 @@ class Transactions:
             if self._connection.in_transaction:
                 execute("ROLLBACK")
             return self._lost(writes, answers, error)
+        finally:
+            if soft:
+                execute("PRAGMA synchronous=FULL")
         return Group(answers, fault_in(answers, lambda cause: isinstance(cause, sqlite3.Error)))
+
+    def sync(self, waiting: Sequence[Operation]) -> Group:
+        """Make what was written softly durable: the log's file is synced as a commit would do it."""
+        try:
+            log = os.open(f"{self._path}-wal", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(log)
+            finally:
+                os.close(log)
+        except OSError as error:
+            # Nobody knows what a failed sync has left on the disk: the journal must not build on it.
+            damage = from_os(error, self._path, "sync the journal")
+            lost = [Answer(operation.future, None, from_os(error, self._path, "sync")) for operation in waiting]
+            return Group(lost, damage, damage)
+        return Group([Answer(operation.future, None, None) for operation in waiting])
 
     def _all(self, writes: Sequence[Operation], answers: list[Answer]) -> bool:
         """Run the writes of a group; ``False`` as soon as one has failed after it had changed something."""

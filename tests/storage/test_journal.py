@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import sqlite3
@@ -477,3 +478,32 @@ async def test_errors_of_a_lost_journal_are_separate_objects(journal):
     results = await asyncio.gather(*[journal.write(die) for _ in range(3)], return_exceptions=True)
     assert all(isinstance(result, BzzzError) for result in results)
     assert len({id(result) for result in results}) == 3
+
+
+async def test_soft_writes_are_seen_at_once_and_durable_with_the_next_sync(journal, monkeypatch):
+    synced: list[int] = []
+    real = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda handle: (synced.append(handle), real(handle))[1])
+
+    def insert(connection):
+        return connection.execute("INSERT INTO notes (body) VALUES (x'00')").rowcount
+
+    first = journal.write_soft(insert)
+    done = journal.sync()
+    assert await first == 1
+    await done
+    assert len(synced) == 1
+    assert await journal.write_soft(insert) == 1
+    assert await journal.read(lambda connection: connection.execute("SELECT count(*) FROM notes").fetchone()) == (2,)
+    assert (await journal.read(lambda connection: connection.execute("PRAGMA synchronous").fetchone())) == (2,)
+
+
+async def test_a_sync_that_fails_ends_the_journal(journal, monkeypatch):
+    def broken(handle):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fdatasync", broken)
+    with pytest.raises(StorageFailed):
+        await journal.sync()
+    await asyncio.wait([journal.ended])
+    assert isinstance(journal.failure, StorageFailed)

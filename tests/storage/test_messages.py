@@ -47,7 +47,9 @@ def say(text: object = "hello", topic: str = "news", at: float = NOW) -> bytes:
 
 
 async def publish(store: MessageStore, *raws: bytes, topic: str = "news"):
-    return await store.publish(topic, [open_message(raw, MESH, now=NOW) for raw in raws])
+    published, synced = await store.publish(topic, [open_message(raw, MESH, now=NOW) for raw in raws])
+    await synced
+    return published
 
 
 def opened(bundle: Bundle, topic: str = "news") -> list[Received]:
