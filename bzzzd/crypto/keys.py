@@ -167,6 +167,24 @@ def read_private(path: Path, limit: int = 65536) -> bytes:
         ) from error
 
 
+def remove_private(path: Path) -> None:
+    """Take a secret off the disk, durably; one that is not there is no fault.
+
+    The bytes may live on in blocks that the disk has not used again: whoever fears that encrypts the disk.
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise write_failed(path, error) from error
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def load_key(path: Path) -> SigningKey:
     """Read a key file; raises ``NotFound``, ``KeyExposed``, or ``BadInput`` when it is damaged."""
     text = read_private(path, 256).decode("ascii", "replace").strip()
@@ -182,12 +200,17 @@ def load_key(path: Path) -> SigningKey:
     return SigningKey(seed)
 
 
+def write_key(path: Path, key: SigningKey) -> None:
+    """Keep a key in a file of its own; raises ``FileExistsError`` when there is one already."""
+    write_private(path, f"{_PREFIX}{_b32(key.seed)}\n".encode("ascii"))
+
+
 def load_or_create_key(path: Path) -> SigningKey:
     """Read the key at ``path``, or make one: file 0600, folder 0700."""
     if not path.exists():
         key = SigningKey.generate()
         try:
-            write_private(path, f"{_PREFIX}{_b32(key.seed)}\n".encode("ascii"))
+            write_key(path, key)
         except FileExistsError:
             pass
         else:

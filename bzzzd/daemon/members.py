@@ -281,7 +281,8 @@ class Members:
         if authority is None:
             raise GrantRefused(
                 f"this node cannot make a person grant for {binding.id}: the authority's key is not on this machine. "
-                f"An administrator of any node runs: {_invite(binding.id)}"
+                f"An administrator of any node runs: {_invite(binding.id)}. Or put the key together here: "
+                "bzzz mesh authority recover FILE…"
             )
         now, mesh = self._clock(), self._identity.mesh_id
         raw = make_grant(

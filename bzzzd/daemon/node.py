@@ -15,6 +15,7 @@ from bzzzd.crypto.age import recipient_of
 from bzzzd.daemon import figures
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.agents import AgentBook
+from bzzzd.daemon.authority import AuthorityDesk
 from bzzzd.daemon.charter_sync import CharterSync, briefing
 from bzzzd.daemon.checkup import Checkup, warnings
 from bzzzd.daemon.contexts import ContextDesk
@@ -185,15 +186,21 @@ class Node:
     async def _start_joining(self) -> None:
         """Inviting others into this node's mesh, and joining another's."""
         parts, mesh, journal, state = self._identity, self._mesh.mesh, self._store.journal, self._settings.state_dir
+
+        def tell(kind: str, fields: dict[str, Any]) -> None:
+            self._events.append({"source": "mesh", **fields, "kind": kind})
+
         inviting = InviteDesk(
             Invitations(journal), parts.members, lambda: parts.policies.current, parts.node, mesh,
-            self._settings.grants_dir, clock=parts.clock,
-            tell=lambda kind, fields: self._events.append({"source": "mesh", **fields, "kind": kind}),
+            self._settings.grants_dir, clock=parts.clock, tell=tell,
         )  # fmt: skip
+        key_file = state / "keys" / "authority.key"
+        authority = AuthorityDesk(parts.node, parts.members, key_file, parts.age_secret, tell=tell)
         joining = JoinDesk(
             parts.node, parts.members, mesh, journal, state, own_id=self._config.agent.id,
             age=recipient_of(parts.age_secret), clock=parts.clock, restart=self._door.restart.request,
         )  # fmt: skip
+        authority.register(self._door.registry)
         inviting.register(self._door.registry)
         joining.register(self._door.registry)
         await inviting.open()

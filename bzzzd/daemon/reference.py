@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bzzzd.daemon.admin import AdminDesk
+from bzzzd.daemon.authority import AuthorityDesk
 from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.inviting import InviteDesk
@@ -52,6 +53,7 @@ def listed() -> tuple[Registry, StreamTable]:
     AdminDesk.__new__(AdminDesk).register(registry)
     EpochDesk.__new__(EpochDesk).register(registry)
     MeshDesk.__new__(MeshDesk).register(registry)
+    AuthorityDesk.__new__(AuthorityDesk).register(registry)
     InviteDesk.__new__(InviteDesk).register(registry)
     JoinDesk.__new__(JoinDesk).register(registry)
     SessionDesk.__new__(SessionDesk).register(registry)

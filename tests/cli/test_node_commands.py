@@ -93,9 +93,9 @@ def test_an_error_of_a_newer_daemon_keeps_its_code(node, bzzz):
 
 
 def test_what_the_daemon_lacks_is_said_with_what_it_has(node, bzzz):
-    found = bzzz("mesh", "authority", "split")
+    found = bzzz("ledger", "promote")
     assert found.status == 1
-    assert "does not offer `mesh authority split` (extension mesh.authority); it offers agent, context" in found.err
+    assert "does not offer `ledger promote` (extension ledger.promote); it offers agent, context" in found.err
     assert found.err.endswith("(UNAVAILABLE)\n")
 
 

@@ -14,7 +14,8 @@ status peers health doctor logs
 config check
 mesh init, mesh invite, mesh join, mesh members, mesh revoke, mesh admin add, mesh admin remove, mesh policy apply,
 mesh requests, mesh confirm, mesh refuse, mesh uninvite,
-mesh policy show, mesh epoch show, mesh epoch new, mesh authority split, mesh authority recover
+mesh policy show, mesh epoch show, mesh epoch new, mesh authority split, mesh authority recover,
+mesh authority show, mesh authority release, mesh authority remove
 ledger status, ledger backup, ledger restore, ledger promote
 agent list, agent show
 task submit, task list, task show, task watch, task cancel, task retry, task trace
