@@ -117,6 +117,10 @@ COMMANDS: tuple[Command, ...] = (
         Arg("--recovery", "an age recipient (age1…) that the secrets are also encrypted to", metavar="RECIPIENT"),
         Arg("--earlier", "whether new holders get the secrets of earlier epochs (yes, unless it was set to no)",
             metavar="yes|no", choices=("yes", "no")))),
+    Command(("mesh", "export"), "save what this node holds, before it joins a mesh", "carry:export",
+            (Arg("folder", "a new folder", metavar="FOLDER"),)),
+    Command(("mesh", "import"), "bring back content that `mesh export` saved", "carry:load",
+            (Arg("folder", "the folder", metavar="FOLDER"),)),
     Command(("mesh", "authority", "show"), "the mesh's authority, and whether its key is here", "authority:show"),
     Command(("mesh", "authority", "split"), "split the authority's key among holders", "authority:split", (
         Arg("holders", "a node of the mesh, or NAME=age1… for somebody else", metavar="HOLDER", many="*"),

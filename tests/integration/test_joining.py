@@ -213,19 +213,36 @@ def test_an_administrator_of_the_second_node_lets_a_third_in(make_node: NodeMake
     assert "n3" in members(second, "node")
 
 
-def test_a_full_store_is_refused_then_set_aside(make_node: NodeMaker) -> None:
+def test_a_full_store_is_refused_then_exported_set_aside_and_brought_back(make_node: NodeMaker) -> None:
     first, second = make_node("n1"), make_node("n2")
     first.start()
     second.start()
+    address = "ucxl://alice:admin@site:plan/*^/notes"
+    for text in ("one", "two"):
+        second.json("context", "put", address, "--body", text, "--type", "text/markdown")
     second.json("task", "submit", "of the old mesh")
     made = invite(first, "--yes")
     said = refusal_of(second, made["token"])
     assert "bzzz mesh export" in said
-    assert "1 ledger entries" in said
+    assert "ledger entries" in said
+    assert "versions of content" in said
+    saved = second.folder / "saved"
+    exported = second.json("mesh", "export", str(saved))
+    assert exported["versions"] >= 2
+    assert (saved / "ledger.backup").stat().st_size > 0
+    assert "not empty" in lines_of(second.bzzz("mesh", "export", str(saved)))
     old = mesh_of(second)
     assert join(second, made["token"], "--set-aside")["state"] == "joined"
     assert (second.state / "before" / old / "journal.sqlite").exists()
     together(first, second)
+    person = invite(first, "--person", "alice2", "--role", "admin", "--yes")
+    second.json("mesh", "join", person["token"], "--yes", "--id", "alice2")
+    assert second.json("mesh", "import", str(saved))["imported"] == exported["versions"]
+    assert second.json("mesh", "import", str(saved)) == {
+        "folder": str(saved), "imported": 0, "before": exported["versions"], "bytes": 0,
+    }  # fmt: skip
+    assert second.bzzz("context", "get", address).stdout == b"two"
+    assert second.bzzz("context", "get", address.replace("*^", "*~1")).stdout == b"one"
 
 
 @pytest.mark.parametrize("delay_s", [0.15, 0.25, 0.35, 0.5, 0.8, 1.2])

@@ -36,8 +36,10 @@ def get(run: Run) -> int:
     """The content alone goes to standard output, so that it can be piped; what is to be known of it, beside it."""
     found = mapping(person_of(run).read("context.get", {"address": parse(run.args["address"]).canonical}))
     if run.args["output"]:
-        write_new(Path(run.args["output"]), _content(found))
-        run.answer({**found, "content": None}, lambda: run.print(f"{run.args['output']}: {size(len(_content(found)))}"))
+        write_new(Path(run.args["output"]), content_of(found))
+        run.answer(
+            {**found, "content": None}, lambda: run.print(f"{run.args['output']}: {size(len(content_of(found)))}")
+        )
     else:
         run.answer(found, lambda: _show(run, found))
     if found.get("conflict") and not run.json:
@@ -61,7 +63,7 @@ def export(run: Run) -> int:
         }
     from bzzzd.crypto import age  # no other command needs it, and it takes a while to import
 
-    sealed = age.encrypt(_content(found), list(wanted.values()))
+    sealed = age.encrypt(content_of(found), list(wanted.values()))
     write_new(Path(run.args["output"]), sealed)
     told = {
         "output": run.args["output"], "size": len(sealed), "version_id": found.get("version_id"),
@@ -71,17 +73,18 @@ def export(run: Run) -> int:
     return 0
 
 
-def _content(found: Mapping[str, Any]) -> bytes:
+def content_of(found: Mapping[str, Any]) -> bytes:
+    """The bytes in an answer of ``context.get``."""
     content = found.get("content")
     return content if isinstance(content, bytes) else str(content or "").encode()
 
 
 def _show(run: Run, found: Mapping[str, Any]) -> None:
     if run.out.isatty() or run.out is not sys.stdout:
-        text = readable(_content(found), clean(found.get("content_type")))
+        text = readable(content_of(found), clean(found.get("content_type")))
         run.print(text)
     else:
-        run.bytes_out().write(_content(found))
+        run.bytes_out().write(content_of(found))
         run.bytes_out().flush()
 
 

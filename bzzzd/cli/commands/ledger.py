@@ -26,7 +26,7 @@ def backup(run: Run) -> int:
     path = Path(run.args["path"])
     if path.exists():
         raise Conflict(f"{path} exists already; name a new file for the backup", path=str(path))
-    total = write_pieces(path, _pieces(person_of(run)))
+    total = write_pieces(path, backup_pieces(person_of(run)))
     run.answer(
         {"path": str(path), "bytes": total},
         lambda: run.print(f"{path}: {size(total)}; it holds signed commands and states, no content"),
@@ -34,7 +34,7 @@ def backup(run: Run) -> int:
     return 0
 
 
-def _pieces(person: Person) -> Iterator[bytes]:
+def backup_pieces(person: Person) -> Iterator[bytes]:
     """The backup as bzzzd sends it. It makes one at the first call and forgets it after the last piece."""
     asked: dict[str, object] = {}
     offset = 0
