@@ -74,8 +74,9 @@ def _history(person: Person, address: str) -> Iterator[dict[str, Any]]:
         page = mapping(person.read("context.history", {"address": base.base, "after": after}))
         for step in rows_of(page, "versions"):
             number = int(step.get("number") or 0)
+            at_version = base.at(Temporal("specific", count=number)).canonical
             yield {
-                "address": base.base, "at_version": base.at(Temporal("specific", count=number)).canonical, "number": number,
+                "address": base.base, "at_version": at_version, "number": number,
                 "version_id": step.get("version_id"), "author": step.get("author"), "at": step.get("at"),
                 "content_type": step.get("content_type"), "size": step.get("size"),
             }  # fmt: skip
