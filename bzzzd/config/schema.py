@@ -137,6 +137,13 @@ class StorageSection(_Section, frozen=True):
     inline_bytes: Annotated[Bytes, doc("content up to this size lives in the journal, larger as files")] = 65536
     max_content_bytes: Annotated[Bytes, doc("largest content of one version")] = 67_108_864
     topic_keep_messages: Annotated[Count, doc("messages kept for each topic")] = 10_000
+    replicas: Annotated[
+        Annotated[int, Meta(ge=1, le=64)],
+        doc("nodes that hold each version, this one's copy counted; equal on all nodes"),
+    ] = 3
+    repair_after_s: Annotated[
+        Seconds, doc("seconds a node may be away before another one takes its place as a holder; equal on all nodes")
+    ] = 900.0
 
 
 class SlurpSection(_Section, frozen=True):

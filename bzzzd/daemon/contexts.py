@@ -8,6 +8,8 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from bzzzd.daemon.gate import Gate
+from bzzzd.daemon.replicas.listing import unite_lists
+from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.errors import NotAllowed
 from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import attached
@@ -47,6 +49,13 @@ class AddressParams(_Params, frozen=True):
     address: AddressText
 
 
+class GetParams(_Params, frozen=True):
+    """``holders`` asks the nodes that shall hold the version whether they do, which takes a while longer."""
+
+    address: AddressText
+    holders: bool = False
+
+
 class ListParams(_Params, frozen=True):
     """``pattern`` is an address in which ``any`` matches every value; without one, everything."""
 
@@ -56,7 +65,10 @@ class ListParams(_Params, frozen=True):
 
 
 class HistoryParams(_Params, frozen=True):
+    """``holders``: as for ``context.get``, of each version."""
+
     address: AddressText
+    holders: bool = False
     limit: Annotated[int, Meta(ge=1, le=1000)] = _PAGE
     after: Annotated[int, Meta(ge=0)] = 0
 
@@ -70,9 +82,12 @@ class DiffParams(_Params, frozen=True):
 
 
 class ContextDesk:
-    def __init__(self, contexts: ContextStore, gate: Gate, *, epoch: Callable[[], int], announce: Announce) -> None:
+    def __init__(
+        self, contexts: ContextStore, gate: Gate, replicas: Replicas, *, epoch: Callable[[], int], announce: Announce
+    ) -> None:
         self._contexts = contexts
         self._gate = gate
+        self._replicas = replicas
         self._epoch = epoch
         self._announce = announce
 
@@ -103,12 +118,15 @@ class ContextDesk:
         id = await self._contexts.store(pending)
         return {"version_id": id, "address": pending.header.address}
 
-    async def get(self, call: Any, params: AddressParams) -> dict[str, Any]:
-        """The version that an address with its temporal part names."""
+    async def get(self, call: Any, params: GetParams) -> dict[str, Any]:
+        """The version that an address with its temporal part names; ``complete`` unless a holder was not reached."""
         self._read(call.caller, params.address)
         found = await self._contexts.get(params.address, (call.caller.role,))
         version = found.version
+        holders = await self._replicas.holders((version.id,), version.address) if params.holders else {}
         return {
+            **({"holders": holders.get(version.id, [])} if params.holders else {}),
+            "complete": found.complete, "replicas": self._replicas.nodes.needed,
             **_header(version.header), "version_id": version.id, "address": version.address, "number": version.number,
             "of": version.of, "heads": list(version.heads), "conflict": version.conflict, "content": found.content,
         }  # fmt: skip
@@ -117,22 +135,30 @@ class ContextDesk:
         """Addresses by name, with how many versions each has."""
         self._gate.check(call.caller, "context.list", "context", "read")
         listing = await self._contexts.list(params.pattern, after=params.after, limit=params.limit)
+        entries, next, complete = await unite_lists(
+            listing, self._replicas, params.pattern, after=params.after, limit=params.limit
+        )
         return {
             "entries": [
                 {
                     **_header(entry.header), "address": entry.address, "versions": entry.versions,
                     "latest": entry.latest, "conflict": entry.heads > 1,
                 }
-                for entry in listing.entries
+                for entry in entries
             ],
-            "next": listing.next,
+            "next": next,
+            "complete": complete,
         }  # fmt: skip
 
     async def history(self, call: Any, params: HistoryParams) -> dict[str, Any]:
         """The versions of an address by number."""
         self._read(call.caller, params.address)
         history = await self._contexts.history(params.address, after=params.after, limit=params.limit)
+        ids = [step.id for step in history.steps]
+        holders = await self._replicas.holders(ids, history.address) if params.holders else {}
         return {
+            "complete": history.complete,
+            "replicas": self._replicas.nodes.needed,
             "address": history.address,
             "of": history.of,
             "conflict": len(history.heads) > 1,
@@ -141,6 +167,7 @@ class ContextDesk:
                 {
                     **_header(step.header), "number": step.number, "version_id": step.id, "head": step.head,
                     "parents": list(step.header.parents),
+                    **({"holders": holders.get(step.id, [])} if params.holders else {}),
                 }
                 for step in history.steps
             ],
@@ -171,13 +198,14 @@ class ContextDesk:
         )
         registry.add("context.put", member, PutParams, self.put, result="{version_id, address}")
         registry.add(
-            "context.get", member, AddressParams, self.get, reads=True,
-            result="{version_id, address, number, of, content, content_type, author, at, readers, conflict, heads}",
+            "context.get", member, GetParams, self.get, reads=True,
+            result="{version_id, address, number, of, content, content_type, author, at, readers, conflict, heads, "
+            "complete, replicas, holders}",
         )  # fmt: skip
-        registry.add("context.list", member, ListParams, self.list, result="{entries, next}", reads=True)
+        registry.add("context.list", member, ListParams, self.list, result="{entries, next, complete}", reads=True)
         registry.add(
             "context.history", member, HistoryParams, self.history, reads=True,
-            result="{address, of, conflict, heads, versions, next}",
+            result="{address, of, conflict, heads, versions, next, complete, replicas}",
         )  # fmt: skip
         registry.add("context.diff", member, DiffParams, self.diff, result="{diff}", reads=True)
         registry.add("context.announce", member, AddressParams, self.announce, result="{address, versions}")

@@ -145,6 +145,16 @@ class Members:
         found = self._admins.get(key)
         return found[1] if found is not None else ()
 
+    def nodes(self) -> dict[bytes, str]:
+        """Key and id of every node whose grant holds now, this one among them."""
+        now, void = self._clock(), self._identity.trust.revocations.void
+        found = {
+            key: grant.id
+            for key, (grant, _) in self._known.items()
+            if grant.kind == "node" and now <= grant.not_after and not void(grant)
+        }
+        return {self._identity.key.public: self._identity.id, **found}
+
     @property
     def alone(self) -> bool:
         """Whether this node knows of no other node of the mesh."""

@@ -29,6 +29,7 @@ from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
+from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
 from bzzzd.daemon.store import Store
@@ -100,13 +101,16 @@ class Node:
         await self._manager.start_phase(Phase.MESH)
 
     async def _start_core(self) -> None:
-        who = self._identity.node
+        self._replicas = Replicas(
+            self._identity.node.key.public, self._identity.members, self._mesh.mesh, self._config.storage,
+            self._events, self._manager.spawn,
+        )  # fmt: skip
         self._store = Store(
-            self._settings.state_dir, self._config.storage, who.key, who.mesh_id, self._identity.rolekeys,
-            self._may_write, self._identity.members.chain_of, who.trust, lambda why: self._manager.fail("store", why),
-            self._obtain,
+            self._settings.state_dir, self._config.storage, self._identity, self._replicas, self._may_write,
+            lambda why: self._manager.fail("store", why), self._obtain,
         )  # fmt: skip
         self._manager.add(self._store, Phase.CORE)
+        self._manager.add(self._replicas, Phase.CORE)
         await self._manager.start_phase(Phase.CORE)
 
     async def _start_process(self) -> None:
@@ -146,7 +150,9 @@ class Node:
             ),
             events=self._events, agent_events=self._agent_events, started=self._started,
         )  # fmt: skip
-        contexts = ContextDesk(store.contexts, gate, epoch=self._epoch, announce=mesh_desk.announce_version)
+        contexts = ContextDesk(
+            store.contexts, gate, self._replicas, epoch=self._epoch, announce=mesh_desk.announce_version
+        )
         admin = AdminDesk(
             ledger,
             members,
@@ -211,6 +217,7 @@ class Node:
         metrics.contribute(figures.counters("rpc", lambda: self._door.server.counters, "RPC"))
         metrics.contribute(figures.counters("mesh", lambda: self._mesh.mesh.counters, "Mesh"))
         metrics.contribute(figures.gauges(self._gauges))
+        metrics.contribute(figures.gauges(self._replicas.gauges))
         health = HealthHttp(
             self._config.network.bind,
             self._settings.health_port,
@@ -260,6 +267,8 @@ class Node:
             self._charter_sync.met(event.peer_id)
         if event.kind == "joined" and self._keys is not None:
             self._keys.met()
+        if hasattr(self, "_replicas"):
+            self._replicas.happened(event)
         if self._mesh_desk is not None:
             self._mesh_desk.happened(event)
             self._topics.happened(event)

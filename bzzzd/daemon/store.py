@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from bzzzd.config.schema import StorageSection
-from bzzzd.crypto.keys import SigningKey
-from bzzzd.identity.grants import Trust
+from bzzzd.daemon.identity import IdentityService
+from bzzzd.daemon.replicas.nodes import SCHEMA as NODES
+from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.runtime.services import Health
 from bzzzd.slurp.schema import MAJOR, NAME
 from bzzzd.slurp.schema import SCHEMA as LEDGER_TABLES
@@ -18,22 +19,23 @@ from bzzzd.storage.invitations import SCHEMA as INVITATIONS
 from bzzzd.storage.journal import Journal, Schema
 from bzzzd.storage.messages import SCHEMA as MESSAGES
 from bzzzd.storage.messages import Limits, MessageStore
-from bzzzd.storage.rolekeys import RoleKeys
 from bzzzd.ucxl.address import Address
 
-_ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), *SCHEMAS, MESSAGES, INVITATIONS)
+_ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), *SCHEMAS, MESSAGES, INVITATIONS, NODES)
 
 
 class Store:
     """Made empty; after ``start`` every part is there. ``died(why)`` hears when the journal's thread ends by itself.
 
-    ``obtain(roles)`` tries to get the role secrets that a reader lacks.
+    ``replicas`` brings versions to other nodes and reads theirs; ``obtain(roles)`` tries to get the role secrets
+    that a reader lacks.
     """
 
     name = "store"
     depends = ("identity",)
 
     journal: Journal
+    content: ContentStore
     contexts: ContextStore
     messages: MessageStore
 
@@ -41,39 +43,36 @@ class Store:
         self,
         state: Path,
         settings: StorageSection,
-        key: SigningKey,
-        mesh_id: str,
-        rolekeys: RoleKeys,
+        identity: IdentityService,
+        replicas: Replicas,
         may_write: Callable[[Writer, Address], bool],
-        chain_of: Callable[[bytes], Sequence[bytes]],
-        trust: Trust,
         died: Callable[[str], None],
         obtain: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self._state = state
         self._settings = settings
-        self._key = key
-        self._mesh_id = mesh_id
-        self._rolekeys = rolekeys
+        self._identity = identity
+        self._replicas = replicas
         self._may_write = may_write
-        self._chain_of = chain_of
-        self._trust = trust
         self._died = died
         self._obtain = obtain
         self._opened = False
 
     async def start(self) -> None:
-        settings = self._settings
+        settings, who, others = self._settings, self._identity.node, self._replicas
         self.journal = journal = await Journal.open(self._state / "journal.sqlite", _ALL)
         self._opened = True
         journal.ended.add_done_callback(lambda _: self._ended())
-        content = await ContentStore.open(journal, self._state / "content", settings.inline_bytes)
+        self.content = content = await ContentStore.open(journal, self._state / "content", settings.inline_bytes)
         self.contexts = ContextStore(
-            journal, content, self._rolekeys, self._mesh_id,
+            journal, content, self._identity.rolekeys, who.mesh_id,
             may_write=self._may_write, max_content_bytes=settings.max_content_bytes,
-            chain_of=self._chain_of, trust=self._trust, obtain=self._obtain,
+            chain_of=self._identity.members.chain_of, trust=who.trust, obtain=self._obtain,
+            holders=others.others, written=others.written, elsewhere=others,
         )  # fmt: skip
-        self.messages = MessageStore(journal, self._key, self._mesh_id, Limits(messages=settings.topic_keep_messages))
+        others.open(journal, self.contexts, content)
+        limits = Limits(messages=settings.topic_keep_messages)
+        self.messages = MessageStore(journal, who.key, who.mesh_id, limits)
 
     async def stop(self) -> None:
         if self._opened:

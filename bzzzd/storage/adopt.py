@@ -52,7 +52,7 @@ class Carried(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
         return hashlib.sha256(self.header).hexdigest()
 
     @property
-    def bytes(self) -> int:
+    def weight(self) -> int:
         """About how many bytes it takes on the wire."""
         return len(self.header) + sum(map(len, self.chain)) + len(self.data or b"") + 64
 

@@ -8,20 +8,24 @@ so a crash between the two leaves a file without a row, which the next start rem
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-from bzzzd.errors import StorageFailed
+from bzzzd.errors import BadInput, StorageFailed
 from bzzzd.storage.faults import from_os
 from bzzzd.storage.folder import TEMPORARY, prepare_folder, sync_folder, write_whole
+from bzzzd.storage.incoming import PART, Incoming
 from bzzzd.storage.journal import Journal, Schema
-from bzzzd.storage.naming import name_of
+from bzzzd.storage.naming import Naming, chunk_span, chunks_of, name_of
 
 SCHEMA: Final = Schema(
     "content",
@@ -33,6 +37,10 @@ SCHEMA: Final = Schema(
         "sealed BLOB NOT NULL) STRICT",
     ),
 )
+# Lists of chunks kept in memory, 32 KiB for each GiB of content; finding one out again reads the whole file.
+_LISTS_KEPT: Final = 64
+# What a cut left of content on its way is kept this long, for the transfer to go on.
+_PART_KEPT_S: Final = 7 * 86400.0
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -55,6 +63,7 @@ class ContentStore:
         self._journal = journal
         self._folder = folder
         self._inline_bytes = inline_bytes
+        self._lists: OrderedDict[bytes, list[bytes]] = OrderedDict()
 
     @classmethod
     async def open(cls, journal: Journal, folder: Path, inline_bytes: int = 65_536) -> ContentStore:
@@ -111,6 +120,73 @@ class ContentStore:
     def holds(connection: sqlite3.Connection, name: bytes) -> bool:
         return connection.execute("SELECT 1 FROM content WHERE hash = ?", (name,)).fetchone() is not None
 
+    async def chunk_hashes(self, blob: Blob) -> list[bytes]:
+        """The hashes of its chunks; ``StorageFailed`` when the content is gone or damaged."""
+        known = self._lists.get(blob.hash)
+        if known is None:
+            known = await asyncio.to_thread(self._list, blob)
+            self._lists[blob.hash] = known
+            while len(self._lists) > _LISTS_KEPT:
+                self._lists.popitem(last=False)
+        return known
+
+    def _list(self, blob: Blob) -> list[bytes]:
+        naming = Naming()
+        for index in range(chunks_of(blob.size)):
+            naming.update(self._piece(blob, *chunk_span(blob.size, index)))
+        if naming.name() != blob.hash:
+            raise damaged_content(blob.hash, str(self._place(blob.hash)))
+        return naming.list()
+
+    async def chunk(self, blob: Blob, index: int) -> bytes:
+        """One chunk of the ciphertext; whoever has its hash checks it."""
+        if not 0 <= index < chunks_of(blob.size):
+            raise BadInput(f"content of {blob.size} bytes has no chunk {index}")
+        return await asyncio.to_thread(self._piece, blob, *chunk_span(blob.size, index))
+
+    def _piece(self, blob: Blob, start: int, length: int) -> bytes:
+        if blob.data is not None:
+            return blob.data[start : start + length]
+        path = self._place(blob.hash)
+        try:
+            with path.open("rb") as file:
+                return os.pread(file.fileno(), length, start)
+        except OSError as error:
+            raise from_os(error, path, "read the content") from error
+
+    def incoming(self, name: bytes, size: int, hashes: Sequence[bytes]) -> Incoming:
+        """Where content that comes from another node is received; ``arrived`` follows when it is finished."""
+        return Incoming(self._place(name), name, size, hashes)
+
+    async def arrived(self, name: bytes, size: int, sealed: bytes) -> Blob:
+        """The content of a finished ``Incoming``, ready for ``insert``."""
+        if size > self._inline_bytes:
+            return Blob(name, size, None, sealed)
+        data = await asyncio.to_thread(self._load, name)
+        await asyncio.to_thread(self._remove, {name.hex()})
+        return Blob(name, size, data, sealed)
+
+    async def find(self, name: bytes) -> Blob | None:
+        """The content of this name, where it is part of the store; large content without its bytes."""
+        row = await self._journal.read(
+            lambda connection: connection.execute(
+                "SELECT hash, size, data, sealed FROM content WHERE hash = ?", (name,)
+            ).fetchone()
+        )
+        return Blob(*row) if row is not None else None
+
+    async def remove(self, name: bytes) -> None:
+        """Take content out of the store; versions that have it stay, known by their headers."""
+        await self._journal.write(
+            lambda connection: connection.execute("DELETE FROM content WHERE hash = ?", (name,)).rowcount
+        )
+        self._lists.pop(name, None)
+        await asyncio.to_thread(self._remove, {name.hex()})
+
+    def path(self, name: bytes) -> Path:
+        """The file of large content."""
+        return self._place(name)
+
     def _load(self, name: bytes) -> bytes:
         path = self._place(name)
         try:
@@ -130,12 +206,15 @@ class ContentStore:
 
 def _checked(name: bytes, data: bytes, where: str) -> bytes:
     if name_of(data) != name:
-        raise StorageFailed(
-            f"content {name.hex()[:16]}… in {where} is damaged; "
-            "put it back from a backup or fetch it from another node",
-            hash=name.hex(),
-        )
+        raise damaged_content(name, where)
     return data
+
+
+def damaged_content(name: bytes, where: str) -> StorageFailed:
+    return StorageFailed(
+        f"content {name.hex()[:16]}… in {where} is damaged; put it back from a backup or fetch it from another node",
+        hash=name.hex(),
+    )
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -164,7 +243,11 @@ def _parts(folder: Path) -> Iterator[Path]:
 
 def _finished(part: Path) -> Iterator[str]:
     for path in part.iterdir():
-        if path.name.startswith(TEMPORARY):
+        if path.name.startswith(TEMPORARY) or (path.suffix == PART and _is_old(path)):
             path.unlink(missing_ok=True)
         elif _NAME.fullmatch(path.name):
             yield path.name
+
+
+def _is_old(part: Path) -> bool:
+    return time.time() - part.stat().st_mtime > _PART_KEPT_S

@@ -26,6 +26,7 @@ from bzzzd.errors import (
     InvalidTemporal,
     NoRoleKey,
     NotAllowed,
+    NotFound,
     StorageFailed,
     TooLarge,
     Unavailable,
@@ -53,6 +54,8 @@ MAX_CONTENT_BYTES: Final = 67_108_864
 CACHE_BYTES: Final = 8_388_608
 # An adopted version's other holders are asked about it only when its writer's node has had the time to tell them.
 _SETTLE_S: Final = 30.0
+# What one node has may be damaged as well, or not what the author signed.
+_ATTEMPTS: Final = 3
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -71,11 +74,27 @@ async def _nothing(roles: Sequence[str]) -> None:
     """Where nobody can be asked."""
 
 
+class Elsewhere(Protocol):
+    """The other nodes, for whoever reads here."""
+
+    async def unite(self, address: Address) -> bool:
+        """Bring here what the holders of an address know of it; whether all of them were asked."""
+        ...
+
+    async def obtain(self, id: str, base: str | None, attempt: int = 0) -> bool:
+        """Bring here the content of a version, of an address where it is known; whether some has come.
+
+        Each ``attempt``, counted from 0, begins with another node.
+        """
+        ...
+
+
 class Found(Struct, frozen=True):
-    """A version and its plaintext."""
+    """A version and its plaintext; ``complete`` is false when some holder of its address could not be asked."""
 
     version: VersionRow
     content: bytes
+    complete: bool = True
 
 
 class ContextStore:
@@ -83,8 +102,9 @@ class ContextStore:
 
     ``may_write(writer, address)`` is policy's word on addresses that are not the writer's own;
     ``clock`` gives Unix time in seconds. ``chain_of(key)`` gives a writer's grants, which go with its versions
-    to other nodes; ``holders(base)`` the other nodes that shall hold an address. ``trust`` is what versions of
-    other nodes are checked against; without it none is taken.
+    to other nodes; ``holders(base)`` the other nodes that shall hold an address. ``written()`` hears of each
+    version that is being written here. ``trust`` is what versions of other nodes are checked against; without it
+    none is taken. ``elsewhere`` asks other nodes before an address is read, and for content that is not here.
     ``obtain(roles)`` tries to get secrets that reading lacks.
     """
 
@@ -101,6 +121,8 @@ class ContextStore:
         cache_bytes: int = CACHE_BYTES,
         chain_of: Callable[[bytes], Sequence[bytes]] = lambda key: (),
         holders: Callable[[str], Sequence[bytes]] = lambda base: (),
+        written: Callable[[], None] = lambda: None,
+        elsewhere: Elsewhere | None = None,
         trust: Trust | None = None,
         obtain: Callable[[Sequence[str]], Awaitable[None]] = _nothing,
     ) -> None:
@@ -113,6 +135,8 @@ class ContextStore:
         self._max_content_bytes = max_content_bytes
         self._chain_of = chain_of
         self._holders = holders
+        self._written = written
+        self._elsewhere = elsewhere
         self._customs = None if trust is None else Customs(trust, may_write, clock)
         self._plaintexts = Plaintexts(cache_bytes)
         self._obtain = obtain
@@ -137,6 +161,7 @@ class ContextStore:
         self._check_header(header)
         blob = await self._seal(header, plaintext)
         self._plaintexts.put(envelope.id, plaintext, frozenset((*header.readers, writer.role)))
+        self._written()
         return Pending(
             envelope.id, header, raw_header, envelope.author, writer.role, blob,
             chain=tuple(self._chain_of(envelope.author)), owed=tuple(self._holders(header.address)),
@@ -171,14 +196,18 @@ class ContextStore:
         Nothing is stored yet but the file of content over ``inline_bytes``; ``insert`` or ``store`` adds the
         version, alone or in a larger transaction. Raises what ``Customs.check`` raises, and ``DiskFull``.
         """
-        if self._customs is None:
-            raise NotAllowed("this store takes no versions of other nodes")
         here = carried.data is None and await self._content.has(carried.hash)
-        pending = self._customs.check(carried, here=here)
+        pending = self.inspect(carried, here=here)
         if carried.data is not None:
             pending = replace(pending, blob=await self._content.stage(carried.data, carried.sealed))
         others = [node for node in self._holders(pending.header.address) if node != holder]
         return replace(pending, owed=tuple(others), due=self._clock() + _SETTLE_S)
+
+    def inspect(self, carried: Carried, *, here: bool = False) -> Pending:
+        """Check a version of another node that is only to be shown; raises as ``verify`` does."""
+        if self._customs is None:
+            raise NotAllowed("this store takes no versions of other nodes")
+        return self._customs.check(carried, here=here)
 
     async def adopt(self, carried: Carried, *, holder: bytes | None = None) -> str:
         """Take a version from another node; durable when its id is returned. Repeating it is harmless."""
@@ -187,11 +216,19 @@ class ContextStore:
     async def carry(self, id: str, *, content: bool = True) -> Carried:
         """A version as it travels, with its ciphertext when that is small and wanted.
 
-        Raises ``NotFound``, ``StorageFailed`` for damaged content, ``NotAllowed`` without its writer's grants.
+        Raises ``NotFound`` (also for ``content`` that is not here), ``StorageFailed`` for damaged content,
+        ``NotAllowed`` without its writer's grants.
         """
         _check_id(id)
         row, chain = await self._journal.read(partial(_row_and_chain, id=id))
-        return await self._carried(row.raw, chain, row.blob, content=content and row.here)
+        if content and not row.here:
+            raise NotFound(f"the content of version {id} is not on this node", version_id=id)
+        return await self._carried(row.raw, chain, row.blob, content=content)
+
+    async def show_id(self, id: str) -> VersionRow:
+        """What is known of the version with this id; ``NotFound``."""
+        _check_id(id)
+        return await self._journal.read(partial(rows.find_id, id=id))
 
     async def carry_pending(self, pending: Pending) -> Carried:
         """A version that was checked here and not inserted yet, as it travels."""
@@ -210,12 +247,20 @@ class ContextStore:
         ``*~``, ``StorageFailed`` when it is damaged.
         """
         wanted = parse(address) if isinstance(address, str) else address
-        return await self._open(await self._journal.read(partial(rows.find, address=wanted)), roles)
+        complete = await self._unite(wanted)
+        found = await self._open(await self._journal.read(partial(rows.find, address=wanted)), roles)
+        return found if complete else replace(found, complete=False)
 
     async def get_id(self, id: str, roles: Iterable[str]) -> Found:
         """The version with this id; raises as ``get`` does."""
         _check_id(id)
-        return await self._open(await self._journal.read(partial(rows.find_id, id=id)), roles)
+        try:
+            row = await self._journal.read(partial(rows.find_id, id=id))
+        except NotFound:
+            if self._elsewhere is None or not await self._elsewhere.obtain(id, None):
+                raise
+            row = await self._journal.read(partial(rows.find_id, id=id))
+        return await self._open(row, roles)
 
     async def content(self, id: str, roles: Iterable[str]) -> bytes:
         """The plaintext of the version with this id, from memory where it is there; raises as ``get`` does."""
@@ -236,11 +281,19 @@ class ContextStore:
 
     async def history(self, address: str | Address, *, after: int = 0, limit: int = 100) -> History:
         """The versions of an address by number; ``NotFound`` when nothing is stored there."""
-        return await self._journal.read(partial(rows.history, base=_base(address), after=after, limit=limit))
+        wanted = parse(address) if isinstance(address, str) else address
+        complete = await self._unite(wanted)
+        found = await self._journal.read(partial(rows.history, base=wanted.base, after=after, limit=limit))
+        return found if complete else replace(found, complete=False)
 
     async def heads(self, address: str | Address) -> tuple[str, ...]:
         """The versions that a new one builds on: none for a new address, several for a conflict."""
-        return await self._journal.read(partial(rows.current_heads, base=_base(address)))
+        wanted = parse(address) if isinstance(address, str) else address
+        await self._unite(wanted)
+        return await self._journal.read(partial(rows.current_heads, base=wanted.base))
+
+    async def _unite(self, address: Address) -> bool:
+        return self._elsewhere is None or await self._elsewhere.unite(address)
 
     async def diff(self, address: str | Address, a: str, b: str, roles: Iterable[str]) -> str:
         """The unified diff between two versions of an address: "" when equal, one line for binary content.
@@ -287,9 +340,20 @@ class ContextStore:
         held = self._plaintexts.get(row.id)
         if held is not None:
             return Found(row, held.plaintext)
-        plaintext = await self._decrypt(row)
+        plaintext = await self._decrypt_anywhere(row)
         self._plaintexts.put(row.id, plaintext, readers)
         return Found(row, plaintext)
+
+    async def _decrypt_anywhere(self, row: VersionRow) -> bytes:
+        """What is here, or what another node has where that is missing or damaged."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self._decrypt(row)
+            except (StorageFailed, Unavailable):
+                if self._elsewhere is None or not await self._elsewhere.obtain(row.id, row.address, attempt):
+                    raise
+            row = await self.show_id(row.id)
+        return await self._decrypt(row)
 
     async def _decrypt(self, row: VersionRow) -> bytes:
         header = row.header

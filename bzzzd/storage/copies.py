@@ -1,14 +1,15 @@
 """Where else a version is: copies that other nodes have confirmed, and those that are still owed to them.
 
 A row is made in the transaction that makes the version, so a crash forgets nothing. ``at`` is the Unix
-time of the confirmation, 0 while the copy is owed; ``due`` is when the node is to be asked next: to take
-what is owed, or whether it still has what it confirmed. Statements over the journal's connection.
+time of the confirmation, 0 while the copy is owed. ``due`` is when the node is to be asked next: to take
+what is owed (0: at once, without asking whether it has it), or whether it still has what it confirmed.
+Statements over the journal's connection.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -27,10 +28,10 @@ SCHEMA: Final = Schema(
 
 
 class Due(Struct, frozen=True):
-    """A version that a node is to be asked about; ``confirmed`` when it said once that it has it."""
+    """A version that a node is to be asked about; ``fresh`` when it was just written here, so it cannot have it."""
 
     id: str
-    confirmed: bool
+    fresh: bool
 
 
 def owe(connection: sqlite3.Connection, id: str, holders: Iterable[bytes], due: float) -> None:
@@ -62,26 +63,31 @@ def postpone(connection: sqlite3.Connection, ids: Iterable[str], holder: bytes, 
 def due_for(connection: sqlite3.Connection, holder: bytes, now: float, limit: int) -> list[Due]:
     """What ``holder`` is to be asked about now, longest due first."""
     rows = connection.execute(
-        "SELECT version, at FROM copies WHERE holder = ? AND due <= ? ORDER BY due LIMIT ?", (holder, now, limit)
+        "SELECT version, due FROM copies WHERE holder = ? AND due <= ? ORDER BY due LIMIT ?", (holder, now, limit)
     )
-    return [Due(version.hex(), at > 0) for version, at in rows]
+    return [Due(version.hex(), at == 0) for version, at in rows]
 
 
-def next_due(connection: sqlite3.Connection, holders: Sequence[bytes]) -> float | None:
-    """The earliest time at which one of ``holders`` is to be asked about something."""
-    found = [
-        row[0]
-        for holder in holders
-        if (row := connection.execute("SELECT min(due) FROM copies WHERE holder = ?", (holder,)).fetchone())[0]
-        is not None
-    ]
-    return min(found, default=None)
+def next_due(connection: sqlite3.Connection, holders: Iterable[bytes]) -> dict[bytes, float]:
+    """The earliest time at which each of ``holders`` is to be asked about something."""
+    found = {}
+    for holder in holders:
+        (due,) = connection.execute("SELECT min(due) FROM copies WHERE holder = ?", (holder,)).fetchone()
+        if due is not None:
+            found[holder] = due
+    return found
 
 
 def of_version(connection: sqlite3.Connection, id: str) -> dict[bytes, float]:
     """The nodes that have or shall have a version, with the time of their confirmation (0: owed)."""
     rows = connection.execute("SELECT holder, at FROM copies WHERE version = ?", (bytes.fromhex(id),))
     return dict(rows.fetchall())
+
+
+def count_confirmed(connection: sqlite3.Connection, id: str) -> int:
+    """How many other nodes have confirmed a version."""
+    row = connection.execute("SELECT count(*) FROM copies WHERE version = ? AND at > 0", (bytes.fromhex(id),))
+    return int(row.fetchone()[0])
 
 
 def forget_holder(connection: sqlite3.Connection, holder: bytes, limit: int) -> int:

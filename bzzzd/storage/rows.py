@@ -138,13 +138,17 @@ class Step(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """Versions by number; ``next`` continues when given as ``after``."""
+    """Versions by number; ``next`` continues when given as ``after``.
+
+    ``complete`` is false when some holder of the address could not be asked.
+    """
 
     address: str
     steps: tuple[Step, ...]
     of: int
     heads: tuple[str, ...]
     next: int | None
+    complete: bool = True
 
 
 def insert(connection: sqlite3.Connection, pending: Pending) -> str:

@@ -1,0 +1,210 @@
+"""The service that keeps versions on several nodes, and lets this one read what others hold."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import structlog
+
+from bzzzd.config.schema import StorageSection
+from bzzzd.daemon.members import Members
+from bzzzd.daemon.replicas.answers import Answers
+from bzzzd.daemon.replicas.ask import Asker
+from bzzzd.daemon.replicas.blobs import BlobDesk
+from bzzzd.daemon.replicas.nodes import Nodes
+from bzzzd.daemon.replicas.reader import Reader
+from bzzzd.daemon.replicas.replicator import Replicator
+from bzzzd.errors import BzzzError
+from bzzzd.mesh.mesh import Mesh
+from bzzzd.mesh.values import MeshEvent
+from bzzzd.rpc.streams import Stream
+from bzzzd.runtime.services import Health
+from bzzzd.storage import copies
+from bzzzd.storage.content import ContentStore
+from bzzzd.storage.context import ContextStore
+from bzzzd.storage.journal import Journal
+from bzzzd.storage.questions import BLOB_PROTOCOL, VERSIONS_PROTOCOL, Entry
+from bzzzd.ucxl.address import Address
+
+_LOOK_S: Final = 2.0
+# Nodes that start or leave together are one change.
+_CALM_S: Final = 5.0
+_SAVE_EVERY: Final = 30
+# A copy that a node confirmed is asked about again once a day: its disk may have been lost since.
+_AGAIN_S: Final = 86400.0
+_TOLD: Final = 64
+_LOG: Final = structlog.get_logger()
+
+
+class Replicas:
+    """Made before the store, whose contexts ask it; ``open`` gives it what the store has.
+
+    ``spawn(service, name, work, ends=…)`` runs a background task.
+    """
+
+    name = "replication"
+    depends = ("store",)
+
+    def __init__(
+        self, own: bytes, members: Members, mesh: Mesh, settings: StorageSection, events: Stream,
+        spawn: Callable[..., Any],
+    ) -> None:  # fmt: skip
+        self._members = members
+        self._mesh = mesh
+        self._events = events
+        self._spawn_as = spawn
+        self._owed = 0
+        self._reader: Reader | None = None
+        self._replicator: Replicator | None = None
+        self.nodes = Nodes(
+            own, members.nodes, mesh, replicas=settings.replicas, away_s=settings.repair_after_s, clock=time.time
+        )
+
+    def open(self, journal: Journal, contexts: ContextStore, content: ContentStore) -> None:
+        """The store is open: make the parts that work on it."""
+        self._journal = journal
+        self.contexts = contexts
+        self._asker = Asker(self._mesh.request)
+        self.blobs = BlobDesk(content, self._asker, self._spawn)
+        self._reader = Reader(journal, content, contexts, self.nodes, self._asker, self.blobs, locate=self._locate)
+        self._replicator = Replicator(
+            journal, contexts, self.nodes, self._asker, spawn=self._spawn, clock=time.time, again_s=_AGAIN_S,
+            reached=self._reached, damaged=self._damaged,
+        )  # fmt: skip
+        self._answers = Answers(
+            journal, contexts, self.blobs, spawn=self._spawn, clock=time.time, again_s=_AGAIN_S, damaged=self._damaged
+        )
+
+    async def start(self) -> None:
+        await self.nodes.load(self._journal)
+        self._mesh.handle(VERSIONS_PROTOCOL, self._answers.answer)
+        self._mesh.handle(BLOB_PROTOCOL, self.blobs.answer)
+        assert self._replicator is not None
+        self._spawn_as(self.name, "copies", self._replicator.run())
+        self._spawn_as(self.name, "holders", self._watch())
+
+    async def stop(self) -> None:
+        await self.nodes.save(self._journal)
+
+    def health(self) -> Health:
+        nodes, figures = len(self.nodes.present), self._figures
+        detail = f"{nodes} nodes, {self._owed} copies owed, {figures.replicated} made, {figures.repaired} repaired"
+        return Health(detail=detail)
+
+    @property
+    def _figures(self) -> Any:
+        assert self._replicator is not None
+        return self._replicator.figures
+
+    def gauges(self) -> dict[str, tuple[float, str]]:
+        """For metrics."""
+        figures, blobs, answers = self._figures, self.blobs, self._answers
+        return {
+            "bzzz_storage_nodes": (len(self.nodes.present), "Nodes that count as holders."),
+            "bzzz_storage_copies_owed": (self._owed, "Copies that other nodes shall have and have not confirmed."),
+            "bzzz_storage_copies_made": (figures.replicated, "Copies that other nodes confirmed since the start."),
+            "bzzz_storage_copies_repaired": (figures.repaired, "Copies made for holders that had none any more."),
+            "bzzz_storage_copies_refused": (figures.refused, "Copies that other nodes did not take."),
+            "bzzz_storage_versions_taken": (answers.taken, "Versions taken from other nodes since the start."),
+            "bzzz_storage_versions_refused": (answers.refused, "Versions of other nodes that did not hold."),
+            "bzzz_storage_sent_bytes": (self._asker.sent_bytes, "Bytes of questions and versions sent to other nodes."),
+            "bzzz_storage_chunks_fetched_bytes": (blobs.fetched_bytes, "Bytes of large content fetched."),
+            "bzzz_storage_chunks_served_bytes": (blobs.served_bytes, "Bytes of large content given to others."),
+            "bzzz_storage_chunks_refused": (blobs.refused, "Chunks and lists that were not what their name says."),
+        }
+
+    # What the store asks.
+
+    def others(self, base: str) -> Sequence[bytes]:
+        """The other nodes that shall hold an address."""
+        return self.nodes.others(base)
+
+    def written(self) -> None:
+        if self._replicator is not None:
+            self._replicator.written()
+
+    async def unite(self, address: Address) -> bool:
+        """See ``Reader.unite``."""
+        return self._reader is None or await self._reader.unite(address)
+
+    async def obtain(self, id: str, base: str | None, attempt: int = 0) -> bool:
+        """See ``Reader.obtain``."""
+        return self._reader is not None and await self._reader.obtain(id, base, attempt)
+
+    # What the desk asks.
+
+    async def holders(self, ids: Sequence[str], base: str) -> dict[str, list[str]]:
+        """The nodes (ids) that say that they hold each version."""
+        if self._reader is None:
+            return {}
+        found = await self._reader.holders(ids, base)
+        return {id: sorted(self._members.name_of(node) for node in nodes) for id, nodes in found.items()}
+
+    async def browse(self, pattern: str, after: str, limit: int) -> tuple[list[Entry], bool, str | None]:
+        """See ``Reader.browse``."""
+        return ([], True, None) if self._reader is None else await self._reader.browse(pattern, after, limit)
+
+    # What happens.
+
+    def happened(self, event: MeshEvent) -> None:
+        """A member came or left."""
+        if event.kind in ("joined", "left"):
+            self.nodes.look()
+            if self._replicator is not None:
+                self._replicator.wake()
+
+    def _spawn(self, name: str, work: Any) -> Any:
+        return self._spawn_as(self.name, name, work, ends=True)
+
+    async def _watch(self) -> None:
+        """Look who is there; when that has changed and is calm again, see to what is owed because of it."""
+        assert self._replicator is not None
+        calm_at: float | None = time.monotonic() + _CALM_S
+        turn = 0
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            turn += 1
+            if self.nodes.look():
+                calm_at = time.monotonic() + _CALM_S
+            try:
+                if calm_at is not None and time.monotonic() >= calm_at:
+                    calm_at = None
+                    made = await self._replicator.sweep()
+                    if made:
+                        _LOG.info("copies are owed to other holders", copies=made, nodes=len(self.nodes.present))
+                if turn % _SAVE_EVERY == 0:
+                    await self.nodes.save(self._journal)
+                self._owed = await self._journal.read(copies.owed)
+            except BzzzError as error:  # a full disk, say: the store's health tells
+                _LOG.info("holders were not looked at", error=error.message)
+                calm_at = calm_at or time.monotonic() + _CALM_S
+
+    async def _reached(self, ids: list[str]) -> None:
+        """Tell that versions have all the copies that are wanted."""
+        self._events.append(
+            {
+                "source": "storage", "kind": "replicated", "versions": len(ids), "version_ids": ids[:_TOLD],
+                "replicas": self.nodes.needed,
+            }
+        )  # fmt: skip
+
+    def _damaged(self, id: str) -> None:
+        """Content of this node turned out damaged: say so, and replace it by another node's."""
+        self._events.append({"source": "storage", "kind": "damaged", "version_id": id})
+        _LOG.error("content is damaged; replacing it by another node's", version_id=id)
+        self._spawn(f"mending {id[:12]}", self._mend(id))
+
+    async def _mend(self, id: str) -> None:
+        try:
+            base = (await self.contexts.show_id(id)).address
+            mended = await self.obtain(id, base)
+        except BzzzError as error:
+            mended = False
+            _LOG.info("content was not mended", version_id=id, error=error.message)
+        self._events.append({"source": "storage", "kind": "mended" if mended else "not_mended", "version_id": id})
+
+    async def _locate(self, base: str) -> Sequence[bytes]:
+        return ()
