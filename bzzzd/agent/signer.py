@@ -46,6 +46,8 @@ class Signer:
 
     def attach(self, nonce: bytes, mesh_id: str, capabilities: Sequence[str], slots: int) -> dict[str, Any]:
         """The parameters of ``session.attach`` for this nonce, asking for ``slots`` tasks of ``capabilities``."""
+        if self.mesh_id not in ("", mesh_id):
+            self.chain = ()  # the node has joined another mesh, where the old grant says nothing
         self.mesh_id = mesh_id
         return attach_params(
             self._key, nonce, mesh_id, kind="agent", id=self.id, role=self._asked_role, capabilities=capabilities,

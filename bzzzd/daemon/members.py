@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from bzzzd.config.schema import LocalAgent, SecuritySection
 from bzzzd.crypto.keys import key_text
 from bzzzd.daemon.people import Binding, People
-from bzzzd.errors import BadInput, GrantRefused, NotFound
+from bzzzd.errors import BadInput, GrantRefused, InvalidEnvelope, NotFound
 from bzzzd.identity.attach import AttachProof, open_attach
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.grants import Grant
@@ -196,7 +196,7 @@ class Members:
         if chain:
             try:
                 grant = self.admit(chain)
-            except GrantRefused:
+            except (GrantRefused, InvalidEnvelope):  # ended, or of the mesh that this node was in before
                 grant = None
             if grant is not None and grant.key == key and grant.kind == "agent" and self._matches(grant, proof):
                 self._check_uid(peer, proof)

@@ -16,6 +16,7 @@ from bzzzd.errors import BadInput
 from bzzzd.hap.messages import Order
 from bzzzd.hap.model import Draft
 from bzzzd.identity.attach import attach_params
+from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import read_grants
 from bzzzd.slurp.brief import Brief, Writer, submit_params
 from bzzzd.slurp.commands import Cancel, Command, Retry, new_task_id, seal_command
@@ -38,13 +39,16 @@ class Person:
     def prove(self, nonce: bytes, mesh_id: str) -> Mapping[str, Any]:
         """The parameters of ``session.attach``."""
         return attach_params(
-            self._key, nonce, mesh_id, kind="person", id=self._id, role=self._role, chain=self._chain(),
+            self._key, nonce, mesh_id, kind="person", id=self._id, role=self._role, chain=self._chain(mesh_id),
             version=__version__,
         )  # fmt: skip
 
-    def _chain(self) -> tuple[bytes, ...]:
-        """The grant for this key that lies in the grants folder, if one does."""
-        return next((file.chain for path, file in read_grants(self._grants_dir) if path.stem == "person"), ())
+    def _chain(self, mesh_id: str) -> tuple[bytes, ...]:
+        """The grant of this mesh that lies in the grants folder, if one does."""
+        for path, file in read_grants(self._grants_dir):
+            if path.stem == "person" and mesh_id_of(file.authority) == mesh_id:
+                return file.chain
+        return ()
 
     def submit(self, attached: Mapping[str, Any], mesh_id: str, draft: Draft) -> Mapping[str, Any]:
         """The parameters of ``task.submit``; the draft's id is the command's, so that it can be sent again."""

@@ -414,6 +414,23 @@ def node(make_node: NodeMaker) -> Node:
     return started
 
 
+@pytest.fixture
+def systemd(tmp_path: Path) -> Iterator[socket.socket]:
+    """The end of the notify socket that systemd holds."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(LIMIT_S)
+        yield listener
+
+
+def hear(listener: socket.socket, wanted: str) -> list[str]:
+    """Take in messages until one has the line ``wanted``; gives all of their lines."""
+    heard: list[str] = []
+    while wanted not in heard:
+        heard += listener.recv(4096).decode().splitlines()
+    return heard
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from bzzzd.identity.invitation import read_token, token_text
-from tests.integration.conftest import Node, NodeMaker, Program, wait_for
+from tests.integration.conftest import Node, NodeMaker, Program, hear, wait_for
 
 CODE = re.compile(r"\b(\d{4}) (\d{4})\b")
 
@@ -243,6 +245,25 @@ def test_a_full_store_is_refused_then_exported_set_aside_and_brought_back(make_n
     }  # fmt: skip
     assert second.bzzz("context", "get", address).stdout == b"two"
     assert second.bzzz("context", "get", address.replace("*^", "*~1")).stdout == b"one"
+
+
+def test_systemd_sees_a_reload_and_the_agent_comes_back_in_the_new_mesh(
+    make_node: NodeMaker, systemd: socket.socket, tmp_path: Path
+) -> None:
+    first, second = make_node("n1"), make_node("n2")
+    first.start()
+    env = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "10000000"}
+    daemon = second.start(env=env)
+    hear(systemd, "READY=1")
+    agent = second.start_agent()
+    join(second, invite(first, "--yes")["token"])
+    heard = hear(systemd, "RELOADING=1") + hear(systemd, "READY=1")
+    assert "STOPPING=1" not in heard
+    assert (daemon.running, agent.running) == (True, True)
+    wait_for("the agent", lambda: second.attached("worker-1"))
+    daemon.process.terminate()
+    hear(systemd, "STOPPING=1")
+    assert daemon.ended() == 0
 
 
 @pytest.mark.parametrize("delay_s", [0.15, 0.25, 0.35, 0.5, 0.8, 1.2])

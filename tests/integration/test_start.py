@@ -6,13 +6,12 @@ import json
 import re
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bzzzd.errors import BzzzError, NotReady
-from tests.integration.conftest import BIN, Node, NodeMaker, Program, wait_for
+from tests.integration.conftest import BIN, Node, NodeMaker, Program, hear, wait_for
 from tests.integration.sessions import refusal
 
 STOP_S = 20.0
@@ -89,23 +88,6 @@ def test_an_impatient_second_signal_ends_it_too(make_node: NodeMaker) -> None:
     assert "Traceback" not in daemon.text
     assert not node.socket.exists()
     node.start()
-
-
-@pytest.fixture
-def systemd(tmp_path: Path) -> Iterator[socket.socket]:
-    """The end of the notify socket that systemd holds."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(STOP_S)
-        yield listener
-
-
-def hear(listener: socket.socket, wanted: str) -> list[str]:
-    """Take in messages until one has the line ``wanted``; gives all of their lines."""
-    heard: list[str] = []
-    while wanted not in heard:
-        heard += listener.recv(4096).decode().splitlines()
-    return heard
 
 
 def test_systemd_hears_that_it_is_ready_alive_and_stopping(

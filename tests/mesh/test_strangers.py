@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from bzzzd.crypto.keys import SigningKey
+from bzzzd.errors import InvitationRefused
 from bzzzd.mesh.peer_id import peer_id_of
+from bzzzd.mesh.values import JoinTry
 from tests.mesh.kit import ECHO, TOPIC, Child, Node, Realm, Town, eventually
 
 Start = Callable[[str, dict[str, Any]], Child]
@@ -68,11 +70,20 @@ async def busy_pair(town: Town) -> tuple[Node, Node]:
         "of another key",
         "expired",
         "of an agent",
+        "guessing at an invitation",
+        "silent with an invitation",
     ],
 )
 async def test_a_stranger_gets_nothing(town: Town, child: Start, what: str) -> None:
     first, second = await busy_pair(town)
-    chain = chains(town)[what]
+    chain = chains(town).get(what)
+    asked: list[bytes] = []
+
+    async def decide(tried: JoinTry) -> bytes:
+        asked.append(tried.ask)
+        raise InvitationRefused("wrong", reason="proof")
+
+    first.mesh.welcome(decide)
     stranger = child(
         "stranger.py",
         {
@@ -80,6 +91,8 @@ async def test_a_stranger_gets_nothing(town: Town, child: Start, what: str) -> N
             "peer_id": first.mesh.peer_id,
             "seed": STRANGER.seed.hex(),
             "chain": None if chain is None else [raw.hex() for raw in chain],
+            "invitation": (b"i" * 8).hex() if "invitation" in what else "",
+            "silent": what.startswith("silent"),
             "topic": TOPIC,
             "key": "/bzzz/a",
             "protocols": PROTOCOLS,
@@ -99,7 +112,8 @@ async def test_a_stranger_gets_nothing(town: Town, child: Start, what: str) -> N
     assert report["connects"] >= 1
     assert (report["gossip"], report["opened"], report["records"], report["learned"]) == ([], [], [], [])
     assert set(report["listed"]) <= {"/bzzz/join/1"}
-    assert "let in" not in report["joins"]
+    assert not {"let in", "00"} & set(report["joins"])
+    assert set(asked) == ({b"give me all"} if what.startswith("guessing") else set())
     if chain is not None:
         assert any(event.kind == "refused" for event in first.events)
     assert peer_id_of(STRANGER.public) not in {peer.peer_id for peer in first.mesh.peers()}
