@@ -21,10 +21,14 @@ from bzzzd.runtime.process import Shutdown, run
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
-    description = "A BZZZ agent: claims tasks, works on them, and reports signed decisions."
-    options = parser("agent", description).parse_args(argv)
-    status = answered("agent", options)
-    return run("bzzz-agent", partial(_main, options)) if status is None else status
+    given = options().parse_args(argv)
+    status = answered("agent", given)
+    return run("bzzz-agent", partial(_main, given)) if status is None else status
+
+
+def options() -> argparse.ArgumentParser:
+    """The parser of its options; the manual is made from it."""
+    return parser("agent", "A BZZZ agent: claims tasks, works on them, and reports signed decisions.")
 
 
 async def _main(options: argparse.Namespace, shutdown: Shutdown) -> int:

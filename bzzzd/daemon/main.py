@@ -27,17 +27,20 @@ _IMPORTS = ("bzzzd.runtime.logs", "bzzzd.daemon.node")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
-    options = parser("daemon", "The BZZZ daemon: owns this machine's keys, the mesh and the task ledger.").parse_args(
-        argv
-    )
-    status = answered("daemon", options)
+    given = options().parse_args(argv)
+    status = answered("daemon", given)
     if status is not None:
         return status
     again: list[Restart] = []
-    status = run("bzzzd", partial(_serve, options, again))
+    status = run("bzzzd", partial(_serve, given, again))
     if again:
         again[0].now()
     return status
+
+
+def options() -> argparse.ArgumentParser:
+    """The parser of its options; the manual is made from it."""
+    return parser("daemon", "The BZZZ daemon: owns this machine's keys, the mesh and the task ledger.")
 
 
 async def _serve(options: argparse.Namespace, again: list[Restart], shutdown: Shutdown) -> int:

@@ -31,10 +31,10 @@ _LOG_BYTES = 1_048_576
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
-    options = _options(argv)
+    given = options().parse_args(argv)
     try:
-        status = answered("hap", options)
-        return _run(options) if status is None else status
+        status = answered("hap", given)
+        return _run(given) if status is None else status
     except BzzzError as error:
         print(f"bzzz-hap: {error.message} ({error.code})", file=sys.stderr)
         return error.exit_status
@@ -42,12 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+def options() -> argparse.ArgumentParser:
+    """The parser of its options; the manual is made from it."""
     made = parser("hap", "The BZZZ portal: tasks, agents, decisions and their versions, for a person.")
     mode = made.add_mutually_exclusive_group()
     mode.add_argument("--plain", action="store_true", help="lines of text, typed commands: for screen readers, scripts")
     mode.add_argument("--headless", action="store_true", help="JSON lines both ways: for programs")
-    return made.parse_args(argv)
+    return made
 
 
 def _run(options: argparse.Namespace) -> int:
