@@ -67,7 +67,9 @@ class AiSection(_Section, frozen=True):
     ] = "embedded"
     endpoint: Annotated[str, doc("base URL of the endpoint, for `openai`, like http://127.0.0.1:8000/v1")] = ""
     model: Annotated[str, doc("model name sent to the endpoint; empty: the endpoint's first")] = ""
-    api_key_file: Annotated[str, doc("file with the endpoint's token; never the token itself")] = ""
+    api_key_file: Annotated[
+        str, doc("file with the endpoint's token, or credential:NAME for one in /etc/bzzz/credentials")
+    ] = ""
     timeout_s: Annotated[Seconds, doc("seconds without a token before a call is given up")] = 30.0
     total_timeout_s: Annotated[Seconds, doc("seconds that one call may last")] = 300.0
     max_tokens: Annotated[Count, doc("tokens that one answer may have")] = 512

@@ -25,6 +25,8 @@ from bzzzd.config.schema import BinaryType, Config
 
 PROGRAMS: Final[Mapping[BinaryType, str]] = {"daemon": "bzzzd", "agent": "bzzz-agent", "hap": "bzzz-hap"}
 FILES: Final[Mapping[BinaryType, str]] = {"daemon": "bzzzd.yaml", "agent": "agent.yaml", "hap": "hap.yaml"}
+CREDENTIAL: Final = "credential:"
+CREDENTIALS: Final = Path("/etc/bzzz/credentials")
 _ROLES: Final[Mapping[BinaryType, str]] = {"daemon": "node", "agent": "worker", "hap": "operator"}
 _PORTS: Final[Mapping[BinaryType, tuple[int, int]]] = {
     "daemon": (8070, 8071),
@@ -158,7 +160,15 @@ def settle(
 
 
 def expand(path: str, around: Surroundings) -> Path:
-    """A path with a leading ``~/`` made absolute."""
+    """A path with a leading ``~/`` made absolute; ``credential:NAME`` is what systemd handed to this unit.
+
+    The units load ``/etc/bzzz/credentials`` (LoadCredential=), which only root can read; outside of a unit
+    the name stands for the file there.
+    """
+    if path.startswith(CREDENTIAL):
+        name = path.removeprefix(CREDENTIAL)
+        handed = around.environ.get("CREDENTIALS_DIRECTORY")
+        return Path(handed, f"credentials_{name}") if handed else CREDENTIALS / name
     return around.home / path[2:] if path.startswith("~/") else Path(path)
 
 

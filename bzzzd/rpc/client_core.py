@@ -144,7 +144,22 @@ def cannot_connect(path: str, error: OSError) -> BzzzError:
     if error.errno == ECONNREFUSED:
         return Unreachable(f"bzzzd is not running: nobody listens at {path}; {start}", path=path)
     if error.errno == EACCES:
-        return Unreachable(f"no right to open {path}; join its group: sudo usermod -aG bzzz $USER", path=path)
+        return Unreachable(
+            f"no right to open {path}, which is for the group bzzz; run: sudo usermod -aG bzzz {_user()}, "
+            "then log in again",
+            path=path,
+        )
     if error.errno == EAGAIN:
         return Unreachable(f"bzzzd does not accept connections at {path} now; try again", path=path)
     return Unreachable(f"cannot connect to {path}: {error.strerror or error}", path=path)
+
+
+def _user() -> str:
+    """The name of the user that this process runs as; the shell's word for it where there is none."""
+    import os
+    from pwd import getpwuid
+
+    try:
+        return getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return "$USER"

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from bzzzd.config.load import check, load
 from bzzzd.config.roles import default_roles
-from bzzzd.config.settings import Surroundings
+from bzzzd.config.settings import Surroundings, expand
 from bzzzd.errors import ConfigInvalid
 
 ETC = Path(__file__).parents[2] / "etc"
@@ -210,3 +210,9 @@ def test_the_machines_own_surroundings_can_be_read():
     here = Surroundings.here()
     assert here.host
     assert here.environ["PATH"] == os.environ["PATH"]
+
+
+def test_a_credential_is_what_systemd_handed_over_or_roots_own_file(around):
+    handed = replace(around, environ={"CREDENTIALS_DIRECTORY": "/run/credentials/bzzz-agent.service"})
+    assert expand("credential:model", handed) == Path("/run/credentials/bzzz-agent.service/credentials_model")
+    assert expand("credential:model", around) == Path("/etc/bzzz/credentials/model")
