@@ -109,7 +109,8 @@ class AuthorityDesk:
             for share, recipient in zip(shares, recipients, strict=True)
         ]
         self._dealt = tuple(hashlib.sha256(one).hexdigest() for one in data)
-        self._tell("authority split", {"by": call.caller.id, "detail": f"{params.threshold} of {len(shares)}"})
+        detail = f"the authority's key was split: any {params.threshold} of {len(shares)} shares give it back"
+        self._tell("authority_split", {"by": call.caller.id, "detail": detail})
         return {
             "mesh_id": self._identity.mesh_id, "authority": key_text(key.public), "threshold": params.threshold,
             "shares": [
@@ -145,7 +146,7 @@ class AuthorityDesk:
         await asyncio.to_thread(remove_private, self._path)
         self._identity.authority_key = None
         self._dealt, self._recovered = (), False
-        self._tell("authority removed", {"by": call.caller.id})
+        self._tell("authority_removed", {"by": call.caller.id, "detail": "the authority's key is off this machine"})
         return {"authority": key_text(self._identity.trust.authority)}
 
     async def recover(self, call: Call, params: RecoverParams) -> dict[str, Any]:
@@ -161,7 +162,7 @@ class AuthorityDesk:
             await asyncio.to_thread(write_key, self._path, key)
         self._identity.authority_key = key
         self._recovered = True
-        self._tell("authority recovered", {"by": call.caller.id})
+        self._tell("authority_recovered", {"by": call.caller.id, "detail": "the authority's key is on this machine"})
         return {"mesh_id": self._identity.mesh_id, "authority": key_text(key.public), "wrong": list(found.wrong)}
 
     def release(self, call: Call, params: ReleaseParams) -> dict[str, Any]:

@@ -145,7 +145,9 @@ class InviteDesk:
             expires=now + params.expires_s,
         )  # fmt: skip
         await self._invitations.add(invitation, now)
-        self._tell("invited", {"id": invitation.subject, "role": role, "by": call.caller.id})
+        whom = invitation.subject or f"any {kind}"
+        detail = f"{call.caller.id} invited {whom}, role {role}"
+        self._tell("invited", {"id": invitation.subject, "role": role, "by": call.caller.id, "detail": detail})
         return {"token": token_text(token), **self._row(Kept(invitation, Standing()))}
 
     def _what(self, params: InviteParams) -> tuple[Subject, str]:
@@ -232,7 +234,7 @@ class InviteDesk:
             request, new = self._requests.ask(invitation, ask, tried.ask, address=tried.address, carrier=tried.peer_id)
             if not (invitation.unattended and self._identity.authority_key is not None):
                 if new:
-                    self._tell("join requested", self._request_row(request))
+                    self._said("join_requested", request, f"asks to join; code {request.code}")
                 return msgspec.msgpack.encode(Outcome(nonce=request.nonce, pause_s=_PAUSE_S))
             chain = await self._let_in(request, self._by_authority(request), "the invitation")
         return msgspec.msgpack.encode(Outcome(chain=chain))
@@ -248,8 +250,15 @@ class InviteDesk:
             raise refused("taken", f"another {ask.kind} of this mesh is called {ask.id}; join with --id NAME")
 
     def _refused(self, ask: Ask, tried: JoinTry, why: str) -> None:
-        fields = {"id": ask.id, "kind": ask.kind, "peer_id": tried.peer_id, "address": tried.address, "detail": why}
-        self._tell("join refused", fields)
+        detail = f"{ask.kind} {ask.id} from {tried.address} was refused: {why}"
+        fields = {"id": ask.id, "subject": ask.kind, "peer_id": tried.peer_id, "address": tried.address}
+        self._tell("join_refused", {**fields, "detail": detail})
+
+    def _said(self, kind: str, request: Request, what: str, by: str = "") -> None:
+        row = self._request_row(request)
+        whom = f"{row['kind']} {row['id']} from {row['address']}"
+        fields = {name: row[name] for name in ("id", "role", "code", "peer_id", "address", "invitation")}
+        self._tell(kind, {**fields, "subject": row["kind"], "by": by, "detail": f"{whom} {what}"})
 
     # ── a person's word ──────────────────────────────────────────────────────
 
@@ -291,7 +300,7 @@ class InviteDesk:
         """Turn the joiner with this code away."""
         request = self._requests.find(params.code)
         self._requests.refuse(request)
-        self._tell("join refused", {**self._request_row(request), "by": call.caller.id})
+        self._said("join_refused", request, f"was turned away by {call.caller.id}", call.caller.id)
         return {"id": request.ask.id, "kind": request.ask.kind}
 
     def _by_authority(self, request: Request) -> tuple[bytes, ...]:
@@ -319,7 +328,7 @@ class InviteDesk:
             standing = await self._invitations.spend(request.ask, chain, self._clock())
             self._requests.done(request)
             await self._make_known(request.ask, standing)
-        self._tell("join confirmed", {**self._request_row(request), "by": by})
+        self._said("join_confirmed", request, f"was let in by {by}", by)
         return standing
 
     async def _make_known(self, ask: Ask, chain: Sequence[bytes]) -> None:

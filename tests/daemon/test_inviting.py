@@ -136,7 +136,7 @@ async def test_an_unattended_invitation_gives_a_grant_that_leads_to_the_authorit
     assert {"worker", "reviewer"} <= set(grant.may_grant)
     assert not {"admin", "operator", "node"} & set(grant.may_grant)
     assert desk.members.is_member(JOINER.public)
-    assert [kind for kind, _ in desk.events] == ["invited", "join confirmed"]
+    assert [kind for kind, _ in desk.events] == ["invited", "join_confirmed"]
 
 
 async def test_the_token_names_addresses_that_others_can_reach(desk: Desk) -> None:
@@ -178,7 +178,7 @@ async def test_a_person_decides_by_the_code_that_both_sides_show(desk: Desk) -> 
     await desk.desk.confirm(desk.call, ConfirmParams(code=row["code"]))
     assert (await desk.ask(token, raw)).chain
     assert await desk.waiting() == []
-    assert [kind for kind, _ in desk.events] == ["invited", "join requested", "join confirmed"]
+    assert [kind for kind, _ in desk.events] == ["invited", "join_requested", "join_confirmed"]
 
 
 async def test_a_refused_joiner_is_told_so_and_is_nobody(desk: Desk) -> None:
@@ -228,7 +228,7 @@ async def test_wrong_secrets_are_counted_and_make_the_invitation_void(desk: Desk
     with pytest.raises(InvitationRefused) as error:
         await desk.ask(token)
     assert reason(error) == "void"
-    assert sum(kind == "join refused" for kind, _ in desk.events) == MAX_WRONG
+    assert sum(kind == "join_refused" for kind, _ in desk.events) == MAX_WRONG
 
 
 async def test_a_proof_that_was_used_before_is_refused_as_that(desk: Desk) -> None:

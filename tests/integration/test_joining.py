@@ -15,6 +15,7 @@ import pytest
 from bzzzd.identity.invitation import read_token, token_text
 from tests.integration.conftest import Node, NodeMaker, Program, hear, wait_for
 
+TOKEN = re.compile(r"bzzz-invitation-1\.\S+(?=\n)")
 CODE = re.compile(r"\b(\d{4}) (\d{4})\b")
 
 
@@ -193,7 +194,8 @@ def test_a_person_with_an_invitation_works_on_the_second_node(make_node: NodeMak
     assert second.json("task", "list")["tasks"]
 
 
-def test_an_administrator_of_the_second_node_lets_a_third_in(make_node: NodeMaker) -> None:
+@pytest.mark.parametrize("unattended", [False, True])
+def test_an_administrator_of_the_second_node_lets_a_third_in(make_node: NodeMaker, unattended: bool) -> None:
     """The authority's key stays on the first node; the second node's administrator signs by delegation."""
     first, second, third = make_node("n1"), make_node("n2"), make_node("n3")
     for node in (first, second, third):
@@ -204,13 +206,19 @@ def test_an_administrator_of_the_second_node_lets_a_third_in(make_node: NodeMake
     for name in ("admin-alice", "person-alice"):
         shutil.copy(first.state / "grants" / f"{name}.grant", second.state / "grants")
     again(second)
-    made = invite(second)
-    assert made["signs"] == "client"
-    joiner = joining(third, made["token"])
-    assert second.bzzz("mesh", "confirm", code_of(joiner)).returncode == 0
+    if unattended:
+        signing = second.run("bzzz", "mesh", "invite", "--yes", "--wait", env=hap(second))
+        joiner = joining(third, wait_for("the invitation", lambda: TOKEN.search(signing.text)).group(0))
+        assert signing.ended() == 0, signing.text
+    else:
+        made = invite(second)
+        assert made["signs"] == "client"
+        joiner = joining(third, made["token"])
+        assert second.bzzz("mesh", "confirm", code_of(joiner)).returncode == 0
     assert joiner.ended() == 0, joiner.text
     third.wait_ready()
     together(second, third)
+    third.start_agent()  # whose chain leads over its node and the administrator
     assert mesh_of(third) == mesh_of(first)
     assert "n3" in members(second, "node")
 
