@@ -138,6 +138,10 @@ class StorageSection(_Section, frozen=True):
     state_dir: Annotated[str, doc("state folder, 0700; empty: the process's default")] = ""
     inline_bytes: Annotated[Bytes, doc("content up to this size lives in the journal, larger as files")] = 65536
     max_content_bytes: Annotated[Bytes, doc("largest content of one version")] = 67_108_864
+    reencrypt: Annotated[
+        Literal["heads", "all", "none"], doc("what is encrypted again after new role keys: latest versions, all, none")
+    ] = "heads"
+    reencrypt_per_s: Annotated[Count, doc("versions encrypted again a second at most")] = 100
     topic_keep_messages: Annotated[Count, doc("messages kept for each topic")] = 10_000
     replicas: Annotated[
         Annotated[int, Meta(ge=1, le=64)],

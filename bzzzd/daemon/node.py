@@ -30,6 +30,7 @@ from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.replicas.service import Replicas
+from bzzzd.daemon.reseal import Resealer
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
 from bzzzd.daemon.store import Store
@@ -129,9 +130,13 @@ class Node:
         )  # fmt: skip
         agents = AgentBook(who.id, self._agent_events, leases.load, time.time)
         mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
+        reseal = Resealer(
+            store.resealing, self._identity.rolekeys, self._events, which=config.storage.reencrypt,
+            per_s=config.storage.reencrypt_per_s, spawn=self._manager.spawn,
+        )  # fmt: skip
         keys = KeyDesk(
             self._identity.rolekeys, who, self._identity.age_secret, members, mesh, self._events,
-            clock=self._identity.clock, spawn=self._manager.spawn, changed=lambda: None,
+            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed,
         )  # fmt: skip
         sessions = SessionDesk(
             members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce(),
@@ -182,6 +187,7 @@ class Node:
         charter.watch("epoch", keys.in_force)
         self._manager.add(tasks, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
+        self._manager.add(reseal, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
         await self._start_joining()
         await self._manager.start_phase(Phase.PROCESS)

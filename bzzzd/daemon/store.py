@@ -19,6 +19,7 @@ from bzzzd.storage.invitations import SCHEMA as INVITATIONS
 from bzzzd.storage.journal import Journal, Schema
 from bzzzd.storage.messages import SCHEMA as MESSAGES
 from bzzzd.storage.messages import Limits, MessageStore
+from bzzzd.storage.reseal import Resealing
 from bzzzd.ucxl.address import Address
 
 _ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), *SCHEMAS, MESSAGES, INVITATIONS, NODES)
@@ -37,6 +38,7 @@ class Store:
     journal: Journal
     content: ContentStore
     contexts: ContextStore
+    resealing: Resealing
     messages: MessageStore
 
     def __init__(
@@ -73,6 +75,7 @@ class Store:
         others.open(journal, self.contexts, content)
         limits = Limits(messages=settings.topic_keep_messages)
         self.messages = MessageStore(journal, who.key, who.mesh_id, limits)
+        self.resealing = Resealing(journal, content, self._identity.rolekeys)
 
     async def stop(self) -> None:
         if self._opened:
