@@ -114,9 +114,8 @@ COMMANDS: tuple[Command, ...] = (
             (Arg("path", "the file (roles.yaml beside the configuration)", metavar="PATH", many="?"),)),
     Command(("mesh", "epoch", "show"), "the role keys, and which of their secrets this node holds", "epoch:show"),
     Command(("mesh", "epoch", "new"), "new keys for every role, as after a member was removed", "epoch:new", (
-        Arg("--recovery", "an age recipient (age1…) that the secrets are also encrypted to", metavar="RECIPIENT"),
         Arg("--earlier", "whether new holders get the secrets of earlier epochs (yes, unless it was set to no)",
-            metavar="yes|no", choices=("yes", "no")))),
+            metavar="yes|no", choices=("yes", "no")),)),
     Command(("mesh", "export"), "save what this node holds, before it joins a mesh", "carry:export",
             (Arg("folder", "a new folder", metavar="FOLDER"),)),
     Command(("mesh", "import"), "bring back content that `mesh export` saved", "carry:load",

@@ -14,13 +14,21 @@ from pathlib import Path
 import pyrage
 from pyrage import x25519
 
-from bzzzd.crypto.keys import read_private, write_private
+from bzzzd.crypto.bech32 import bech32
+from bzzzd.crypto.keys import SEED_BYTES, read_private, write_private
 from bzzzd.errors import BadInput, NotAllowed, StorageFailed
 
 
 def new_identity() -> str:
     """A fresh secret identity, ``AGE-SECRET-KEY-1…``."""
     return str(x25519.Identity.generate())
+
+
+def identity_of(seed: bytes) -> str:
+    """The identity whose scalar is ``seed`` (32 secret bytes): the same bytes give the same identity."""
+    if len(seed) != SEED_BYTES:
+        raise BadInput(f"an age identity is made from {SEED_BYTES} bytes, not {len(seed)}")
+    return bech32("age-secret-key-", seed).upper()
 
 
 @lru_cache(maxsize=256)

@@ -14,25 +14,25 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from bzzzd.crypto import age
+from bzzzd.crypto.keys import SigningKey
 from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.keydesk import KeyDesk
+from bzzzd.daemon.reseal import Resealer
 from bzzzd.errors import Conflict
-from bzzzd.identity.epoch import EPOCH_LIMIT, open_epoch
-from bzzzd.identity.grants import Recipient, Revocations
+from bzzzd.identity.charter import Document
+from bzzzd.identity.epoch import EPOCH_LIMIT, open_epoch, seal_epoch
+from bzzzd.identity.node import NodeIdentity
 from bzzzd.identity.policy import Policy
 from bzzzd.rpc.access import kinds
 from bzzzd.rpc.registry import NoParams, Registry
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.rolekeys import RoleKeys, recovery_of
 
 
 class PrepareParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``earlier`` says whether nodes that become entitled later get the secrets of earlier epochs.
-
-    ``recovery`` is an age recipient that the secrets are also encrypted to. What is left out stays as it was.
-    """
+    """``earlier``: whether nodes that become entitled later get the secrets of earlier epochs; else it stays."""
 
     earlier: bool | None = None
-    recovery: Recipient | None = None
 
 
 class ApplyParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,19 +54,21 @@ class EpochDesk:
         rolekeys: RoleKeys,
         charter: Charter,
         keys: KeyDesk,
-        mesh_id: str,
+        identity: NodeIdentity,
         *,
         policy: Callable[[], Policy],
-        revocations: Callable[[], Revocations],
         signer: Callable[[bytes], str],
+        reseal: Resealer,
+        spawn: Callable[..., Any],
     ) -> None:
         self._rolekeys = rolekeys
         self._charter = charter
         self._keys = keys
-        self._mesh_id = mesh_id
+        self._identity = identity
         self._policy = policy
-        self._revocations = revocations
         self._signer = signer
+        self._reseal = reseal
+        self._spawn = spawn
         self._prepared: _Prepared | None = None
 
     def show(self, call: Any, params: NoParams) -> dict[str, Any]:
@@ -83,20 +85,45 @@ class EpochDesk:
             "earlier": record.earlier if record is not None else True,
             "recovery": record.recovery if record is not None else None,
             "known": [known.number for known in keys.epochs],
+            "encrypting": self._reseal.busy,
+            "kept": self._reseal.kept,
         }
 
     def prepare(self, call: Any, params: PrepareParams) -> dict[str, Any]:
         """Make new keys for every role; nothing is in force until the record is signed and applied."""
         record, secrets = self._rolekeys.next(
-            self._policy().roles, now=self._charter.now(), revocations=self._revocations().number,
-            earlier=params.earlier, recovery=params.recovery,
+            self._policy().roles, now=self._charter.now(), revocations=self._identity.trust.revocations.number,
+            earlier=params.earlier, recovery=self._recovery(),
         )  # fmt: skip
         self._prepared = _Prepared(msgspec.msgpack.encode(record), secrets)
         return {"number": record.number, "record": self._prepared.payload}
 
+    def policy_changed(self, document: Document) -> None:
+        """Where the authority's key is, roles that a new policy brings get keys; the others keep theirs."""
+        authority = self._identity.authority_key
+        if authority is not None and set(self._policy().roles) - self._rolekeys.roles:
+            self._spawn("keys", "keys for new roles", self._add_roles(authority), ends=True)
+
+    async def _add_roles(self, authority: SigningKey) -> None:
+        record, secrets = self._rolekeys.next(
+            self._policy().roles, now=self._charter.now(), renew=False, recovery=self._recovery(),
+            revocations=self._identity.trust.revocations.number,
+        )  # fmt: skip
+        raw = seal_epoch(authority, self._identity.mesh_id, record)
+        await self._keys.keep(raw, secrets)
+        try:
+            await self._charter.put(raw)
+        except Conflict:  # an administrator has started an epoch meanwhile, and that one has all roles of the policy
+            return
+
+    def _recovery(self) -> str | None:
+        """Where the authority's key is, its recovery key is known; elsewhere that of the epoch before stays."""
+        authority = self._identity.authority_key
+        return age.recipient_of(recovery_of(authority)) if authority is not None else None
+
     async def apply(self, call: Any, params: ApplyParams) -> dict[str, Any]:
         """Put a signed epoch in force; asked again with the same bytes, it answers the same."""
-        epoch = open_epoch(params.envelope, self._mesh_id)
+        epoch = open_epoch(params.envelope, self._identity.mesh_id)
         standing = self._charter.current("epoch")
         if standing is None or standing.digest != hashlib.sha256(params.envelope).digest():
             made = self._prepared
@@ -115,7 +142,7 @@ class EpochDesk:
         admin = kinds("admin")
         registry.add(
             "mesh.epoch_show", kinds("person", "admin"), NoParams, self.show, reads=True,
-            result="{number, at, by, recipients, held, lacking, earlier, recovery, known}",
+            result="{number, at, by, recipients, held, lacking, earlier, recovery, known, encrypting, kept}",
         )  # fmt: skip
         registry.add("mesh.epoch_prepare", admin, PrepareParams, self.prepare, result="{number, record}")
         registry.add("mesh.epoch_apply", admin, ApplyParams, self.apply, result="{number}")

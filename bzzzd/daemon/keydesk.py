@@ -31,7 +31,7 @@ from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.peer_id import key_of
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
-from bzzzd.storage.rolekeys import Missing, RoleKeys, Secret
+from bzzzd.storage.rolekeys import Missing, RoleKeys, Secret, recovery_of
 
 KEYS_PROTOCOL: Final = "/bzzz/keys/1"
 MAX_SECRETS: Final = 512
@@ -127,7 +127,7 @@ class KeyDesk:
     # ── what happens ─────────────────────────────────────────────────────────
 
     def met(self) -> None:
-        """A member has joined: it may have what is lacking."""
+        """A member has joined, or this node has become entitled to more: what is lacking may be had now."""
         self._wake.set()
 
     def attached(self, found: Attached, envelope: bytes, salt: bytes) -> None:
@@ -196,6 +196,7 @@ class KeyDesk:
         """Ask connected members, in no order, until nothing is lacking; whether nothing is."""
         async with self._asking:
             self._refusals.clear()
+            await self._recover()
             peers = [peer.peer_id for peer in self._mesh.peers() if peer.connected]
             secrets.SystemRandom().shuffle(peers)
             for peer_id in peers[:_MOST_ASKED]:
@@ -209,6 +210,18 @@ class KeyDesk:
             lacking = self.missing()
             self._vain = time.monotonic() if lacking else None
             return not lacking and not self._rolekeys.unknown()
+
+    async def _recover(self) -> None:
+        """Where the authority's key is, every epoch known here gives its secrets by itself."""
+        authority = self._identity.authority_key
+        if authority is None or not self.missing():
+            return
+        async with self._writing:
+            kept = await asyncio.to_thread(self._rolekeys.kept_for, recovery_of(authority))
+            added = await asyncio.to_thread(self._rolekeys.add, kept)
+        if added:
+            self._say("role_keys", f"the recovery key gave {len(added)} role secrets", "")
+            self._changed()
 
     async def _ask(self, peer_id: str) -> bool:
         """Ask one member; whether it gave anything that was lacking."""

@@ -168,8 +168,8 @@ class Node:
             restored=tasks.replaced,
         )
         epochs = EpochDesk(
-            self._identity.rolekeys, charter, keys, who.mesh_id, policy=lambda: self._identity.policies.current,
-            revocations=lambda: who.trust.revocations, signer=members.signer,
+            self._identity.rolekeys, charter, keys, who, policy=lambda: self._identity.policies.current,
+            signer=members.signer, reseal=reseal, spawn=self._manager.spawn,
         )  # fmt: skip
         await topics.open()
         self._mesh_desk, self._topics, self._keys = mesh_desk, topics, keys
@@ -185,6 +185,7 @@ class Node:
         self._charter_sync = CharterSync(charter, mesh, self._events, self._manager.spawn)
         charter.watch("revocations", lambda _: self._spawn_recheck())
         charter.watch("epoch", keys.in_force)
+        charter.watch("policy", epochs.policy_changed)
         self._manager.add(tasks, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)
@@ -201,6 +202,8 @@ class Node:
 
         def tell(kind: str, fields: dict[str, Any]) -> None:
             self._events.append({"source": "mesh", **fields, "kind": kind})
+            if kind == "authority recovered" and self._keys is not None:
+                self._keys.met()  # with it come all role secrets
 
         inviting = InviteDesk(
             Invitations(journal), parts.members, lambda: parts.policies.current, parts.node, mesh,

@@ -30,6 +30,11 @@ from bzzzd.storage.folder import prepare_folder
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
+def recovery_of(authority: SigningKey) -> str:
+    """The secret of the recovery key: made from the authority's key, so that what splits that one splits this one."""
+    return age.identity_of(hashlib.blake2b(authority.seed, digest_size=32, person=b"bzzz recovery 1").digest())
+
+
 class Secret(NamedTuple):
     """A role's secret in the newest epoch that has it."""
 
@@ -89,7 +94,8 @@ class RoleKeys:
         keys = cls.load(folder, mesh_id)
         known = keys.epoch.record.recipients if keys.epoch is not None else {}
         if any(role not in known for role in roles):
-            record, secrets = keys.next(roles, now=now, renew=False)
+            recovery = age.recipient_of(recovery_of(authority))
+            record, secrets = keys.next(roles, now=now, renew=False, recovery=recovery)
             keys.enforce(keys.keep(seal_epoch(authority, mesh_id, record), secrets))
         return keys
 
@@ -232,6 +238,18 @@ class RoleKeys:
                 self._write_secret(place.role, place.number, recipient, secret)
                 added.append(place)
         return added
+
+    def kept_for(self, identity: str) -> list[str]:
+        """The secrets that known epochs keep for the recovery key whose secret ``identity`` is."""
+        found: list[str] = []
+        for epoch in self._epochs:
+            if epoch.record.kept and epoch.record.recovery == age.recipient_of(identity):
+                try:
+                    text = age.decrypt(epoch.record.kept, [identity]).decode("ascii")
+                    found.extend(secret for secret in text.split() if age.recipient_of(secret))
+                except (NotAllowed, BadInput, UnicodeDecodeError):  # its signer put something else there
+                    continue
+        return found
 
     def _write(self, epoch: Epoch, chosen: Iterable[tuple[str, str]]) -> None:
         roles = {recipient: role for role, recipient in epoch.record.recipients.items()}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from bzzzd.crypto import age
@@ -7,7 +8,7 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, KeyExposed, NoRoleKey, NotAllowed, NotReady, StorageFailed
 from bzzzd.identity.epoch import EpochRecord, open_epoch, seal_epoch
 from bzzzd.storage.bulk import LARGE_BYTES
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.rolekeys import RoleKeys, recovery_of
 
 MESH = "mesh-1"
 AUTHORITY = SigningKey.from_seed(bytes(32))
@@ -168,14 +169,28 @@ def test_earlier_epochs_are_taken_where_a_later_one_names_them(keys, tmp_path):
     assert late.held(1) == late.held(2) == late.held(3) == {"worker"}
 
 
-def test_the_secrets_are_also_kept_for_the_recovery_key(keys):
-    recovery = age.new_identity()
-    new_epoch(keys, recovery=age.recipient_of(recovery))
+def test_the_authoritys_key_gives_all_secrets_of_all_epochs_from_the_documents_alone(keys, other, tmp_path):
     new_epoch(keys)
-    assert keys.epoch.record.recovery == age.recipient_of(recovery)
-    kept = age.decrypt(keys.epoch.record.kept, [recovery]).decode().split()
-    named = {recipient for epoch in keys.epochs for recipient in epoch.record.recipients.values()}
-    assert {age.recipient_of(secret) for secret in kept} == named
+    new_epoch(keys)
+    alone = RoleKeys.load(tmp_path / "alone", MESH)
+    for epoch in reversed(keys.epochs):
+        alone.enforce(epoch)
+    assert alone.held() == frozenset()
+    assert alone.kept_for(recovery_of(SigningKey.generate())) == []
+    alone.add(alone.kept_for(recovery_of(AUTHORITY)))
+    assert alone.missing(["worker", "operator"]) == []
+    assert alone.held(1) == alone.held(3) == {"worker", "operator"}
+
+
+def test_what_a_signer_kept_for_recovery_may_be_anything(keys, tmp_path):
+    recovery = keys.epoch.record.recovery
+    record, _ = keys.next([], now=NOW)
+    for kept in (b"garbage", age.encrypt(b"no secret", [recovery]), age.encrypt(bytes([255]), [recovery])):
+        odd = seal_epoch(AUTHORITY, MESH, msgspec.structs.replace(record, kept=kept))
+        keys.enforce(keys.keep(odd))
+        assert {age.recipient_of(s) for s in keys.kept_for(recovery_of(AUTHORITY))} >= set(
+            keys.epochs[-1].record.recipients.values()
+        )
 
 
 def test_an_epoch_of_another_mesh_is_not_known_here(keys, tmp_path):

@@ -20,9 +20,10 @@ def _show(run: Run, found: Any) -> None:
     facts(
         [
             ("epoch", found.get("number")), ("signed", when(found.get("at"))), ("by", found.get("by")),
-            ("recovery key", found.get("recovery") or "none"),
+            ("recovery", "by the authority's key" if found.get("recovery") else "none"),
             ("earlier epochs", "given to new holders" if found.get("earlier") else "not given to new holders"),
-            ("to encrypt again", found.get("left")),
+            ("earlier content", "being encrypted again" if found.get("encrypting") else "encrypted again"),
+            ("not readable here", f"{found.get('kept')} versions" if found.get("kept") else "none"),
             ("lacking here", ", ".join(f"{row['role']} (epoch {row['epoch']})" for row in map(mapping, lacking))),
         ],
         run.out,
@@ -35,8 +36,6 @@ def _show(run: Run, found: Any) -> None:
 def new(run: Run) -> int:
     """Every role gets a new key; who was removed before reads nothing that is written from now on."""
     wanted: dict[str, object] = {}
-    if run.args["recovery"]:
-        wanted["recovery"] = run.args["recovery"]
     if run.args["earlier"]:
         wanted["earlier"] = run.args["earlier"] == "yes"
     found = mapping(person_of(run).new_epoch(**wanted))
