@@ -75,7 +75,10 @@ class ReleaseParams(_Params, frozen=True):
 
 
 class AuthorityDesk:
-    """``path`` is the key's file; ``secret`` gives the node's age identity; ``tell(kind, fields)`` makes an event."""
+    """``path`` is the key's file; ``secret`` gives the node's age identity; ``tell(kind, fields)`` makes an event.
+
+    ``recovered`` is called when the key has come back.
+    """
 
     def __init__(
         self,
@@ -85,12 +88,14 @@ class AuthorityDesk:
         secret: str,
         *,
         tell: Callable[[str, dict[str, Any]], object],
+        recovered: Callable[[], object],
     ) -> None:
         self._identity = identity
         self._members = members
         self._path = path
         self._secret = secret
         self._tell = tell
+        self._when_recovered = recovered
         self._dealt: tuple[str, ...] = ()
         self._recovered = False
 
@@ -162,6 +167,7 @@ class AuthorityDesk:
             await asyncio.to_thread(write_key, self._path, key)
         self._identity.authority_key = key
         self._recovered = True
+        self._when_recovered()
         self._tell("authority_recovered", {"by": call.caller.id, "detail": "the authority's key is on this machine"})
         return {"mesh_id": self._identity.mesh_id, "authority": key_text(key.public), "wrong": list(found.wrong)}
 

@@ -262,6 +262,11 @@ class InviteDesk:
 
     # ── a person's word ──────────────────────────────────────────────────────
 
+    @property
+    def waiting(self) -> int:
+        """How many wait to be let in."""
+        return len(self._requests.all())
+
     async def requests(self, call: Call, params: NoParams) -> dict[str, Any]:
         """Who waits to be let in, and which invitations are open."""
         kept = await self._invitations.all(self._clock())

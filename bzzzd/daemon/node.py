@@ -11,20 +11,17 @@ from typing import Any, Final
 
 from bzzzd import __version__
 from bzzzd.config.settings import Settings
-from bzzzd.crypto.age import recipient_of
 from bzzzd.daemon import figures
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.agents import AgentBook
-from bzzzd.daemon.authority import AuthorityDesk
 from bzzzd.daemon.charter_sync import CharterSync, briefing
 from bzzzd.daemon.checkup import Checkup, warnings
 from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.door import Door
+from bzzzd.daemon.entry import Entry
 from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
-from bzzzd.daemon.inviting import InviteDesk
-from bzzzd.daemon.joining import JoinDesk
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
@@ -54,7 +51,6 @@ from bzzzd.slurp.embedded import EmbeddedLedger
 from bzzzd.slurp.ledger import Rules
 from bzzzd.slurp.task import LedgerClock, Task
 from bzzzd.storage.context import Writer
-from bzzzd.storage.invitations import Invitations
 from bzzzd.storage.records import BLOB_NAMESPACE, HEAD_NAMESPACE, select_record, validate_record
 from bzzzd.ucxl.address import Address
 
@@ -190,35 +186,16 @@ class Node:
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
-        await self._start_joining()
+        self._entry = Entry(
+            self._settings, self._identity, mesh, store.journal, self._events, door.restart,
+            recovered=keys.met,  # with the authority's key come all role secrets
+        )  # fmt: skip
+        self._entry.register(registry)
+        await self._entry.open()
         await self._manager.start_phase(Phase.PROCESS)
         self._offers = offers
         sessions.register(registry)
         door.complete(sessions.ended)
-
-    async def _start_joining(self) -> None:
-        """Inviting others into this node's mesh, and joining another's."""
-        parts, mesh, journal, state = self._identity, self._mesh.mesh, self._store.journal, self._settings.state_dir
-
-        def tell(kind: str, fields: dict[str, Any]) -> None:
-            self._events.append({"source": "mesh", **fields, "kind": kind})
-            if kind == "authority recovered" and self._keys is not None:
-                self._keys.met()  # with it come all role secrets
-
-        inviting = InviteDesk(
-            Invitations(journal), parts.members, lambda: parts.policies.current, parts.node, mesh,
-            self._settings.grants_dir, clock=parts.clock, tell=tell,
-        )  # fmt: skip
-        key_file = state / "keys" / "authority.key"
-        authority = AuthorityDesk(parts.node, parts.members, key_file, parts.age_secret, tell=tell)
-        joining = JoinDesk(
-            parts.node, parts.members, mesh, journal, state, own_id=self._config.agent.id,
-            age=recipient_of(parts.age_secret), clock=parts.clock, restart=self._door.restart.request,
-        )  # fmt: skip
-        authority.register(self._door.registry)
-        inviting.register(self._door.registry)
-        joining.register(self._door.registry)
-        await inviting.open()
 
     async def _start_monitoring(self) -> None:
         metrics = Metrics("bzzzd", __version__)
@@ -331,7 +308,7 @@ class Node:
             "durability": "single", "coordinator": who.id, "development": self._config.security.development,
             "epoch": self._identity.rolekeys.current, "role_keys": sorted(self._identity.rolekeys.held()),
             "charter": {kind: number for kind, (number, _) in self._identity.charter.heads().items()},
-            "warnings": warnings(self._settings), "clones": self._topics.clone_rows(),
+            **self._entry.facts(), "warnings": warnings(self._settings), "clones": self._topics.clone_rows(),
         }  # fmt: skip
 
     def _gauges(self) -> dict[str, tuple[float, str]]:

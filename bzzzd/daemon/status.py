@@ -132,7 +132,7 @@ class StatusDesk:
         registry.add(
             "status", anybody, NoParams, self.status, reads=True,
             result="{node_id, peer_id, mesh_id, build, phase, ready, reason, since, uptime_s, addresses, peers, "
-            "agents, tasks, dead_letters, term, durability, coordinator, epoch, role_keys, "
+            "agents, tasks, dead_letters, term, durability, coordinator, authority, join_requests, epoch, role_keys, "
             "development, warnings, clones, phases}",
         )  # fmt: skip
         registry.add("health", anybody, NoParams, self.health, result="{ok, reason, services}", reads=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from collections.abc import Mapping
@@ -11,7 +12,16 @@ from bzzzd.cli.output import clean, mapping, number
 from bzzzd.cli.person import settings_of
 from bzzzd.cli.run import Run
 from bzzzd.crypto.keys import load_or_create_key
-from bzzzd.errors import BadInput, BzzzError, NotAttached, NotReady, Unavailable, UnknownOutcome, Unreachable
+from bzzzd.errors import (
+    BadInput,
+    BzzzError,
+    NotAttached,
+    NotReady,
+    Overloaded,
+    Unavailable,
+    UnknownOutcome,
+    Unreachable,
+)
 from bzzzd.identity.invitation import Token, read_token, seal_ask, token_text
 from bzzzd.identity.node import write_grant
 
@@ -19,6 +29,7 @@ _BACK_S = 60.0
 _AGAIN_S = 2.0
 _ATTEMPT_S = 30.0
 _PATIENCE = 5
+_PATIENCE_IN_A_CROWD = 60
 
 
 def join(run: Run) -> int:
@@ -73,10 +84,12 @@ def _try(run: Run, asked: Mapping[str, Any]) -> Mapping[str, Any]:
             failed = 0
         except (Unreachable, Unavailable, UnknownOutcome) as error:
             failed += 1
-            if failed > _PATIENCE:
+            crowd = isinstance(error, Overloaded)
+            if failed > (_PATIENCE_IN_A_CROWD if crowd else _PATIENCE):
                 raise
             run.say(f"{error.message}; trying again")
-            found = {"state": "waiting", "pause_s": _AGAIN_S * failed}
+            # Many machines that are set up together come together: each waits a time of its own.
+            found = {"state": "waiting", "pause_s": random.uniform(1, 4) if crowd else _AGAIN_S * failed}  # noqa: S311
         if found.get("state") != "waiting":
             return found
         code = clean(found.get("code"))

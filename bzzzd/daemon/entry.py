@@ -1,0 +1,74 @@
+"""The way into a mesh at this node: the desks that invite, that join, and that handle the authority's key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bzzzd.config.settings import Settings
+from bzzzd.crypto.age import recipient_of
+from bzzzd.daemon.authority import AuthorityDesk
+from bzzzd.daemon.identity import IdentityService
+from bzzzd.daemon.inviting import InviteDesk
+from bzzzd.daemon.joining import JoinDesk
+from bzzzd.mesh.mesh import Mesh
+from bzzzd.rpc.registry import Registry
+from bzzzd.rpc.streams import Stream
+from bzzzd.runtime.restart import Restart
+from bzzzd.storage.invitations import Invitations
+from bzzzd.storage.journal import Journal
+
+
+class Entry:
+    """Made once the store is open; ``restart`` is wished for when this node has joined another mesh.
+
+    ``recovered`` is called when the authority's key was put together here.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        who: IdentityService,
+        mesh: Mesh,
+        journal: Journal,
+        events: Stream,
+        restart: Restart,
+        *,
+        recovered: Callable[[], object],
+    ) -> None:
+        self._who = who
+        self._events = events
+        state = settings.state_dir
+        self._inviting = InviteDesk(
+            Invitations(journal), who.members, lambda: who.policies.current, who.node, mesh, settings.grants_dir,
+            clock=who.clock, tell=self._tell,
+        )  # fmt: skip
+        self._authority = AuthorityDesk(
+            who.node,
+            who.members,
+            state / "keys" / "authority.key",
+            who.age_secret,
+            tell=self._tell,
+            recovered=recovered,
+        )
+        self._joining = JoinDesk(
+            who.node, who.members, mesh, journal, state, own_id=settings.config.agent.id,
+            age=recipient_of(who.age_secret), clock=who.clock, restart=restart.request,
+        )  # fmt: skip
+
+    def register(self, registry: Registry) -> None:
+        self._authority.register(registry)
+        self._inviting.register(registry)
+        self._joining.register(registry)
+
+    async def open(self) -> None:
+        """Begin to answer joiners."""
+        await self._inviting.open()
+
+    def facts(self) -> dict[str, Any]:
+        """What status says: where the authority's key is, and how many wait to be let in."""
+        here = self._who.node.authority_key is not None
+        return {"authority": "here" if here else "elsewhere", "join_requests": self._inviting.waiting}
+
+    def _tell(self, kind: str, fields: dict[str, Any]) -> None:
+        self._events.append({"source": "mesh", **fields, "kind": kind})
