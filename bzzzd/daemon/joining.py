@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from bzzzd.daemon.members import Members, Peer
-from bzzzd.errors import BadInput, Conflict, NotAllowed
+from bzzzd.errors import BadInput, Conflict, NotAllowed, Unavailable
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.grants import Grant, Name, Trust
 from bzzzd.identity.invitation import (
@@ -114,7 +114,7 @@ class JoinDesk:
         async with self._joining:
             await self._check_lone(params.set_aside)
             raw = self._ask_of(token, params.id or self._own_id)
-            outcome = await self._visit(token, raw)
+            outcome = await self._visit(token, raw, token.addresses)
             ask = open_ask(raw, token.mesh_id)
             if not outcome.chain:
                 return {**found, "state": "waiting", **_waiting(token, ask, raw, outcome)}
@@ -170,8 +170,9 @@ class JoinDesk:
             raise BadInput("what was signed is not an ask for this invitation")
         peer = Peer(caller.uid, caller.gid, caller.pid)
         self._members.check_person(peer, ask.key)
+        addresses = self._known_addresses(token)
         found = {"mesh_id": token.mesh_id, "inviter": peer_id_of(token.inviter), "kind": "person"}
-        outcome = await self._visit(token, params.ask)
+        outcome = await self._visit(token, params.ask, addresses)
         if not outcome.chain:
             return {**found, "state": "waiting", **_waiting(token, ask, params.ask, outcome)}
         grant = self._checked(token, ask, outcome.chain)
@@ -179,11 +180,23 @@ class JoinDesk:
         self._members.admit(outcome.chain)
         return {**found, "state": "joined", "id": grant.id, "role": grant.role, "chain": list(outcome.chain)}
 
+    def _known_addresses(self, token: Token) -> tuple[str, ...]:
+        """Where this node itself knows the inviter to be: a person's word alone makes it dial nobody."""
+        inviter = peer_id_of(token.inviter)
+        for peer in self._mesh.peers():
+            if peer.peer_id == inviter:
+                return tuple(address.split("/p2p/")[0] for address in peer.addresses)
+        raise Unavailable(
+            f"this node is not connected to the inviter {self._members.name_of(token.inviter)} (bzzz peers); try again "
+            "when it is, or have an administrator of a node that is connected invite you",
+            peer_id=inviter,
+        )
+
     # ── both ─────────────────────────────────────────────────────────────────
 
-    async def _visit(self, token: Token, raw: bytes) -> Outcome:
+    async def _visit(self, token: Token, raw: bytes, addresses: Sequence[str]) -> Outcome:
         sign = partial(_prove, proof_key(token), inviter=token.inviter, carrier=self._identity.key.public, ask=raw)
-        return read_outcome(await self._mesh.visit(peer_id_of(token.inviter), token.addresses, token.id, raw, sign))
+        return read_outcome(await self._mesh.visit(peer_id_of(token.inviter), addresses, token.id, raw, sign))
 
     def _checked(self, token: Token, ask: Ask, chain: tuple[bytes, ...]) -> Grant:
         """The grant that came, if it leads to the authority in the token and is for who asked."""

@@ -22,7 +22,17 @@ from libp2p.abc import INetStream
 from libp2p.peer.id import ID
 from msgspec import Meta, Struct
 
-from bzzzd.errors import BadInput, BzzzError, InvitationRefused, MalformedFrame, Overloaded, P2PInitFailed, Unavailable
+from bzzzd.errors import (
+    BadInput,
+    BzzzError,
+    InvalidEnvelope,
+    InvitationRefused,
+    MalformedFrame,
+    Overloaded,
+    P2PInitFailed,
+    TooLarge,
+    Unavailable,
+)
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import frame, last_words, read_frame
 from bzzzd.mesh.host import MemberHost
@@ -102,7 +112,7 @@ class Reception:
             outcome = await self._decide(tried)
         except BzzzError as error:
             self._tally.join_refused += 1
-            if isinstance(error, MalformedFrame) or error.data.get("reason") in _GUESSES:
+            if isinstance(error, MalformedFrame | InvalidEnvelope | TooLarge) or error.data.get("reason") in _GUESSES:
                 self._turnstile.wrong(address, trio.current_time())
             return error_bytes(error)
         self._turnstile.right(address)
