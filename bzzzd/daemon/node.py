@@ -132,7 +132,7 @@ class Node:
         )  # fmt: skip
         keys = KeyDesk(
             self._identity.rolekeys, who, self._identity.age_secret, members, mesh, self._events,
-            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed,
+            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed, papers=charter.papers,
         )  # fmt: skip
         sessions = SessionDesk(
             members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce(),
