@@ -24,6 +24,7 @@ from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.leases import Leases
+from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.replicas.service import Replicas
@@ -178,7 +179,8 @@ class Node:
         epochs.register(registry)
         mesh_desk.register(registry)
         mesh_desk.open()
-        self._charter_sync = CharterSync(charter, mesh, self._events, self._manager.spawn)
+        roll = MemberSync(members, self._identity.member_log, mesh, self._events, self._manager.spawn, "charter")
+        self._charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
         charter.watch("revocations", lambda _: self._spawn_recheck())
         charter.watch("epoch", keys.in_force)
         charter.watch("policy", epochs.policy_changed)
