@@ -136,11 +136,9 @@ class Members:
 
     def holder(self, kind: str, id: str) -> bytes | None:
         """The key that has ``id`` among members of ``kind``, by a grant that holds now."""
-        revocations, now = self._identity.trust.revocations, self._clock()
-        for key, (grant, _) in self._known.items():
-            if (grant.kind, grant.id) == (kind, id) and now <= grant.not_after and not revocations.void(grant):
-                return key
-        return None
+        return next(
+            (e.grant.key for e in self.roll if (e.grant.kind, e.grant.id) == (kind, id) and self._holds(e)), None
+        )
 
     def signer(self, key: bytes) -> str:
         """Who signs for the mesh with this key, for people: the authority, or a member's id."""
@@ -161,21 +159,13 @@ class Members:
 
     def nodes(self) -> dict[bytes, str]:
         """Key and id of every node whose grant holds now, this one among them."""
-        now, void = self._clock(), self._identity.trust.revocations.void
-        found = {
-            key: grant.id
-            for key, (grant, _) in self._known.items()
-            if grant.kind == "node" and now <= grant.not_after and not void(grant)
-        }
+        found = {e.grant.key: e.grant.id for e in self.roll if e.grant.kind == "node" and self._holds(e)}
         return {self._identity.key.public: self._identity.id, **found}
 
     @property
     def alone(self) -> bool:
         """Whether this node knows of no other node of the mesh."""
-        own = self._identity.key.public
-        return not any(
-            entry.grant.kind == "node" and entry.grant.key != own and self._holds(entry) for entry in self.roll
-        )
+        return len(self.nodes()) == 1
 
     def valid(self) -> list[Entry]:
         """Every entry that holds now."""
