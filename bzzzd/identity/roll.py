@@ -30,9 +30,9 @@ class Entry(NamedTuple):
         return self.grants[0]
 
     @property
-    def rank(self) -> tuple[float, bytes]:
+    def rank(self) -> tuple[float, int, bytes]:
         """The highest counts."""
-        return self.grant.not_before, self.digest
+        return self.grant.not_before, self.grant.serial, self.digest
 
 
 class Roll:
