@@ -47,6 +47,11 @@ def _identity(text: str) -> x25519.Identity:
         raise BadInput("this is not an age identity (AGE-SECRET-KEY-1…)") from error
 
 
+def check_recipient(text: str) -> None:
+    """Raise ``BadInput`` for a text that nothing can be encrypted to."""
+    _recipient(text)
+
+
 def recipient_of(identity: str) -> str:
     """The public recipient, ``age1…``, of a secret identity."""
     return str(_identity(identity).to_public())

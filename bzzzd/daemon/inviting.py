@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from bzzzd.crypto.age import check_recipient
 from bzzzd.crypto.keys import PUBLIC_BYTES, key_from_text, key_text
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.requests import Request, Requests
@@ -148,7 +149,9 @@ class InviteDesk:
         whom = invitation.subject or f"any {kind}"
         detail = f"{call.caller.id} invited {whom}, role {role}"
         self._tell("invited", {"id": invitation.subject, "role": role, "by": call.caller.id, "detail": detail})
-        return {"token": token_text(token), **self._row(Kept(invitation, Standing()))}
+        return {
+            "token": token_text(token), "addresses": list(token.addresses), **self._row(Kept(invitation, Standing())),
+        }  # fmt: skip
 
     def _what(self, params: InviteParams) -> tuple[Subject, str]:
         role = params.role or ("operator" if params.person else "node")
@@ -229,6 +232,8 @@ class InviteDesk:
         else:
             check_open(invitation, kept.standing, self._clock())
             check_ask(invitation, ask, carrier)
+            if ask.age is not None:
+                check_recipient(ask.age)  # others will encrypt role secrets to what the grant says
             self._check_name(ask)
             self._check_carrier(ask, carrier)
             request, new = self._requests.ask(invitation, ask, tried.ask, address=tried.address, carrier=tried.peer_id)
@@ -345,7 +350,7 @@ class InviteDesk:
     def register(self, registry: Registry) -> None:
         admin = kinds("admin")
         row = "invitation, kind, role, id, uses, used, wrong, expires, unattended, key, mesh_id, signs"
-        registry.add("mesh.invite", admin, InviteParams, self.invite, result=f"{{token, {row}}}")
+        registry.add("mesh.invite", admin, InviteParams, self.invite, result=f"{{token, addresses, {row}}}")
         registry.add("mesh.uninvite", admin, InvitationParams, self.cancel)
         registry.add("mesh.requests", admin, NoParams, self.requests, result="{requests, invitations}", reads=True)
         registry.add("mesh.confirm", admin, ConfirmParams, self.confirm, result="{id, kind, role}")

@@ -18,9 +18,9 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from bzzzd.daemon.members import Members, Peer
-from bzzzd.errors import BadInput, Conflict, NotAllowed, Unavailable
+from bzzzd.errors import BadInput, Conflict, NotAllowed, NotReady, Unavailable
 from bzzzd.identity.caller import Caller
-from bzzzd.identity.grants import Grant, Name, Trust
+from bzzzd.identity.grants import Grant, Name, Trust, mesh_id_of
 from bzzzd.identity.invitation import (
     ASK_LIMIT,
     Ask,
@@ -35,7 +35,7 @@ from bzzzd.identity.invitation import (
     short_code,
 )
 from bzzzd.identity.node import NodeIdentity
-from bzzzd.identity.switch import Switch, decide
+from bzzzd.identity.switch import Switch, decide, pending
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.rpc.access import guest
@@ -112,6 +112,12 @@ class JoinDesk:
         if token.authority == self._identity.trust.authority:
             return {**found, "state": "member", "id": self._identity.id, "role": self._identity.grant.role}
         async with self._joining:
+            decided = await asyncio.to_thread(pending, self._state)
+            if decided is not None:
+                raise NotReady(
+                    f"this node has joined mesh {mesh_id_of(decided.authority)} and is about to start again in it; "
+                    "wait a moment, then: bzzz status"
+                )
             await self._check_lone(params.set_aside)
             raw = self._ask_of(token, params.id or self._own_id)
             outcome = await self._visit(token, raw, token.addresses)

@@ -58,7 +58,7 @@ def desk(node):
 def made(**changes):
     return {
         "token": token_text(TOKEN), "invitation": "aa", "kind": "node", "role": "node", "id": "", "uses": 1,
-        "expires": 1.9e9, "mesh_id": MESH, "signs": "node", "unattended": False, **changes,
+        "expires": 1.9e9, "addresses": ["/ip4/192.0.2.7/tcp/8075"], "mesh_id": MESH, "signs": "node", "unattended": False, **changes,
     }  # fmt: skip
 
 
@@ -87,6 +87,11 @@ def test_an_invitation_is_shown_with_the_command_that_uses_it(bzzz, desk):
 def test_an_unattended_invitation_that_needs_a_signing_client_says_so(bzzz, desk):
     desk("mesh.invite", made(unattended=True, signs="client"))
     assert "keep `bzzz mesh invite --wait` running" in bzzz("mesh", "invite", "--yes").err
+
+
+def test_a_node_that_nobody_can_reach_says_so(bzzz, desk):
+    desk("mesh.invite", made(addresses=["/ip4/127.0.0.1/tcp/8075"]))
+    assert "network.listen" in bzzz("mesh", "invite").err
 
 
 def test_requests_are_listed_without_what_could_drive_a_terminal(bzzz, desk):

@@ -273,6 +273,13 @@ async def test_an_id_that_another_key_has_is_refused(desk: Desk) -> None:
     assert (await desk.ask(token, seal_ask(JOINER, token, id="n3", age=None))).chain
 
 
+async def test_what_nobody_can_encrypt_to_gets_into_no_grant(desk: Desk) -> None:
+    token = await desk.invite(yes=True)
+    with pytest.raises(BadInput, match="age recipient"):
+        await desk.ask(token, seal_ask(JOINER, token, id="n2", age="age1nonsense"))
+    assert not desk.members.is_member(JOINER.public)
+
+
 async def test_nobody_invites_beyond_their_delegation(desk: Desk) -> None:
     desk.delegate(["operator"])
     with pytest.raises(NotAllowed, match="may not grant the role node"):

@@ -29,6 +29,12 @@ def invite(run: Run) -> int:
                             effects=True))  # fmt: skip
     run.answer(made, lambda: _show(run, made))
     run.out.flush()
+    reached = made.get("addresses")
+    if isinstance(reached, list) and all(clean(one).startswith(("/ip4/127.", "/ip6/::1/")) for one in reached):
+        run.say(
+            "this node listens on this machine alone, so no other machine can join by it: set network.listen in "
+            "bzzzd.yaml, restart bzzzd, and invite again"
+        )
     attended = args["wait"] or (sys.stdin.isatty() and not run.json)
     if args["no_wait"] or not attended:
         if made.get("unattended") and made.get("signs") == "client":
