@@ -58,7 +58,8 @@ def desk(node):
 def made(**changes):
     return {
         "token": token_text(TOKEN), "invitation": "aa", "kind": "node", "role": "node", "id": "", "uses": 1,
-        "expires": 1.9e9, "addresses": ["/ip4/192.0.2.7/tcp/8075"], "mesh_id": MESH, "signs": "node", "unattended": False, **changes,
+        "expires": 1.9e9, "addresses": ["/ip4/192.0.2.7/tcp/8075"], "mesh_id": MESH, "signs": "node",
+        "unattended": False, **changes,
     }  # fmt: skip
 
 
