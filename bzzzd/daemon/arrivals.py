@@ -12,15 +12,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from bzzzd.daemon.channels import MESH_PREFIX, Channel
-from bzzzd.daemon.gate import Gate
-from bzzzd.daemon.members import Members
-from bzzzd.errors import BzzzError, GrantRefused, NotAllowed
-from bzzzd.identity.grants import Grant
+from bzzzd.daemon.speakers import Speakers, Unknown
+from bzzzd.errors import BzzzError
+from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.storage.carry import Bundle, Numbered, Received, digest_of, open_bundle, open_numbered, unpack
 from bzzzd.storage.messages import MessageStore, Skip
 from bzzzd.storage.order import Arrival, Link, Source
@@ -30,7 +29,6 @@ _BATCH_BYTES: Final = 1_048_576
 # Fewer signatures than these are checked at once: a thread's turn takes longer.
 _AT_ONCE: Final = 4
 _STRANGE_PACKETS: Final = 64
-_CHAIN_TRIES: Final = 3
 
 
 class Intake(Protocol):
@@ -41,12 +39,11 @@ class Intake(Protocol):
 
 
 class Packet(NamedTuple):
-    """Bundles of one topic that ``peer_id`` sent; ``tries`` counts the searches for a grant that it waited for."""
+    """Bundles of one topic that ``peer_id`` sent."""
 
     channel: Channel
     peer_id: str
     bundles: Sequence[Bundle]
-    tries: int = 0
 
 
 class _Raw(NamedTuple):
@@ -65,39 +62,27 @@ class _Checked(NamedTuple):
     received: Received | None
 
 
-class _Unknown(Exception):
-    """The grant of ``key`` has not been seen yet."""
-
-    def __init__(self, key: bytes) -> None:
-        super().__init__(key)
-        self.key = key
-
-
 class Arrivals:
-    """``find_chain(peer_id, key)`` asks a member for the grant chain of a key; ``shown`` is told what was kept."""
+    """``shown`` is told what was kept, ``lagging`` that something is missing."""
 
     def __init__(
         self,
         store: MessageStore,
-        members: Members,
-        gate: Gate,
+        speakers: Speakers,
         mesh: Intake,
         mesh_id: str,
         *,
         find: Callable[[str], Channel | None],
-        find_chain: Callable[[str, bytes], Awaitable[list[bytes]]],
         shown: Callable[[Channel, int, Received], None],
         cloned: Callable[[Channel, Source], None],
         lagging: Callable[[], None],
         spawn: Callable[..., Any],
     ) -> None:
         self._store = store
-        self._members = members
-        self._gate = gate
+        self._speakers = speakers
         self._mesh = mesh
         self._mesh_id = mesh_id
         self._find = find
-        self._find_chain = find_chain
         self._shown = shown
         self._cloned = cloned
         self._lagging = lagging
@@ -203,47 +188,32 @@ class Arrivals:
         tracker, now = packet.channel.tracker, asyncio.get_running_loop().time()
         again: list[tuple[Source, int, bytes]] = []
         allowed: dict[tuple[bytes, bytes], bool] = {}
-        whole = True
-        try:
-            for one in found:
-                received = one.received
-                if received is not None:
-                    pair = (one.source.node, received.author)
-                    if pair not in allowed:
-                        allowed[pair] = self._allowed(packet, *pair)
-                    if not allowed[pair]:
-                        received = None
-                size = len(received.raw) if received is not None else 0
-                verdict = tracker.take(Arrival(one.source, one.number, one.after, one.digest, received, size), now)
-                if verdict == "repeated":
-                    again.append((one.source, one.number, one.digest))
-        except _Unknown as unknown:
-            whole = False
-            self._wait_for_chain(packet, unknown.key)
+        unknown: bytes | None = None
+        for one in found:
+            received = one.received
+            if received is not None:
+                pair = (one.source.node, received.author)
+                if pair not in allowed:
+                    try:
+                        allowed[pair] = self._speakers.may(*pair, packet.channel.name, received.message.at)
+                    except Unknown as missing:
+                        unknown = missing.key
+                        if unknown != one.source.node:
+                            tracker.exists(one.source, one.number, now)
+                        continue
+                if not allowed[pair]:
+                    received = None
+            size = len(received.raw) if received is not None else 0
+            verdict = tracker.take(Arrival(one.source, one.number, one.after, one.digest, received, size), now)
+            if verdict == "repeated":
+                again.append((one.source, one.number, one.digest))
+        if unknown is not None:
+            self._wait_for_chain(packet, unknown, {peer_id_of(one.source.node) for one in found})
         for source in tracker.clones():
             self._cloned(packet.channel, source)
-        return again, whole
+        return again, unknown is None
 
-    def _allowed(self, packet: Packet, node: bytes, author: bytes) -> bool:
-        """Both must be members, and the author's role must allow it to write on the topic."""
-        try:
-            carrier = self._grant(packet, node)
-            if carrier.kind != "node":
-                raise GrantRefused(f"{carrier.kind} {carrier.id} is no node and cannot carry messages")
-            self._gate.check_grant(self._grant(packet, author), f"topic:{packet.channel.name}", "write")
-        except (GrantRefused, NotAllowed):
-            return False
-        return True
-
-    def _grant(self, packet: Packet, key: bytes) -> Grant:
-        try:
-            return self._members.grant_of(key)
-        except GrantRefused:
-            if packet.tries < _CHAIN_TRIES:
-                raise _Unknown(key) from None
-            raise
-
-    def _wait_for_chain(self, packet: Packet, key: bytes) -> None:
+    def _wait_for_chain(self, packet: Packet, key: bytes, origins: set[str]) -> None:
         """Set a packet aside until the key's chain is here. What is not taken in here will be asked for again."""
         waiting = self._strange.get(key)
         if waiting is not None:
@@ -251,16 +221,16 @@ class Arrivals:
                 waiting.append(packet)
         elif len(self._strange) < _STRANGE_PACKETS:
             self._strange[key] = [packet]
-            self._spawn("topics", "grant", self._search(packet.peer_id, key), ends=True)
+            self._spawn("topics", "grant", self._search(key, [packet.peer_id, *origins]), ends=True)
 
-    async def _search(self, peer_id: str, key: bytes) -> None:
+    async def _search(self, key: bytes, peers: Sequence[str]) -> None:
+        found = False
         try:
-            self._members.admit(await self._find_chain(peer_id, key))
-        except BzzzError:
-            pass
+            found = await self._speakers.search(key, peers)
         finally:
             packets = self._strange.pop(key, [])
-        await self.take([packet._replace(tries=packet.tries + 1) for packet in packets])
+        if found:
+            await self.take(packets)
 
     async def skip(self, channel: Channel, skips: Sequence[Skip]) -> None:
         """Numbers were given up: remember that, and keep and show what waited behind them."""

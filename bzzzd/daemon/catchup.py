@@ -8,6 +8,7 @@ in memory, goes as fast as this node keeps up, and resumes wherever it was cut o
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
@@ -42,6 +43,10 @@ TELL_S: Final = 5.0
 _LOOK_S: Final = 0.05
 _REQUEST_S: Final = 10.0
 _AT_ONCE: Final = 8
+_NAMES: Final = 16
+_NAMED: Final = 4096
+# A peer hears from us at least this often, in seconds: who runs twice is seen although nobody speaks.
+_ALIVE_S: Final = 30.0
 
 
 class Requests(Protocol):
@@ -51,7 +56,7 @@ class Requests(Protocol):
 
 
 class CatchUp:
-    """``lost`` is told what nobody has any more."""
+    """``lost`` is told what nobody has any more, ``twins`` which node runs twice."""
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class CatchUp:
         arrivals: Arrivals,
         *,
         lost: Callable[[Channel, Lost], None],
+        twins: Callable[[Source], None],
         spawn: Callable[..., Any],
     ) -> None:
         self._store = store
@@ -68,10 +74,12 @@ class CatchUp:
         self._channels = channels
         self._arrivals = arrivals
         self._lost = lost
+        self._twins = twins
         self._spawn = spawn
         # What each connected peer was told last: the topics' versions.
         self._told: dict[str, dict[str, int]] = {}
         self._telling: set[str] = set()
+        self._names: OrderedDict[str, dict[str, None]] = OrderedDict()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._wanted = asyncio.Event()
         self.fetched = 0
@@ -80,7 +88,7 @@ class CatchUp:
 
     def joined(self, peer_id: str) -> None:
         self._told[peer_id] = {}
-        self._tell_soon(peer_id)
+        self._tell_soon(peer_id, always=True)
 
     def left(self, peer_id: str) -> None:
         self._told.pop(peer_id, None)
@@ -99,15 +107,17 @@ class CatchUp:
 
     async def run(self) -> None:
         """Tell heads, for as long as the node runs."""
+        turn = 0
         while True:
             await asyncio.sleep(TELL_S)
+            turn += 1
             for peer_id in tuple(self._told):
-                self._tell_soon(peer_id)
+                self._tell_soon(peer_id, always=turn % round(_ALIVE_S / TELL_S) == 0)
 
     # Telling.
 
-    def _tell_soon(self, peer_id: str) -> None:
-        if peer_id not in self._telling and self._changed(peer_id):
+    def _tell_soon(self, peer_id: str, *, always: bool = False) -> None:
+        if peer_id not in self._telling and (always or self._changed(peer_id)):
             self._telling.add(peer_id)
             self._spawn("topics", "heads", self._tell_changed(peer_id), ends=True)
 
@@ -134,7 +144,9 @@ class CatchUp:
     async def _tell(self, peer_id: str, topics: Sequence[str], ask: tuple[str, ...]) -> bool:
         try:
             heads = await self._heads(topics)
-            answer = await self._mesh.request(peer_id, PROTOCOL, encode(Tell(heads, ask)), _REQUEST_S)
+            answer = await self._mesh.request(
+                peer_id, PROTOCOL, encode(Tell(self._store.own.journal, heads, ask)), _REQUEST_S
+            )
             self._hear(peer_id, read_told(answer).heads)
         except BzzzError:
             return False  # the peer has gone, or is slow: it is told again in a few seconds
@@ -167,12 +179,28 @@ class CatchUp:
                 if channel.tracker.lagging:
                     self.look()
 
+    def _name(self, peer_id: str, own: str) -> None:
+        """A node takes a new name at each start and never an earlier one again, unless two of it take turns."""
+        names = self._names.setdefault(peer_id, {})
+        self._names.move_to_end(peer_id)
+        if own not in names:
+            names[own] = None
+        elif next(reversed(names)) != own:
+            names[own] = names.pop(own)
+            self._twins(Source(key_of(peer_id), own))
+        while len(names) > _NAMES or len(self._names) > _NAMED:
+            if len(names) > _NAMES:
+                del names[next(iter(names))]
+            else:
+                self._names.popitem(last=False)
+
     # Answering.
 
     async def answer(self, peer_id: str, raw: bytes) -> bytes:
         """Serve ``PROTOCOL``."""
         request = read_request(raw)
         if isinstance(request, Tell):
+            self._name(peer_id, request.own)
             self._hear(peer_id, request.heads)
             return encode(Told(await self._heads([name for name in request.ask if self._channels.get(name)])))
         given: list[Given] = []

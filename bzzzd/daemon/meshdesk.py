@@ -180,6 +180,8 @@ class MeshDesk:
         self._gate = gate
         self._events = events
         self._spawn = spawn
+        # Whoever keeps messages of members that have gone can show their grants as well.
+        self.kept_chain: Callable[[bytes], tuple[bytes, ...]] = members.chain_of
         self._servers: OrderedDict[str, Session] = OrderedDict()
         self._announcing = False
         self._decisions: list[Decision] = []
@@ -275,7 +277,7 @@ class MeshDesk:
             raise InvalidEnvelope("a member answered with something that is no grant chain") from error
 
     async def _give_chain(self, peer_id: str, key: bytes) -> bytes:
-        return msgspec.msgpack.encode(self._members.chain_of(key))
+        return msgspec.msgpack.encode(self.kept_chain(key))
 
     # Records.
 

@@ -24,7 +24,6 @@ from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.leases import Leases
-from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.replicas.service import Replicas
@@ -133,14 +132,15 @@ class Node:
         )  # fmt: skip
         keys = KeyDesk(
             self._identity.rolekeys, who, self._identity.age_secret, members, mesh, self._events,
-            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed, papers=charter.papers,
+            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed,
         )  # fmt: skip
         sessions = SessionDesk(
             members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce(),
             proved=keys.attached,
         )  # fmt: skip
         topics = TopicDesk(
-            store.messages, members, gate, mesh, who.mesh_id, own_key=who.key.public, events=self._events,
+            store.messages, members, gate, mesh, who.mesh_id, own_key=who.key.public, trust=who.trust,
+            events=self._events,
             limit_of=self._limit_of, fresh_s=self._fresh_s, find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
         )  # fmt: skip
         checkup = Checkup(self._settings, self._identity, mesh)
@@ -168,6 +168,7 @@ class Node:
             self._identity.rolekeys, charter, keys, who, policy=lambda: self._identity.policies.current,
             signer=members.signer, reseal=reseal, spawn=self._manager.spawn,
         )  # fmt: skip
+        mesh_desk.kept_chain = topics.speakers.chain_of
         await topics.open()
         self._mesh_desk, self._topics, self._keys = mesh_desk, topics, keys
         tasks.register(registry, streams)
@@ -179,8 +180,7 @@ class Node:
         epochs.register(registry)
         mesh_desk.register(registry)
         mesh_desk.open()
-        roll = MemberSync(members, self._identity.member_log, mesh, self._events, self._manager.spawn, "charter")
-        self._charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
+        self._charter_sync = CharterSync(charter, mesh, self._events, self._manager.spawn)
         charter.watch("revocations", lambda _: self._spawn_recheck())
         charter.watch("epoch", keys.in_force)
         charter.watch("policy", epochs.policy_changed)

@@ -21,9 +21,11 @@ from bzzzd.daemon.channels import Channel, Channels
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.outgoing import Outgoing
+from bzzzd.daemon.speakers import Speakers
 from bzzzd.daemon.status import Finding
 from bzzzd.errors import InvalidEnvelope, NotAllowed
 from bzzzd.identity.caller import Caller
+from bzzzd.identity.grants import Trust
 from bzzzd.mesh.values import MeshEvent, PeerInfo, RequestHandler
 from bzzzd.rpc.access import attached
 from bzzzd.rpc.registry import Registry
@@ -72,6 +74,7 @@ class TopicDesk:
         mesh_id: str,
         *,
         own_key: bytes,
+        trust: Trust,
         events: Stream,
         limit_of: Callable[[Caller], int],
         fresh_s: Callable[[Caller], float],
@@ -91,16 +94,29 @@ class TopicDesk:
         self._channels = Channels(store.incarnation)
         self._clones: dict[tuple[bytes, str], Clone] = {}
         self._outgoing = Outgoing(store, mesh.publish, shown=self._sent, spawn=spawn)
+        self.speakers = Speakers(
+            store, members, gate, trust=trust, find_chain=find_chain,
+            connected=lambda: [peer.peer_id for peer in mesh.peers() if peer.connected], spawn=spawn,
+        )  # fmt: skip
         self._arrivals = Arrivals(
-            store, members, gate, mesh, mesh_id, find=self._followed, find_chain=find_chain, shown=self._taken,
+            store, self.speakers, mesh, mesh_id, find=self._followed, shown=self._taken,
             cloned=self._cloned, lagging=self._look, spawn=spawn,
         )  # fmt: skip
-        self._catch_up = CatchUp(store, mesh, self._channels, self._arrivals, lost=self._lost, spawn=spawn)
+        self._catch_up = CatchUp(
+            store,
+            mesh,
+            self._channels,
+            self._arrivals,
+            lost=self._lost,
+            twins=lambda source: self._cloned(None, source),
+            spawn=spawn,
+        )
         self.trimmed = 0
 
     async def open(self) -> None:
         """Follow again what was followed lately, and serve peers."""
         loop, now = asyncio.get_running_loop(), time.time()
+        await self.speakers.load()
         self._clones = {(clone.node, clone.journal): clone for clone in await self._store.clones()}
         for topic in await self._store.topics():
             channel = self._channels.load(topic, loop.time())
@@ -219,11 +235,13 @@ class TopicDesk:
             }
         )  # fmt: skip
 
-    def _cloned(self, channel: Channel, source: Source) -> None:
+    def _cloned(self, channel: Channel | None, source: Source) -> None:
         """A node runs twice, or its disk was put back: told once, and kept for status and doctor."""
         if source in self._clones or len(self._clones) >= _CLONES:
             return
-        clone = self._clones[source] = Clone(source.node, source.journal, channel.name, time.time())
+        clone = self._clones[source] = Clone(
+            source.node, source.journal, channel.name if channel is not None else "", time.time()
+        )
         self._events.append({"source": "messages", "kind": "clone", **self._clone_row(clone)})
         self._spawn("topics", "clone", self._store.add_clone(clone), ends=True)
         if source == self._store.own:

@@ -1,6 +1,6 @@
 """What nodes say to each other about kept messages, over ``/bzzz/messages/1``: heads, and requests for what is missing.
 
-    Tell   {heads of topics, topics that are asked about}   →  Told   {heads of those}
+    Tell   {own journal, heads of topics, topics that are asked about}   →  Told   {heads of those}
     Fetch  {topic, [source and number]}                     →  Found  [bundles and head of each]
 
 Everything is bounded where it is decoded. Signatures are checked by ``carry.py``, whoever handed a message on.
@@ -56,6 +56,9 @@ _Heads = Annotated[tuple[Head, ...], Meta(max_length=TELL_SOURCES)]
 
 
 class Tell(Struct, frozen=True, tag="tell", forbid_unknown_fields=True):
+    """``own`` is the sender's name for its numbering since its start: one that comes back shows that it runs twice."""
+
+    own: JournalName
     heads: Annotated[dict[Topic, _Heads], Meta(max_length=TELL_TOPICS)]
     ask: Annotated[tuple[Topic, ...], Meta(max_length=TELL_TOPICS)]
 

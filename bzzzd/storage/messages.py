@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 
 from bzzzd.crypto.envelope import Envelope
@@ -203,6 +204,26 @@ class MessageStore:
                 ).rowcount
                 > 0
             )
+        )
+
+    async def chains(self, most: int) -> list[tuple[bytes, tuple[bytes, ...]]]:
+        """Grant chains of those whose messages are kept, the oldest first; older ones than ``most`` are dropped."""
+
+        def work(connection: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
+            connection.execute(
+                "DELETE FROM speakers WHERE key IN (SELECT key FROM speakers ORDER BY at DESC LIMIT -1 OFFSET ?)",
+                (most,),
+            )
+            return connection.execute("SELECT key, chain FROM speakers ORDER BY at").fetchall()
+
+        rows = await self._journal.write(work)
+        return [(key, msgspec.msgpack.decode(chain, type=tuple[bytes, ...])) for key, chain in rows]
+
+    async def add_chain(self, key: bytes, chain: tuple[bytes, ...], at: float) -> None:
+        """Keep the grant chain of ``key``, in place of an earlier one."""
+        raw = msgspec.msgpack.encode(chain)
+        await self._journal.write_soft(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO speakers VALUES (?, ?, ?)", (key, raw, at))
         )
 
     def add_outgoing(

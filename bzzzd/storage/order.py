@@ -218,6 +218,13 @@ class Tracker:
         self._flow(chain, now)
         return "new" if number <= chain.position else "held"
 
+    def exists(self, source: Source, number: int, now: float) -> None:
+        """A message's signatures hold and it cannot be taken yet: it is missing until it comes again."""
+        if not self._crowded(source):
+            chain = self._chain(source, now)
+            self._certain(chain, number)
+            self._refresh(chain, now)
+
     def ready(self) -> list[Arrival]:
         """What may be delivered now, in order; each comes once."""
         found, self._ready = self._ready, []

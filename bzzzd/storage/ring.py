@@ -17,7 +17,7 @@ from bzzzd.storage.order import Held, Link, Source
 
 SCHEMA: Final = Schema(
     "messages",
-    2,
+    3,
     (
         "CREATE TABLE IF NOT EXISTS topics (id INTEGER PRIMARY KEY, topic TEXT NOT NULL UNIQUE, last INTEGER NOT NULL, "
         "first INTEGER NOT NULL, bytes INTEGER NOT NULL, heard INTEGER NOT NULL, horizon REAL NOT NULL, "
@@ -32,6 +32,8 @@ SCHEMA: Final = Schema(
         "CREATE TABLE IF NOT EXISTS proofs (id INTEGER PRIMARY KEY, raw BLOB NOT NULL) STRICT",
         "CREATE TABLE IF NOT EXISTS heard (topic INTEGER NOT NULL, digest BLOB NOT NULL, at REAL NOT NULL, "
         "number INTEGER NOT NULL, PRIMARY KEY (topic, digest)) STRICT, WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS speakers (key BLOB PRIMARY KEY, chain BLOB NOT NULL, at REAL NOT NULL) "
+        "STRICT, WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS clones (node BLOB NOT NULL, journal TEXT NOT NULL, topic TEXT NOT NULL, "
         "at REAL NOT NULL, PRIMARY KEY (node, journal)) STRICT, WITHOUT ROWID",
     ),
