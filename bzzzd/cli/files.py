@@ -25,6 +25,12 @@ def open_file(path: Path) -> BinaryIO:
     return file
 
 
+def file_size(path: Path) -> int:
+    """The file's size in bytes; ``NotFound`` or ``BadInput`` with the reason."""
+    with open_file(path) as file:
+        return os.fstat(file.fileno()).st_size
+
+
 def read_file(path: Path) -> bytes:
     """The file's content, ``TooLarge`` over ``MAX_BYTES``."""
     with open_file(path) as file:

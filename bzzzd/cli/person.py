@@ -26,6 +26,7 @@ from bzzzd.identity.node import read_grants
 from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
 from bzzzd.slurp.commands import Cancel, Command, Retry, new_command_id, new_task_id, seal_command
 from bzzzd.ucxl.address import Address
+from bzzzd.ucxl.version import PlaintextDigest, seal_version
 
 if TYPE_CHECKING:
     from bzzzd.cli.run import Run
@@ -117,6 +118,20 @@ class Person:
         if not isinstance(record, bytes):
             raise BadInput("bzzzd gave no record of an epoch; nothing was signed")
         return self.act("mesh.epoch_apply", {"envelope": seal(self.key, "epoch", self.mesh_id, record)})
+
+    def sign_version(self, address: Address, digest: PlaintextDigest, content_type: str) -> bytes:
+        """The signed header of content that went through ``digest``, as the version after those that are the latest."""
+        prepared = mapping(self.read("context.prepare", {"address": address.base, "content_type": content_type}))
+        writer = self._writer(prepared)
+        header = digest.header(
+            address=address.base, author=writer.id, readers=_names(prepared.get("readers")), epoch=writer.epoch,
+            at=time.time(), parents=_names(prepared.get("heads")), content_type=content_type,
+        )  # fmt: skip
+        return seal_version(self.key, self.mesh_id, header)
+
+    def tell(self, method: str, params: Mapping[str, Any], *, timeout: float) -> Any:
+        """Have something done that must not be asked for twice."""
+        return self._run.client.call(method, params, timeout=timeout)
 
     def publish(self, topic: str, body: bytes | str) -> Any:
         """Sign a message for a topic; it is sent once, because a message carries no id."""

@@ -15,6 +15,8 @@ SOCKET_PATH_BYTES: Final = 107
 """``sun_path`` of Linux holds 108 bytes, the last of them zero (unix(7))."""
 
 FRAME_ROOM: Final = 65536
+# Larger content travels in pieces.
+AT_ONCE_BYTES = 67_108_864
 """What an RPC frame needs beside the content that it carries: names, envelope, signature."""
 
 Given = Callable[..., bool]
@@ -54,12 +56,13 @@ def rules(config: Config, given: Given, roles: RolesFile) -> Iterator[Problem]:
             "this version has no etcd engine",
             "set `embedded`, which keeps the ledger in bzzzd",
         )
-    if config.binary_type == "daemon" and config.limits.max_frame_bytes < config.storage.max_content_bytes + FRAME_ROOM:
+    at_once = min(config.storage.max_content_bytes, AT_ONCE_BYTES)
+    if config.binary_type == "daemon" and config.limits.max_frame_bytes < at_once + FRAME_ROOM:
         yield Problem(
             ("limits", "max_frame_bytes"),
-            f"a frame of {config.limits.max_frame_bytes} bytes cannot carry content of "
-            f"storage.max_content_bytes ({config.storage.max_content_bytes})",
-            f"set at least {config.storage.max_content_bytes + FRAME_ROOM}, or lower storage.max_content_bytes",
+            f"a frame of {config.limits.max_frame_bytes} bytes cannot carry content that is sent at once "
+            f"({at_once} bytes: storage.max_content_bytes, and at most {AT_ONCE_BYTES})",
+            f"set at least {at_once + FRAME_ROOM}, or lower storage.max_content_bytes",
         )
 
 

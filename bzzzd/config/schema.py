@@ -137,7 +137,7 @@ class StorageSection(_Section, frozen=True):
 
     state_dir: Annotated[str, doc("state folder, 0700; empty: the process's default")] = ""
     inline_bytes: Annotated[Bytes, doc("content up to this size lives in the journal, larger as files")] = 65536
-    max_content_bytes: Annotated[Bytes, doc("largest content of one version")] = 67_108_864
+    max_content_bytes: Annotated[Bytes, doc("largest content of one version")] = 17_179_869_184
     reencrypt: Annotated[
         Literal["heads", "all", "none"], doc("what is encrypted again after new role keys: latest versions, all, none")
     ] = "heads"

@@ -107,14 +107,11 @@ class ContextDesk:
         assert caller.key is not None
         writer = Author(caller.id, caller.kind, caller.role, tuple(caller.capabilities), caller.key)
         pending = await self._contexts.check(params.version, params.content, writer)
-        allowed = self._gate.recipients(caller.role, pending.header.content_type)
-        extra = sorted(set(pending.header.readers) - set(allowed))
-        if extra:
+        try:
+            self._gate.check_readers(caller.role, pending.header.content_type, pending.header.readers)
+        except NotAllowed:
             await self._contexts.discard(pending)
-            raise NotAllowed(
-                f"policy does not let {', '.join(extra)} read {pending.header.content_type} of role {caller.role}; "
-                f"leave them out (allowed: {', '.join(allowed)})"
-            )
+            raise
         id = await self._contexts.store(pending)
         return {"version_id": id, "address": pending.header.address}
 
@@ -127,8 +124,9 @@ class ContextDesk:
         return {
             **({"holders": holders.get(version.id, [])} if params.holders else {}),
             "complete": found.complete, "replicas": self._replicas.nodes.needed,
-            **_header(version.header), "version_id": version.id, "address": version.address, "number": version.number,
-            "of": version.of, "heads": list(version.heads), "conflict": version.conflict, "content": found.content,
+            **header_map(version.header), "version_id": version.id, "address": version.address,
+            "number": version.number, "of": version.of, "heads": list(version.heads), "conflict": version.conflict,
+            "content": found.content,
         }  # fmt: skip
 
     async def list(self, call: Any, params: ListParams) -> dict[str, Any]:
@@ -141,7 +139,7 @@ class ContextDesk:
         return {
             "entries": [
                 {
-                    **_header(entry.header), "address": entry.address, "versions": entry.versions,
+                    **header_map(entry.header), "address": entry.address, "versions": entry.versions,
                     "latest": entry.latest, "conflict": entry.heads > 1,
                 }
                 for entry in entries
@@ -165,7 +163,7 @@ class ContextDesk:
             "heads": list(history.heads),
             "versions": [
                 {
-                    **_header(step.header), "number": step.number, "version_id": step.id, "head": step.head,
+                    **header_map(step.header), "number": step.number, "version_id": step.id, "head": step.head,
                     "parents": list(step.header.parents),
                     **({"holders": holders.get(step.id, [])} if params.holders else {}),
                 }
@@ -211,7 +209,8 @@ class ContextDesk:
         registry.add("context.announce", member, AddressParams, self.announce, result="{address, versions}")
 
 
-def _header(header: VersionHeader) -> dict[str, Any]:
+def header_map(header: VersionHeader) -> dict[str, Any]:
+    """What an answer tells of a version's header."""
     return {
         "author": header.author, "at": header.at, "size": header.size, "content_type": header.content_type,
         "readers": list(header.readers), "epoch": header.epoch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from bzzzd.errors import NotAllowed, NotAttached
 from bzzzd.identity.caller import Caller
@@ -40,3 +40,13 @@ class Gate:
 
     def recipients(self, role: str, content_type: str) -> tuple[str, ...]:
         return self._policy().recipients(role, content_type)
+
+    def check_readers(self, role: str, content_type: str, readers: Iterable[str]) -> None:
+        """A header may name fewer readers than policy does, never others."""
+        allowed = self.recipients(role, content_type)
+        extra = sorted(set(readers) - set(allowed))
+        if extra:
+            raise NotAllowed(
+                f"policy does not let {', '.join(extra)} read {content_type} of role {role}; "
+                f"leave them out (allowed: {', '.join(allowed)})"
+            )

@@ -23,6 +23,7 @@ from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
+from bzzzd.daemon.large import LargeDesk
 from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
@@ -176,6 +177,7 @@ class Node:
         topics.register(registry, streams)
         status.register(registry, streams)
         contexts.register(registry)
+        LargeDesk(store.contexts, store.content, self._identity.rolekeys, gate, self._replicas).register(registry)
         admin.register(registry)
         epochs.register(registry)
         mesh_desk.register(registry)

@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from bzzzd.errors import BadInput, StorageFailed
 from bzzzd.storage.faults import from_os
-from bzzzd.storage.folder import TEMPORARY, prepare_folder, sync_folder, write_whole
+from bzzzd.storage.folder import TEMPORARY, prepare_folder, settle, sync_folder, write_whole
 from bzzzd.storage.incoming import PART, Incoming
 from bzzzd.storage.journal import Journal, Schema
 from bzzzd.storage.naming import Naming, chunk_span, chunks_of, name_of
@@ -165,6 +165,16 @@ class ContentStore:
         data = await asyncio.to_thread(self._load, name)
         await asyncio.to_thread(self._remove, {name.hex()})
         return Blob(name, size, data, sealed)
+
+    @property
+    def workshop(self) -> Path:
+        """Where files are made that ``settled`` takes; what a crash leaves there goes at the next start."""
+        return self._folder / "new"
+
+    async def settled(self, path: Path, name: bytes, size: int, sealed: bytes) -> Blob:
+        """Take a file from the workshop into the store, ready for ``insert``."""
+        await asyncio.to_thread(settle, path, self._place(name))
+        return await self.arrived(name, size, sealed)
 
     async def find(self, name: bytes) -> Blob | None:
         """The content of this name, where it is part of the store; large content without its bytes."""

@@ -34,7 +34,7 @@ from bzzzd.errors import (
 from bzzzd.identity.epoch import Epoch
 from bzzzd.identity.grants import Trust
 from bzzzd.storage import copies, rows
-from bzzzd.storage.adopt import CARRIED_BYTES, FUTURE_S, Carried, Customs
+from bzzzd.storage.adopt import CARRIED_BYTES, Carried, Customs
 from bzzzd.storage.bulk import LARGE_BYTES
 from bzzzd.storage.content import SCHEMA as CONTENT_SCHEMA
 from bzzzd.storage.content import Blob, ContentStore
@@ -44,30 +44,22 @@ from bzzzd.storage.plaintexts import Plaintexts
 from bzzzd.storage.records import MAX_HEADS, HeadRecord
 from bzzzd.storage.rolekeys import RoleKeys
 from bzzzd.storage.rows import History, Listing, Pending, VersionRow
+from bzzzd.storage.writing import Writer, check_now, check_writer
 from bzzzd.ucxl.address import Address, Temporal, parse
 from bzzzd.ucxl.version import VersionHeader, open_version, version_id
 
 __all__ = ["SCHEMAS", "Carried", "ContextStore", "Found", "History", "Listing", "Pending", "VersionRow", "Writer"]
 
 SCHEMAS: Final[tuple[Schema, ...]] = (CONTENT_SCHEMA, rows.SCHEMA, copies.SCHEMA)
-MAX_CONTENT_BYTES: Final = 67_108_864
+MAX_CONTENT_BYTES: Final = 1 << 40
+# What is put or got in one piece; more goes as a stream (``storage/large.py``).
+WHOLE_BYTES: Final = 67_108_864
 CACHE_BYTES: Final = 8_388_608
 # An adopted version's other holders are asked about it only when its writer's node has had the time to tell them.
 _SETTLE_S: Final = 30.0
 # What one node has may be damaged as well, or not what the author signed.
 _ATTEMPTS: Final = 3
 _ID: Final = re.compile(r"[0-9a-f]{64}")
-
-
-class Writer(Protocol):
-    """Who writes, as its grant says; ``Caller``, the ledger's ``Author`` and an adopted version's are such."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def key(self) -> bytes | None: ...
 
 
 async def _nothing(roles: Sequence[str]) -> None:
@@ -150,21 +142,32 @@ class ContextStore:
         ``NotAllowed`` when this writer may not write there, ``BadInput`` for readers without a key,
         ``NotReady`` where no epoch is known yet, ``DiskFull``.
         """
-        if len(plaintext) > self._max_content_bytes:
-            raise TooLarge(
-                f"content of {len(plaintext)} bytes is over the limit of {self._max_content_bytes}",
-                size=len(plaintext),
-                limit=self._max_content_bytes,
-            )
+        self._check_size(min(self._max_content_bytes, WHOLE_BYTES), len(plaintext))
+        header = self.check_header(raw_header, writer)
+        pending = self.pending(raw_header, header, writer, await self._seal(header, plaintext))
+        self._plaintexts.put(pending.id, plaintext, frozenset((*header.readers, writer.role)))
+        return pending
+
+    def check_header(self, raw_header: bytes, writer: Writer) -> VersionHeader:
+        """Verify a signed header against who writes, as ``check`` does, while its content is still to come."""
         envelope, header = open_version(raw_header, self._mesh_id)
-        self._check_writer(header, envelope.author, writer)
-        self._check_header(header)
-        blob = await self._seal(header, plaintext)
-        self._plaintexts.put(envelope.id, plaintext, frozenset((*header.readers, writer.role)))
+        check_writer(header, envelope.author, writer, self._may_write)
+        check_now(header, self._clock())
+        self._check_size(self._max_content_bytes, header.size)
+        return header
+
+    @staticmethod
+    def _check_size(limit: int, size: int) -> None:
+        if size > limit:
+            raise TooLarge(f"content of {size} bytes is over the limit of {limit}", size=size, limit=limit)
+
+    def pending(self, raw_header: bytes, header: VersionHeader, writer: Writer, blob: Blob) -> Pending:
+        """A checked header with its encrypted content, ready for ``insert`` or ``store``."""
         self._written()
+        assert writer.key is not None
         return Pending(
-            envelope.id, header, raw_header, envelope.author, writer.role, blob,
-            chain=tuple(self._chain_of(envelope.author)), owed=tuple(self._holders(header.address)),
+            version_id(raw_header), header, raw_header, writer.key, writer.role, blob,
+            chain=tuple(self._chain_of(writer.key)), owed=tuple(self._holders(header.address)),
         )  # fmt: skip
 
     @staticmethod
@@ -286,6 +289,14 @@ class ContextStore:
         found = await self._journal.read(partial(rows.history, base=wanted.base, after=after, limit=limit))
         return found if complete else replace(found, complete=False)
 
+    async def pick(self, address: str | Address, roles: Iterable[str]) -> tuple[VersionRow, bool]:
+        """As ``get``, but without the content, which may be large or elsewhere; and whether all holders were asked."""
+        wanted = parse(address) if isinstance(address, str) else address
+        complete = await self._unite(wanted)
+        row = await self._journal.read(partial(rows.find, address=wanted))
+        _check_reader(row, set(roles))
+        return row, complete
+
     async def heads(self, address: str | Address) -> tuple[str, ...]:
         """The versions that a new one builds on: none for a new address, several for a conflict."""
         wanted = parse(address) if isinstance(address, str) else address
@@ -310,36 +321,18 @@ class ContextStore:
         headers, count = await self._journal.read(partial(rows.writer_heads, base=base, writer=writer, limit=MAX_HEADS))
         return HeadRecord(base, tuple(headers), count, self._clock())
 
-    def _check_writer(self, header: VersionHeader, key: bytes, writer: Writer) -> None:
-        if key != writer.key or header.author != writer.id:
-            raise NotAllowed(f"this version is signed as {header.author!r} by another key than that of {writer.id!r}")
-        address = parse(header.address)
-        if address.is_pattern:
-            raise NotAllowed(f"{header.address} names no single thing: `any` finds and is never written")
-        own = (address.agent, address.role) == (writer.id, writer.role)
-        if not own and not self._may_write(writer, address):
-            raise NotAllowed(
-                f"{writer.id} ({writer.role}) may not write {header.address}: write under "
-                f"ucxl://{writer.id}:{writer.role}@…, or ask an administrator to allow it in etc/roles.yaml",
-                address=header.address,
-            )
-
-    def _check_header(self, header: VersionHeader) -> None:
-        ahead = header.at - self._clock()
-        if ahead > FUTURE_S:
-            raise InvalidEnvelope(f"this version is dated {ahead:.0f} s in the future; set its author's clock")
-
     async def _open(self, row: VersionRow, roles: Iterable[str]) -> Found:
-        asking, readers = set(roles), frozenset((*row.header.readers, row.writer_role))
-        if not asking & readers:
-            raise NotAllowed(
-                f"{row.address} is for {', '.join(row.header.readers)}; this caller's role is "
-                f"{', '.join(sorted(asking)) or 'none'}",
-                readers=list(row.header.readers),
-            )
+        readers = _check_reader(row, set(roles))
         held = self._plaintexts.get(row.id)
         if held is not None:
             return Found(row, held.plaintext)
+        if row.header.size > WHOLE_BYTES:
+            raise TooLarge(
+                f"the content of version {row.id} has {row.header.size} bytes, too many to be had at once; "
+                "write it to a file: bzzz context get --output PATH",
+                size=row.header.size,
+                limit=WHOLE_BYTES,
+            )
         plaintext = await self._decrypt_anywhere(row)
         self._plaintexts.put(row.id, plaintext, readers)
         return Found(row, plaintext)
@@ -404,6 +397,18 @@ class ContextStore:
                 raise BadInput(f"version {which} belongs to {found.version.address}, not to {address.base}")
             return found
         return await self.get(address.at(_temporal(which)), roles)
+
+
+def _check_reader(row: VersionRow, asking: set[str]) -> frozenset[str]:
+    """The roles that may read a version, if one of ``asking`` is among them; else ``NotAllowed``."""
+    readers = frozenset((*row.header.readers, row.writer_role))
+    if not asking & readers:
+        raise NotAllowed(
+            f"{row.address} is for {', '.join(row.header.readers)}; this caller's role is "
+            f"{', '.join(sorted(asking)) or 'none'}",
+            readers=list(row.header.readers),
+        )
+    return readers
 
 
 def _check_id(id: str) -> None:

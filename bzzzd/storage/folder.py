@@ -77,3 +77,15 @@ def write_whole(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise from_os(error, path, "write") from error
+
+
+def settle(path: Path, place: Path) -> None:
+    """Give a finished file its name. Blocking."""
+    try:
+        if not place.parent.is_dir():
+            prepare_folder(place.parent)
+            sync_folder(place.parent.parent)
+        path.replace(place)
+        sync_folder(place.parent)
+    except OSError as error:
+        raise from_os(error, place, "write") from error

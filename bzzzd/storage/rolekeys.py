@@ -299,13 +299,9 @@ class RoleKeys:
         Raises ``NoRoleKey`` when this node lacks secrets that may fit, ``NotAllowed`` when it lacks none.
         """
         readers = tuple(roles)
-        likely: list[str] = []
-        rest: list[str] = []
-        for epoch in self._epochs:
-            held = [s for r in readers if (s := self._secrets.get(epoch.record.recipients.get(r, ""))) is not None]
-            (likely if (epoch.tag == tag if tag else epoch.number == number) else rest).extend(held)
+        likely, rest = self._candidates(readers, tag, number)
         refused: NotAllowed | None = None
-        for identities in (likely, [secret for secret in dict.fromkeys(rest) if secret not in likely]):
+        for identities in (likely, rest):
             if identities:
                 try:
                     return self._decrypt(data, identities)
@@ -315,6 +311,23 @@ class RoleKeys:
         if lacking or refused is None:
             raise self._no_key(readers, lacking)
         raise refused
+
+    def _candidates(self, readers: tuple[str, ...], tag: bytes, number: int) -> tuple[list[str], list[str]]:
+        """The secrets that content for ``readers`` is likely for, and all others that may fit."""
+        likely: list[str] = []
+        rest: list[str] = []
+        for epoch in self._epochs:
+            held = [s for r in readers if (s := self._secrets.get(epoch.record.recipients.get(r, ""))) is not None]
+            (likely if (epoch.tag == tag if tag else epoch.number == number) else rest).extend(held)
+        return likely, [secret for secret in dict.fromkeys(rest) if secret not in likely]
+
+    def identities(self, roles: Iterable[str], *, tag: bytes = b"", number: int = 0) -> list[str]:
+        """The secrets to decrypt content with that is read as a stream; ``NoRoleKey`` when this node has none."""
+        readers = tuple(roles)
+        likely, rest = self._candidates(readers, tag, number)
+        if not likely and not rest:
+            raise self._no_key(readers, self.missing(readers))
+        return [*likely, *rest]
 
     def _decrypt(self, data: bytes, identities: Sequence[str]) -> bytes:
         if has_audience(data):

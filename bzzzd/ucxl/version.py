@@ -77,20 +77,50 @@ def make_header(
 
     Raises ``InvalidAddress`` or ``InvalidEnvelope`` for values that no header may hold.
     """
-    salt = os.urandom(SALT_BYTES)
-    header = VersionHeader(
-        address=parse(address).base,
-        author=author,
-        parents=tuple(sorted(set(parents))),
-        digest=content_digest(salt, plaintext),
-        salt=salt,
-        readers=tuple(sorted(set(readers))),
-        epoch=epoch,
-        content_type=content_type,
-        size=len(plaintext),
-        at=at,
+    digest = PlaintextDigest()
+    digest.update(plaintext)
+    return digest.header(
+        address=address, author=author, readers=readers, epoch=epoch, at=at, parents=parents, content_type=content_type
     )
-    return decode_header(msgspec.msgpack.encode(header))
+
+
+class PlaintextDigest:
+    """Makes the header of content that passes piece by piece."""
+
+    def __init__(self) -> None:
+        self._salt = os.urandom(SALT_BYTES)
+        self._digest = hashlib.sha256(self._salt)
+        self.size = 0
+
+    def update(self, piece: bytes) -> None:
+        self._digest.update(piece)
+        self.size += len(piece)
+
+    def header(
+        self,
+        *,
+        address: str,
+        author: str,
+        readers: Iterable[str],
+        epoch: int,
+        at: float,
+        parents: Iterable[str] = (),
+        content_type: str = DEFAULT_CONTENT_TYPE,
+    ) -> VersionHeader:
+        """As ``make_header``, for what has passed."""
+        header = VersionHeader(
+            address=parse(address).base,
+            author=author,
+            parents=tuple(sorted(set(parents))),
+            digest=self._digest.digest(),
+            salt=self._salt,
+            readers=tuple(sorted(set(readers))),
+            epoch=epoch,
+            content_type=content_type,
+            size=self.size,
+            at=at,
+        )
+        return decode_header(msgspec.msgpack.encode(header))
 
 
 def decode_header(payload: bytes) -> VersionHeader:

@@ -46,6 +46,9 @@ class Any_(Struct, frozen=True, forbid_unknown_fields=True):
     b: str = ""
     limit: int = 0
     lines: int = 0
+    holders: bool = False
+    download: str = ""
+    offset: int = 0
 
 
 class Attach(Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +69,7 @@ class Node:
         self.tasks: dict[str, dict[str, Any]] = {}
         self.briefs: dict[str, Any] = {}
         self.versions: list[tuple[str, Any, bytes]] = []
+        self.fetched: set[str] = set()
         self.asked: list[tuple[str, Any]] = []
         self.refuse_attach = False
         self.told = {"mesh_id": MESH, "chain": [], "readers": {"brief": ["operator", "worker"]}, "epoch": 3}
@@ -86,6 +90,7 @@ class Node:
         for name in (
             "task.submit", "task.show", "task.list", "task.cancel", "task.retry", "task.trace", "context.prepare",
             "context.put", "context.get", "context.list", "context.history", "context.diff", "publish",
+            "context.receive_begin", "context.receive",
         ):  # fmt: skip
             self.add(name, getattr(self, name.replace(".", "_")))
         self.registry.add("session.attach", guest(), Attach, self.attach, doc="for the tests")
@@ -200,6 +205,18 @@ class Node:
             "version_id": id, "address": header.address, "number": len(self.versions), "of": len(self.versions),
             "content": content, "content_type": header.content_type, "author": header.author, "conflict": True,
         }  # fmt: skip
+
+    def context_receive_begin(self, call, params):
+        if params.address not in self.fetched:  # as content is that another node has: asked for twice
+            self.fetched.add(params.address)
+            return {"have": 1, "total": 2}
+        found = self.context_get(call, params)
+        self.downloads = [found.pop("content"), b""]
+        return {**found, "download": "d" * 32}
+
+    def context_receive(self, call, params):
+        data = self.downloads.pop(0)
+        return {"data": data, "last": not data}
 
     def context_list(self, call, params):
         return {"entries": [{"address": header.address, "versions": 1} for _, header, _ in self.versions]}

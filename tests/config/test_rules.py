@@ -29,7 +29,7 @@ def only(faults):
         ("bzzzd.yaml", "network", "{static_peers: [/ip4/192.0.2.8/tcp/1]}", "network.static_peers[0]", "PEER-ID"),
         ("bzzzd.yaml", "network", "{bind: localhost}", "network.bind", "no IP address"),
         ("bzzzd.yaml", "storage", "{state_dir: state}", "storage.state_dir", "not an absolute path"),
-        ("bzzzd.yaml", "storage", "{max_content_bytes: 99999999}", "limits.max_frame_bytes", "cannot carry"),
+        ("bzzzd.yaml", "limits", "{max_frame_bytes: 60000000}", "limits.max_frame_bytes", "cannot carry"),
         ("bzzzd.yaml", "slurp", "{engine: etcd}", "slurp.engine", "no etcd engine"),
         ("bzzzd.yaml", "agent", "{role: boss}", "agent.role", "role boss is not in roles.yaml"),
         ("bzzzd.yaml", "security", "{agents: [{user: a, role: boss}]}", "security.agents[0].role", "boss"),

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bzzzd.cli.files import read_file, write_new
+from bzzzd.cli.files import file_size, read_file, write_new
 from bzzzd.cli.output import clean, mapping, rows_of, size, table, when
 from bzzzd.cli.person import person_of
 from bzzzd.cli.readable import readable
 from bzzzd.cli.run import Run
+from bzzzd.cli.transfer import AT_ONCE_BYTES, receive_file, send_file
 from bzzzd.errors import BadInput
 from bzzzd.ucxl.address import parse
 
@@ -26,22 +27,26 @@ def put(run: Run) -> int:
         raise BadInput(f"a new version is always the latest: write to {address.base}")
     if run.args["file"] and run.args["body"] is not None:
         raise BadInput("the content comes either from --body or from --file")
-    content = read_file(Path(run.args["file"])) if run.args["file"] else run.text("body")
-    found = mapping(person_of(run).put(address, content, run.args["type"]))
+    if run.args["file"] and file_size(Path(run.args["file"])) > AT_ONCE_BYTES:
+        found = send_file(run, person_of(run), address, Path(run.args["file"]), run.args["type"])
+    else:
+        content = read_file(Path(run.args["file"])) if run.args["file"] else run.text("body")
+        found = mapping(person_of(run).put(address, content, run.args["type"]))
     run.answer(found, lambda: run.print(f"{clean(found.get('address'))}\nversion {clean(found.get('version_id'))}"))
     return 0
 
 
 def get(run: Run) -> int:
     """The content alone goes to standard output, so that it can be piped; what is to be known of it, beside it."""
-    found = mapping(person_of(run).read("context.get", {"address": parse(run.args["address"]).canonical}))
+    address = parse(run.args["address"]).canonical
     if run.args["output"]:
-        write_new(Path(run.args["output"]), content_of(found))
-        run.answer(
-            {**found, "content": None}, lambda: run.print(f"{run.args['output']}: {size(len(content_of(found)))}")
-        )
+        found, total = receive_file(run, person_of(run), address, Path(run.args["output"]))
+        run.answer({**found, "content": None}, lambda: run.print(f"{run.args['output']}: {size(total)}"))
     else:
+        found = mapping(person_of(run).read("context.get", {"address": address, "holders": run.json}))
         run.answer(found, lambda: _show(run, found))
+    if found.get("complete") is False and not run.json:
+        run.say("not every node that holds this address was reached: there may be a newer version")
     if found.get("conflict") and not run.json:
         run.say("there are several latest versions: bzzz context history shows them, a put after reading joins them")
     return 0
@@ -123,12 +128,15 @@ def history(run: Run) -> int:
     rows: list[Mapping[str, Any]] = []
     after: object = 0
     while after is not None:
-        found = mapping(person.read("context.history", {"address": address, "after": after}))
+        asked = {"address": address, "after": after, "holders": True}
+        found = mapping(person.read("context.history", asked))
         rows += rows_of(found, "versions")
         after = found.get("next")
     whole = {**found, "versions": rows}
-    head = ("N", "AT", "AUTHOR", "SIZE", "HEAD", "VERSION")
+    head = ("N", "AT", "AUTHOR", "SIZE", "HEAD", "HOLDERS", "VERSION")
     run.answer(whole, lambda: table(head, [_version(row) for row in rows], run.out))
+    if found.get("complete") is False and not run.json:
+        run.say("not every node that holds this address was reached: there may be more versions")
     if found.get("conflict") and not run.json:
         run.say("there are several latest versions (HEAD); a put after reading joins them")
     return 0
@@ -136,7 +144,11 @@ def history(run: Run) -> int:
 
 def _version(row: Mapping[str, Any]) -> tuple[object, ...]:
     head = "*" if row.get("head") else ""
-    return row.get("number"), when(row.get("at")), row.get("author"), size(row.get("size")), head, row.get("version_id")
+    holders = row.get("holders")
+    return (
+        row.get("number"), when(row.get("at")), row.get("author"), size(row.get("size")), head,
+        " ".join(map(clean, holders)) if isinstance(holders, list) else "", row.get("version_id"),
+    )  # fmt: skip
 
 
 def diff(run: Run) -> int:

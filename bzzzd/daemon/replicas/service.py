@@ -17,13 +17,13 @@ from bzzzd.daemon.replicas.blobs import BlobDesk
 from bzzzd.daemon.replicas.nodes import Nodes
 from bzzzd.daemon.replicas.reader import Reader
 from bzzzd.daemon.replicas.replicator import Replicator
-from bzzzd.errors import BzzzError
+from bzzzd.errors import BzzzError, Unavailable
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
 from bzzzd.storage import copies
-from bzzzd.storage.content import ContentStore
+from bzzzd.storage.content import Blob, ContentStore
 from bzzzd.storage.context import ContextStore
 from bzzzd.storage.journal import Journal
 from bzzzd.storage.questions import BLOB_PROTOCOL, VERSIONS_PROTOCOL, Entry
@@ -57,6 +57,7 @@ class Replicas:
         self._events = events
         self._spawn_as = spawn
         self._owed = 0
+        self._fetching: dict[str, asyncio.Task[bool]] = {}
         self._reader: Reader | None = None
         self._replicator: Replicator | None = None
         self.nodes = Nodes(
@@ -72,10 +73,10 @@ class Replicas:
         self._reader = Reader(journal, content, contexts, self.nodes, self._asker, self.blobs, locate=self._locate)
         self._replicator = Replicator(
             journal, contexts, self.nodes, self._asker, spawn=self._spawn, clock=time.time, again_s=_AGAIN_S,
-            reached=self._reached, damaged=self._damaged,
+            reached=self._reached, damaged=self.damaged,
         )  # fmt: skip
         self._answers = Answers(
-            journal, contexts, self.blobs, spawn=self._spawn, clock=time.time, again_s=_AGAIN_S, damaged=self._damaged
+            journal, contexts, self.blobs, spawn=self._spawn, clock=time.time, again_s=_AGAIN_S, damaged=self.damaged
         )
 
     async def start(self) -> None:
@@ -147,6 +148,22 @@ class Replicas:
         """See ``Reader.browse``."""
         return ([], True, None) if self._reader is None else await self._reader.browse(pattern, after, limit)
 
+    async def fetch(self, id: str, base: str, blob: Blob, seconds: float) -> int | None:
+        """Fetch a version's content for up to ``seconds``; None when it is here, else how many chunks are.
+
+        The transfer goes on meanwhile. Raises ``Unavailable`` when no node that has it was reached.
+        """
+        task = self._fetching.get(id)
+        if task is None:
+            task = self._fetching[id] = self._spawn(f"fetching {id[:12]}", self.obtain(id, base))
+            task.add_done_callback(lambda _: self._fetching.pop(id, None))
+        done, _ = await asyncio.wait((task,), timeout=seconds)
+        if not done:
+            return (self.blobs.progress(blob.hash) or (0, 0))[0]
+        if not task.result():
+            raise Unavailable(f"the content of version {id} is on no node that was reached; try again later")
+        return None
+
     # What happens.
 
     def happened(self, event: MeshEvent) -> None:
@@ -191,7 +208,7 @@ class Replicas:
             }
         )  # fmt: skip
 
-    def _damaged(self, id: str) -> None:
+    def damaged(self, id: str) -> None:
         """Content of this node turned out damaged: say so, and replace it by another node's."""
         self._events.append({"source": "storage", "kind": "damaged", "version_id": id})
         _LOG.error("content is damaged; replacing it by another node's", version_id=id)
