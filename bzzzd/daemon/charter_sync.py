@@ -3,9 +3,10 @@
     topic     bzzz/charter/1    one paper, from whoever it was new for
     protocol  /bzzz/charter/1   what do you hold that I lack, and here is what you lack
 
-Two members compare when they meet, and each node with one other every half minute, so that a lost
-message costs half a minute at most. A comparison that leaves nothing open confirms that the list of
-revocations is current.
+Nodes compare when they meet, and each with one other every half minute, so that a lost message costs
+half a minute at most. Where many meet at once, each compares with a few: what one learns, it spreads.
+A comparison that leaves nothing open confirms that the list of revocations is current. Whether both
+know the same members is settled on the way.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import kind_of_envelope
 from bzzzd.daemon.charter import Charter
+from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.errors import BzzzError, InvalidEnvelope
 from bzzzd.identity.charter import CHARTER_KINDS, Document, Paper, newer
 from bzzzd.identity.revocations import Digest
@@ -38,15 +40,18 @@ _BRIEFING_BYTES: Final = MAX_PAPERS_BYTES // 2
 _MOST_PAPERS: Final = 512
 _MOST_ROUNDS: Final = 32
 _TRIES: Final = 3
+_GATHER_S: Final = 0.1
+_AT_ONCE: Final = 3
 
 Held = Annotated[tuple[Digest, ...], Meta(max_length=_MOST_PAPERS)]
 Papers = Annotated[tuple[Paper, ...], Meta(max_length=_MOST_PAPERS)]
 
 
 class Ask(Struct, frozen=True, array_like=True, tag="ask", forbid_unknown_fields=True):
-    """What the asker holds; it wants the rest."""
+    """What the asker holds; it wants the rest. ``members`` is one word for the members it knows."""
 
     held: Held
+    members: Annotated[bytes, Meta(max_length=32)] = b""
 
 
 class Tell(Struct, frozen=True, array_like=True, tag="tell", forbid_unknown_fields=True):
@@ -61,6 +66,7 @@ class Answer(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     papers: Papers
     held: Held
     whole: bool
+    members: Annotated[bytes, Meta(max_length=32)] = b""
 
 
 _REQUEST: Final = msgspec.msgpack.Decoder(Ask | Tell)
@@ -104,14 +110,19 @@ class CharterSync:
     name = "charter"
     depends = ("mesh",)
 
-    def __init__(self, charter: Charter, mesh: Mesh, events: Stream, spawn: Callable[..., Any]) -> None:
+    def __init__(
+        self, charter: Charter, members: MemberSync, mesh: Mesh, events: Stream, spawn: Callable[..., Any]
+    ) -> None:
         self._charter = charter
+        self._members = members
         self._mesh = mesh
         self._events = events
         self._spawn = spawn
+        self._met: set[str] = set()
         self._stopped = False
 
     async def start(self) -> None:
+        self._members.open()
         self._charter.spread_by(self._publish)
         for kind in CHARTER_KINDS:
             self._charter.watch(kind, self._in_force)
@@ -125,6 +136,7 @@ class CharterSync:
     async def stop(self) -> None:
         """Begin nothing new."""
         self._stopped = True
+        await self._members.close()
 
     def health(self) -> Health:
         heads = self._charter.heads()
@@ -134,9 +146,18 @@ class CharterSync:
         return Health(detail=detail)
 
     def met(self, peer_id: str) -> None:
-        """A member has joined: compare with it."""
-        if not self._stopped:
-            self._spawn(self.name, f"comparing with {peer_id}", self._compare(peer_id, _TRIES), ends=True)
+        """A member has joined: compare with it, or with some of those that join at the same time."""
+        if self._stopped:
+            return
+        self._met.add(peer_id)
+        if len(self._met) == 1:
+            self._spawn(self.name, "comparing with new peers", self._compare_with_new(), ends=True)
+
+    async def _compare_with_new(self) -> None:
+        await asyncio.sleep(_GATHER_S)
+        met, self._met = list(self._met), set()
+        for peer_id in secrets.SystemRandom().sample(met, min(len(met), _AT_ONCE)):
+            await self._compare(peer_id, _TRIES)
 
     async def _keep_comparing(self) -> None:
         while True:
@@ -163,7 +184,7 @@ class CharterSync:
         """Fetch what a member holds and this node lacks, and give it what it lacks."""
         for _ in range(_MOST_ROUNDS):
             held = self._charter.digests()
-            answer = await self._request(peer_id, Ask(tuple(held)))
+            answer = await self._request(peer_id, Ask(tuple(held), self._members.root))
             good = await self._learn(answer.papers, peer_id, spread=True)
             if answer.whole or not answer.papers:
                 break
@@ -177,6 +198,8 @@ class CharterSync:
             answer = told
         if good:
             await self._charter.confirmed()
+        if answer.members != self._members.root:
+            await self._members.exchange(peer_id)
 
     async def _request(self, peer_id: str, what: Ask | Tell) -> Answer:
         return _ANSWER.decode(await self._mesh.request(peer_id, CHARTER_PROTOCOL, _encode(what), _REQUEST_S))
@@ -194,7 +217,7 @@ class CharterSync:
             papers, whole = newer(self._charter.papers(), frozenset(asked.held), _ANSWER_BYTES)
             if self._charter.digests() >= set(asked.held):
                 await self._charter.confirmed()
-        return _encode(Answer(tuple(papers), tuple(self._charter.digests()), whole))
+        return _encode(Answer(tuple(papers), tuple(self._charter.digests()), whole, self._members.root))
 
     def _publish(self, paper: Paper) -> None:
         if not self._stopped:

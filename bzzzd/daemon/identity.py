@@ -14,6 +14,7 @@ from bzzzd.config.settings import Settings
 from bzzzd.crypto import age
 from bzzzd.crypto.keys import key_text
 from bzzzd.daemon.charter import Charter
+from bzzzd.daemon.member_log import MemberLog
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.people import People
 from bzzzd.daemon.policies import Policies
@@ -38,6 +39,7 @@ class IdentityService:
     node: NodeIdentity
     charter: Charter
     members: Members
+    member_log: MemberLog
     policies: Policies
     age_secret: str
     """The node's X25519 identity, ``AGE-SECRET-KEY-1…``: what other nodes encrypt role secrets to."""
@@ -88,6 +90,8 @@ class IdentityService:
             own_uid=os.geteuid(), clock=self.clock,
         )  # fmt: skip
         self.members.load()
+        self.member_log = MemberLog(settings.state_dir / "members.log")
+        self.member_log.load(self.members.recall)
         self.rolekeys = (
             RoleKeys.load(keys / "roles", node.mesh_id)
             if node.authority_key is None

@@ -20,11 +20,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.crypto import age
+from bzzzd.crypto.envelope import kind_of_envelope
 from bzzzd.daemon.members import Attached, Members
 from bzzzd.errors import BzzzError, GrantRefused, InvalidEnvelope
-from bzzzd.identity.charter import Document
+from bzzzd.identity.charter import Document, Paper
 from bzzzd.identity.entitled import CLAIM_LIMIT, NODE_ROLE, Evidence, Rights, rights_of, seal_claim
-from bzzzd.identity.epoch import EPOCH_LIMIT, Digest, Epoch, open_epoch
+from bzzzd.identity.epoch import EPOCH_LIMIT, KIND, Digest, Epoch, open_epoch
 from bzzzd.identity.grants import Recipient
 from bzzzd.identity.node import NodeIdentity
 from bzzzd.mesh.mesh import Mesh
@@ -72,7 +73,10 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class KeyDesk:
-    """Asks for what is lacking and answers who asks; ``changed()`` is told when this node has come to hold more."""
+    """Asks for what is lacking and answers who asks; ``changed()`` is told when this node has come to hold more.
+
+    ``papers()`` are the documents that the charter holds.
+    """
 
     name = "keys"
     depends = ("mesh", "charter")
@@ -89,6 +93,7 @@ class KeyDesk:
         clock: Callable[[], float],
         spawn: Callable[..., Any],
         changed: Callable[[], None],
+        papers: Callable[[], Iterable[Paper]],
     ) -> None:
         self._rolekeys = rolekeys
         self._identity = identity
@@ -99,6 +104,7 @@ class KeyDesk:
         self._clock = clock
         self._spawn = spawn
         self._changed = changed
+        self._papers = papers
         self._evidence: OrderedDict[str, Evidence] = OrderedDict()
         self._writing = asyncio.Lock()
         self._asking = asyncio.Lock()
@@ -161,7 +167,10 @@ class KeyDesk:
         """Ask now for secrets of ``roles`` that this node may have and lacks; returns when there is no more hope."""
         # What nobody had a moment ago is not asked for by every reader that comes.
         lately = self._vain is not None and time.monotonic() - self._vain < _AGAIN_S[0] and not self._wake.is_set()
-        if not lately and any(missing.role in roles for missing in self.missing()):
+        if lately:
+            return
+        await self._hear()
+        if any(missing.role in roles for missing in self.missing()):
             try:
                 async with asyncio.timeout(_OBTAIN_S):
                     await self._ask_all()
@@ -196,6 +205,7 @@ class KeyDesk:
         """Ask connected members, in no order, until nothing is lacking; whether nothing is."""
         async with self._asking:
             self._refusals.clear()
+            await self._hear()
             await self._recover()
             peers = [peer.peer_id for peer in self._mesh.peers() if peer.connected]
             secrets.SystemRandom().shuffle(peers)
@@ -210,6 +220,15 @@ class KeyDesk:
             lacking = self.missing()
             self._vain = time.monotonic() if lacking else None
             return not lacking and not self._rolekeys.unknown()
+
+    async def _hear(self) -> None:
+        """Know every epoch that the charter holds: one that lost its number was in force elsewhere for a while."""
+        known = {epoch.raw for epoch in self._rolekeys.epochs}
+        fresh = [p.raw for p in self._papers() if p.raw not in known and kind_of_envelope(p.raw) == KIND]
+        if fresh:
+            async with self._writing:
+                for raw in fresh:
+                    await asyncio.to_thread(self._rolekeys.keep, raw)
 
     async def _recover(self) -> None:
         """Where the authority's key is, every epoch known here gives its secrets by itself."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pwd
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -18,9 +17,11 @@ from bzzzd.identity.grants import Grant
 from bzzzd.identity.node import YEAR_S, NodeIdentity, make_grant, read_grants, write_grant
 from bzzzd.identity.policy import Policy
 from bzzzd.identity.records import open_record
+from bzzzd.identity.roll import Entry, Roll
 
 PERSON_VALIDITY_S: Final = YEAR_S
-_KNOWN_GRANTS: Final = 16_384
+_ENDED_SHOWN_S: Final = 30 * 86400.0
+_KIND_ORDER: Final = ("node", "person", "agent")
 
 
 class Peer(NamedTuple):
@@ -69,8 +70,8 @@ class Members:
         self._grants = grants
         self._own_uid = own_uid
         self._clock = clock
-        self._known: OrderedDict[bytes, tuple[Grant, tuple[bytes, ...]]] = OrderedDict()
-        self._admins: dict[bytes, tuple[Grant, tuple[bytes, ...]]] = {}
+        self._heard: list[Callable[[Entry], None]] = []
+        self.roll = Roll()
 
     def load(self) -> None:
         """Admit the grant files of this node; those that have expired are passed over."""
@@ -81,95 +82,113 @@ class Members:
                 except GrantRefused:
                     continue
 
+    def heard_by(self, callback: Callable[[Entry], None]) -> None:
+        """Have ``callback(entry)`` called for each grant that is new here."""
+        self._heard.append(callback)
+
     def admit(self, chain: Sequence[bytes]) -> Grant:
         """Check a chain now and remember its leaf."""
-        grant = self._identity.trust.admit(chain, now=self._clock())
-        if grant.kind == "admin":
-            self._admins[grant.key] = (grant, tuple(chain))
-            return grant
-        self._known[grant.key] = (grant, tuple(chain))
-        self._known.move_to_end(grant.key)
-        while len(self._known) > _KNOWN_GRANTS:
-            self._known.popitem(last=False)
-        return grant
+        chain = tuple(chain)
+        grants = self._identity.trust.read(chain, now=self._clock())
+        if self.roll.add(grants, chain):
+            entry = self.roll.delegation(grants[0].key) if grants[0].kind == "admin" else self.roll.get(grants[0].key)
+            if entry is not None:
+                for callback in self._heard:
+                    callback(entry)
+        return grants[0]
+
+    def recall(self, chain: Sequence[bytes]) -> None:
+        """Remember a chain that was admitted once; one that has ended is still shown, for a while."""
+        grants = self._identity.trust.links(chain)
+        if self._clock() <= grants[0].not_after + _ENDED_SHOWN_S:
+            self.roll.add(grants, tuple(chain))
 
     def grant_of(self, key: bytes) -> Grant:
         """The grant of a key, valid now; raises ``GrantRefused``."""
-        found = self._known.get(key)
-        if found is None:
+        entry = self.roll.get(key)
+        if entry is None:
             raise GrantRefused(
                 "this key has no grant in this mesh; attach first, or ask an administrator (bzzz mesh members)"
             )
-        grant = found[0]
-        if self._clock() > grant.not_after or self._identity.trust.revocations.void(grant):
-            del self._known[key]
-            raise GrantRefused(f"the grant of {grant.kind} {grant.id} has ended; attach again to renew it")
-        return grant
+        self._check(entry)
+        return entry.grant
+
+    def _check(self, entry: Entry) -> None:
+        self._identity.trust.check_now(entry.grants, now=self._clock())
+
+    def _holds(self, entry: Entry | None) -> bool:
+        try:
+            if entry is not None:
+                self._check(entry)
+        except GrantRefused:
+            return False
+        return entry is not None
 
     def chain_of(self, key: bytes) -> tuple[bytes, ...]:
         """The chain that a key was admitted with; empty when it is not known."""
-        found = self._known.get(key)
-        return found[1] if found is not None else ()
+        entry = self.roll.get(key)
+        return entry.chain if entry is not None else ()
 
     def name_of(self, key: bytes) -> str:
         """The id that a key's grant gives it; the key itself, shortened, where no grant is known."""
-        found = self._known.get(key)
-        return found[0].id if found is not None else f"{key.hex()[:12]}…"
+        entry = self.roll.get(key) or self.roll.delegation(key)
+        return entry.grant.id if entry is not None else f"{key.hex()[:12]}…"
 
     def holder(self, kind: str, id: str) -> bytes | None:
         """The key that has ``id`` among members of ``kind``, by a grant that holds now."""
-        revocations, now = self._identity.trust.revocations, self._clock()
-        for key, (grant, _) in self._known.items():
-            if (grant.kind, grant.id) == (kind, id) and now <= grant.not_after and not revocations.void(grant):
-                return key
-        return None
+        return next(
+            (e.grant.key for e in self.roll if (e.grant.kind, e.grant.id) == (kind, id) and self._holds(e)), None
+        )
 
     def signer(self, key: bytes) -> str:
         """Who signs for the mesh with this key, for people: the authority, or a member's id."""
         return "authority" if key == self._identity.trust.authority else self.name_of(key)
 
     def is_member(self, key: bytes) -> bool:
-        return key in self._known
+        """Whether a key's grant holds now."""
+        return self._holds(self.roll.get(key))
 
     def is_admin(self, key: bytes) -> bool:
         """Whether a key's delegation holds now."""
-        found = self._admins.get(key)
-        return (
-            found is not None
-            and self._clock() <= found[0].not_after
-            and not self._identity.trust.revocations.void(found[0])
-        )
+        return self._holds(self.roll.delegation(key))
 
     def admin_chain(self, key: bytes) -> tuple[bytes, ...]:
         """The delegation of a key as its chain; empty when none is known."""
-        found = self._admins.get(key)
-        return found[1] if found is not None else ()
+        entry = self.roll.delegation(key)
+        return entry.chain if entry is not None else ()
 
     def nodes(self) -> dict[bytes, str]:
         """Key and id of every node whose grant holds now, this one among them."""
-        now, void = self._clock(), self._identity.trust.revocations.void
-        found = {
-            key: grant.id
-            for key, (grant, _) in self._known.items()
-            if grant.kind == "node" and now <= grant.not_after and not void(grant)
-        }
+        found = {e.grant.key: e.grant.id for e in self.roll if e.grant.kind == "node" and self._holds(e)}
         return {self._identity.key.public: self._identity.id, **found}
 
     @property
     def alone(self) -> bool:
         """Whether this node knows of no other node of the mesh."""
-        own = self._identity.key.public
-        return not any(grant.kind == "node" and key != own for key, (grant, _) in self._known.items())
+        return len(self.nodes()) == 1
+
+    def valid(self) -> list[Entry]:
+        """Every entry that holds now."""
+        return [entry for entry in self.roll if self._holds(entry)]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every known member, for ``bzzz mesh members``."""
-        return [
-            {
-                "id": grant.id, "kind": grant.kind, "role": grant.role, "capabilities": list(grant.capabilities),
-                "key": grant.key.hex(), "not_after": grant.not_after, "admin": self.is_admin(grant.key),
-            }
-            for grant, _ in self._known.values()
-        ]  # fmt: skip
+        """Every known member, for ``bzzz mesh members``: nodes, then people, then agents."""
+        rows = [self._row(entry) for entry in self.roll if entry.grant.kind != "admin"]
+        return sorted(rows, key=lambda row: (_KIND_ORDER.index(row["kind"]), row["id"], row["key"]))
+
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        grant = entry.grant
+        return {
+            "id": grant.id, "kind": grant.kind, "role": grant.role, "capabilities": list(grant.capabilities),
+            "key": grant.key.hex(), "not_before": grant.not_before, "not_after": grant.not_after,
+            "admin": self.is_admin(grant.key), "issuer": self.signer(grant.issuer), "state": self._state(entry),
+        }  # fmt: skip
+
+    def _state(self, entry: Entry) -> str:
+        if self._holds(entry):
+            return "valid"
+        void = self._identity.trust.revocations.void
+        return "revoked" if any(void(grant, leaf=not at) for at, grant in enumerate(entry.grants)) else "expired"
 
     def attach(self, raw: bytes, record: bytes, chain: Sequence[bytes], nonce: bytes, peer: Peer) -> Attached:
         """Verify a proof and give the caller that its key's grant makes of it.
@@ -246,10 +265,11 @@ class Members:
             grant = self.admit(chain)
             if grant.key != key or grant.kind != "person":
                 raise GrantRefused("the grant shown is not a person's, or not for this key")
-            return grant, tuple(chain)
-        known = self._known.get(key)
-        if known is not None and known[0].kind == "person":
-            return self.grant_of(key), known[1]
+            # A later grant counts, also where it gives less.
+            return self.grant_of(key), self.chain_of(key)
+        known = self.roll.get(key)
+        if known is not None and known.grant.kind == "person":
+            return self.grant_of(key), known.chain
         binding = self._people.find(peer.uid)
         founder = self._identity.authority_key is not None
         if binding is None and founder and self._security.development and peer.uid == self._own_uid:

@@ -25,6 +25,7 @@ from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
 from bzzzd.daemon.leases import Leases
+from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.replicas.service import Replicas
@@ -133,7 +134,7 @@ class Node:
         )  # fmt: skip
         keys = KeyDesk(
             self._identity.rolekeys, who, self._identity.age_secret, members, mesh, self._events,
-            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed,
+            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed, papers=charter.papers,
         )  # fmt: skip
         sessions = SessionDesk(
             members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce(),
@@ -182,7 +183,8 @@ class Node:
         epochs.register(registry)
         mesh_desk.register(registry)
         mesh_desk.open()
-        self._charter_sync = CharterSync(charter, mesh, self._events, self._manager.spawn)
+        roll = MemberSync(members, self._identity.member_log, mesh, self._events, self._manager.spawn, "charter")
+        self._charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
         charter.watch("revocations", lambda _: self._spawn_recheck())
         charter.watch("epoch", keys.in_force)
         charter.watch("policy", epochs.policy_changed)

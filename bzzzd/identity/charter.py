@@ -38,6 +38,9 @@ _MOST_SIGNERS: Final = 64
 _AUTHORITY: Final = -1
 
 
+Chain = Annotated[tuple[Annotated[bytes, Meta(max_length=GRANT_LIMIT)], ...], Meta(max_length=CHAIN_LIMIT)]
+
+
 class Document(Struct, frozen=True, kw_only=True):
     """A verified document. ``at`` is Unix seconds; ``author`` the signer's key; ``digest`` SHA-256 of ``raw``."""
 
@@ -59,7 +62,7 @@ class Paper(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A document as it travels and lies on disk; ``chain`` is empty for the authority's own."""
 
     raw: Annotated[bytes, Meta(max_length=DOCUMENT_LIMIT)]
-    chain: Annotated[tuple[Annotated[bytes, Meta(max_length=GRANT_LIMIT)], ...], Meta(max_length=CHAIN_LIMIT)] = ()
+    chain: Chain = ()
 
     @property
     def digest(self) -> bytes:

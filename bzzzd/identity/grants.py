@@ -128,15 +128,22 @@ class Trust:
 
         Raises ``InvalidEnvelope`` for damaged bytes, ``GrantRefused`` (with what to do) otherwise.
         """
+        return self.read(chain, now=now)[0]
+
+    def read(self, chain: Sequence[bytes], *, now: float) -> tuple[Grant, ...]:
+        """``admit``, giving every grant of the chain, leaf first."""
+        grants = self.links(chain)
+        self.check_now(grants, now=now)
+        return grants
+
+    def links(self, chain: Sequence[bytes]) -> tuple[Grant, ...]:
+        """The grants of a chain whose every link was right when it was signed, whether or not they hold now."""
         if not chain:
             raise GrantRefused("no grant was given; ask an administrator for one (bzzz mesh invite)")
         if len(chain) > CHAIN_LIMIT:
             raise GrantRefused(f"a chain of {len(chain)} grants is longer than {CHAIN_LIMIT}")
-        grants = [self._open(raw) for raw in chain]
+        grants = tuple(self._open(raw) for raw in chain)
         for position, grant in enumerate(grants):
-            self._check_times(grant, now)
-            if self.revocations.void(grant, leaf=position == 0):
-                raise GrantRefused(f"the grant of {grant.kind} {grant.id} was revoked")
             if position + 1 < len(grants):
                 self._check_issued(grant, grants[position + 1])
             elif grant.issuer != self.authority:
@@ -144,7 +151,14 @@ class Trust:
                     f"the grant of {grant.kind} {grant.id} does not lead to this mesh's authority; "
                     "it belongs to another mesh, or a link of its chain is missing"
                 )
-        return grants[0]
+        return grants
+
+    def check_now(self, grants: Sequence[Grant], *, now: float) -> None:
+        """Whether a chain that was checked once still holds: what time and revocations may change."""
+        for position, grant in enumerate(grants):
+            self._check_times(grant, now)
+            if self.revocations.void(grant, leaf=position == 0):
+                raise GrantRefused(f"the grant of {grant.kind} {grant.id} was revoked")
 
     def read_leaf(self, chain: Sequence[bytes]) -> Grant:
         """The leaf as its issuer signed it, without asking whether the chain holds now."""
@@ -169,7 +183,10 @@ class Trust:
                 f"the grant of {grant.kind} {grant.id} is not valid yet; check this machine's clock (timedatectl)"
             )
         if now > grant.not_after:
-            raise GrantRefused(f"the grant of {grant.kind} {grant.id} has expired; have it renewed (bzzz mesh members)")
+            raise GrantRefused(
+                f"the grant of {grant.kind} {grant.id} has expired; "
+                "attach again, or have it renewed (bzzz mesh members)"
+            )
 
     @staticmethod
     def _check_issued(grant: Grant, issuer: Grant) -> None:

@@ -296,7 +296,8 @@ class RoleKeys:
 
         ``tag`` names the epoch that the content is encrypted for, ``number`` the one that its author
         wrote in: those secrets are tried first, then all others, because content moves to new epochs.
-        Raises ``NoRoleKey`` when this node lacks secrets that may fit, ``NotAllowed`` when it lacks none.
+        Raises ``NoRoleKey`` when this node lacks secrets that may fit, or has not heard of the epoch;
+        ``NotAllowed`` when it lacks nothing.
         """
         readers = tuple(roles)
         likely, rest = self._candidates(readers, tag, number)
@@ -308,7 +309,8 @@ class RoleKeys:
                 except NotAllowed as error:
                     refused = error
         lacking = self.missing(readers)
-        if lacking or refused is None:
+        unheard = bool(tag) and all(epoch.tag != tag for epoch in self._epochs)
+        if lacking or unheard or refused is None:
             raise self._no_key(readers, lacking)
         raise refused
 
