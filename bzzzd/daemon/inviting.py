@@ -232,6 +232,7 @@ class InviteDesk:
         else:
             check_open(invitation, kept.standing, self._clock())
             check_ask(invitation, ask, carrier)
+            self._check_not_revoked(ask)
             if ask.age is not None:
                 check_recipient(ask.age)  # others will encrypt role secrets to what the grant says
             self._check_name(ask)
@@ -243,6 +244,13 @@ class InviteDesk:
                 return msgspec.msgpack.encode(Outcome(nonce=request.nonce, pause_s=_PAUSE_S))
             chain = await self._let_in(request, self._by_authority(request), "the invitation")
         return msgspec.msgpack.encode(Outcome(chain=chain))
+
+    def _check_not_revoked(self, ask: Ask) -> None:
+        """What was taken back does not come back by an invitation that is left over."""
+        if self._identity.trust.revocations.removed(ask.key):
+            raise refused(
+                "revoked", f"the key of {ask.id} was revoked in this mesh; make a new one, and ask for a new invitation"
+            )
 
     def _check_carrier(self, ask: Ask, carrier: bytes) -> None:
         """A person comes by a node that is a member: only there can they work."""

@@ -17,7 +17,7 @@ from bzzzd.daemon.inviting import CodeParams, ConfirmParams, InvitationParams, I
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.people import People
 from bzzzd.errors import BadInput, BzzzError, GrantRefused, InvitationRefused, NotAllowed, NotFound
-from bzzzd.identity.grants import Trust
+from bzzzd.identity.grants import Revocations, Trust
 from bzzzd.identity.invitation import (
     MAX_WRONG,
     Outcome,
@@ -271,6 +271,19 @@ async def test_an_id_that_another_key_has_is_refused(desk: Desk) -> None:
         await desk.ask(token)
     assert reason(error) == "taken"
     assert (await desk.ask(token, seal_ask(JOINER, token, id="n3", age=None))).chain
+
+
+async def test_a_revoked_key_does_not_come_back_by_an_invitation(desk: Desk) -> None:
+    token = await desk.invite(yes=True, uses=2)
+    await desk.ask(token)
+    desk.now += 1.0
+    desk.identity.trust.revocations = Revocations(keys={JOINER.public: desk.now})
+    with pytest.raises(GrantRefused):
+        await desk.ask(token)
+    with pytest.raises(InvitationRefused) as error:
+        await desk.ask(await desk.invite(yes=True))
+    assert reason(error) == "revoked"
+    assert not desk.members.is_member(JOINER.public)
 
 
 async def test_what_nobody_can_encrypt_to_gets_into_no_grant(desk: Desk) -> None:
