@@ -150,6 +150,22 @@ class StorageSection(_Section, frozen=True):
     repair_after_s: Annotated[
         Seconds, doc("seconds a node may be away before another one takes its place as a holder; equal on all nodes")
     ] = 900.0
+    keep_versions: Annotated[
+        Annotated[int, Meta(ge=0)],
+        doc(
+            "versions of an address whose content is kept; 0: all. Headers and latest versions stay; equal on all nodes"
+        ),
+    ] = 0
+    keep_s: Annotated[
+        Annotated[float, Meta(ge=0)],
+        doc(
+            "seconds that the content of older versions is kept; 0: for ever; with keep_versions both must have passed"
+        ),
+    ] = 0.0
+    extra_copy_s: Annotated[
+        Annotated[float, Meta(ge=0)],
+        doc("seconds that content which was read here stays, beyond the copies that are wanted elsewhere"),
+    ] = 86400.0
 
 
 class SlurpSection(_Section, frozen=True):

@@ -101,7 +101,7 @@ class Node:
 
     async def _start_core(self) -> None:
         self._replicas = Replicas(
-            self._identity.node.key.public, self._identity.members, self._mesh.mesh, self._config.storage,
+            self._identity.node, self._identity.members, self._mesh.mesh, self._config.storage,
             self._events, self._manager.spawn,
         )  # fmt: skip
         self._store = Store(

@@ -33,7 +33,7 @@ from bzzzd.errors import (
 )
 from bzzzd.identity.epoch import Epoch
 from bzzzd.identity.grants import Trust
-from bzzzd.storage import copies, rows
+from bzzzd.storage import copies, letting_go, rows
 from bzzzd.storage.adopt import CARRIED_BYTES, Carried, Customs
 from bzzzd.storage.bulk import LARGE_BYTES
 from bzzzd.storage.content import SCHEMA as CONTENT_SCHEMA
@@ -50,7 +50,7 @@ from bzzzd.ucxl.version import VersionHeader, open_version, version_id
 
 __all__ = ["SCHEMAS", "Carried", "ContextStore", "Found", "History", "Listing", "Pending", "VersionRow", "Writer"]
 
-SCHEMAS: Final[tuple[Schema, ...]] = (CONTENT_SCHEMA, rows.SCHEMA, copies.SCHEMA)
+SCHEMAS: Final[tuple[Schema, ...]] = (CONTENT_SCHEMA, rows.SCHEMA, copies.SCHEMA, letting_go.SCHEMA)
 MAX_CONTENT_BYTES: Final = 1 << 40
 # What is put or got in one piece; more goes as a stream (``storage/large.py``).
 WHOLE_BYTES: Final = 67_108_864
@@ -352,6 +352,14 @@ class ContextStore:
         header = row.header
         if version_id(row.raw) != row.id:
             raise StorageFailed(f"the header of version {row.id} is damaged; restore a backup", version_id=row.id)
+        if not row.here and await self._journal.read(
+            lambda connection: letting_go.was_let_go(connection, bytes.fromhex(row.id))
+        ):
+            raise NotFound(
+                f"the content of version {row.id} was let go by this mesh's retention rule (storage.keep_versions, "
+                "storage.keep_s); its header and its place in the history stay",
+                version_id=row.id,
+            )
         if not row.here:
             raise Unavailable(
                 f"the content of version {row.id} is not on this node, and no node that has it was reached",

@@ -14,6 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from bzzzd.storage.adopt import Carried
+from bzzzd.storage.letting_go import was_let_go
+from bzzzd.storage.naming import HASH_BYTES
+from bzzzd.ucxl.version import read_version
 
 _PAGE: Final = 500
 _CARRIED: Final = (
@@ -31,13 +34,15 @@ class Place(Struct, frozen=True):
 
 
 class HeldVersion(Struct, frozen=True):
-    """A version of an address: its content's name and size, and whether that is here."""
+    """A version of an address: its content's name and size, whether that is here, when it was written."""
 
     id: str
     number: int
     hash: bytes
     size: int
     here: bool
+    at: float
+    head: bool
 
 
 def ids_digest(ids: Iterable[bytes]) -> bytes:
@@ -46,7 +51,7 @@ def ids_digest(ids: Iterable[bytes]) -> bytes:
 
 
 def lacking(connection: sqlite3.Connection, ids: Sequence[bytes]) -> list[bytes]:
-    """Those of ``ids`` that are not held here."""
+    """Those of ``ids`` that are not held here, and not let go by the retention rule either."""
     return [
         id
         for id in ids
@@ -54,6 +59,7 @@ def lacking(connection: sqlite3.Connection, ids: Sequence[bytes]) -> list[bytes]
             "SELECT 1 FROM versions v JOIN content c ON c.hash = v.content WHERE v.id = ?", (id,)
         ).fetchone()
         is None
+        and not was_let_go(connection, id)
     ]
 
 
@@ -96,9 +102,23 @@ def places(connection: sqlite3.Connection, after: int, limit: int = _PAGE) -> li
 
 def versions_at(connection: sqlite3.Connection, row: int) -> list[HeldVersion]:
     """The versions of an address by number."""
+    found = connection.execute("SELECT heads FROM addresses WHERE id = ?", (row,)).fetchone()
+    heads = found[0] if found is not None else b""
+    current = {heads[at : at + HASH_BYTES] for at in range(0, len(heads), HASH_BYTES)}
     rows = connection.execute(
-        "SELECT v.id, v.number, v.content, v.size, c.hash IS NOT NULL FROM versions v "
+        "SELECT v.id, v.number, v.content, v.size, c.hash IS NOT NULL, v.header FROM versions v "
         "LEFT JOIN content c ON c.hash = v.content WHERE v.address = ? ORDER BY v.number",
         (row,),
     )
-    return [HeldVersion(id.hex(), number, hash, size, bool(here)) for id, number, hash, size, here in rows]
+    return [
+        HeldVersion(id.hex(), number, hash, size, bool(here), read_version(raw).at, id in current)
+        for id, number, hash, size, here, raw in rows
+    ]
+
+
+def writers_at(connection: sqlite3.Connection, base: str) -> list[bytes]:
+    """The keys of those who have written at an address."""
+    rows = connection.execute(
+        "SELECT DISTINCT v.writer FROM versions v JOIN addresses a ON a.id = v.address WHERE a.address = ?", (base,)
+    )
+    return [writer for (writer,) in rows]

@@ -1,4 +1,4 @@
-"""Records for the DHT: where versions and content can be found, and the rules a holder checks.
+r"""Records for the DHT: where versions and content can be found, and the rules a holder checks.
 
 The DHT only locates. A head record carries a writer's newest signed version headers for one
 address, so whoever reads it can check the writer without trusting the node that stored it; each
@@ -6,7 +6,8 @@ writer has a record of its own, so writers never overwrite each other. A pointer
 nodes hold a ciphertext. Both are signed by the node that announces them.
 
     /bzzz-head/<sha256 hex of the base address>/<writer's key>      HeadRecord
-    /bzzz-blob/<sha256 hex of the ciphertext>                       PointerRecord
+    /bzzz-blob/<name of the ciphertext, in hex>                     PointerRecord
+    /bzzz-blob/<sha256 hex of "bzzz-address\0" and the base address> PointerRecord: who holds an address
 """
 
 from __future__ import annotations
@@ -80,6 +81,11 @@ def head_key(address: str, writer: bytes) -> str:
 def blob_key(hash: str) -> str:
     """Where the holders of the ciphertext named ``hash`` (64 hex digits) are kept."""
     return f"/{BLOB_NAMESPACE}/{hash}"
+
+
+def place_name(address: str) -> str:
+    """The name under which the holders of an address, with any temporal part, are kept, as if it were content."""
+    return hashlib.sha256(b"bzzz-address\0" + parse(address).base.encode()).hexdigest()
 
 
 def seal_head(key: SigningKey, mesh_id: str, record: HeadRecord) -> bytes:

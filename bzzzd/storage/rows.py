@@ -18,6 +18,7 @@ from bzzzd.errors import BadInput, Conflict, NotFound
 from bzzzd.storage import copies
 from bzzzd.storage.content import Blob, ContentStore
 from bzzzd.storage.journal import Schema
+from bzzzd.storage.letting_go import was_let_go
 from bzzzd.ucxl.address import WILDCARD, Address, matches, parse
 from bzzzd.ucxl.history import Entry, comes_last, heads, order, resolve
 from bzzzd.ucxl.version import VersionHeader, read_version
@@ -244,6 +245,8 @@ def _complete(connection: sqlite3.Connection, pending: Pending) -> None:
     if not pending.here:
         return
     blob, id = pending.blob, bytes.fromhex(pending.id)
+    if was_let_go(connection, id):
+        return
     if connection.execute(_COMPLETE, (blob.hash, blob.size, id)).rowcount:
         ContentStore.insert(connection, blob)
         copies.owe(connection, pending.id, pending.owed, pending.due)
@@ -319,6 +322,12 @@ def current_heads(connection: sqlite3.Connection, base: str) -> tuple[str, ...]:
     """The heads of an address, in order; empty when nothing is stored there."""
     row = connection.execute("SELECT heads FROM addresses WHERE address = ?", (base,)).fetchone()
     return tuple(_ids(row[0])) if row else ()
+
+
+def awaits(connection: sqlite3.Connection, base: str) -> bool:
+    """Whether a version of an address names a parent that is not here."""
+    row = connection.execute("SELECT awaited FROM addresses WHERE address = ?", (base,)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def writer_heads(connection: sqlite3.Connection, base: str, writer: bytes, limit: int) -> tuple[list[bytes], int]:

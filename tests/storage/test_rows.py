@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, Conflict, NotFound
-from bzzzd.storage import copies, rows
+from bzzzd.storage import copies, letting_go, rows
 from bzzzd.storage.content import SCHEMA as CONTENT
 from bzzzd.storage.content import Blob
 from bzzzd.ucxl.address import parse
@@ -22,7 +22,12 @@ BASE = "ucxl://alice:worker@demo:t1/*^/notes"
 
 def database() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in (*CONTENT.statements, *rows.SCHEMA.statements, *copies.SCHEMA.statements):
+    for statement in (
+        *CONTENT.statements,
+        *rows.SCHEMA.statements,
+        *copies.SCHEMA.statements,
+        *letting_go.SCHEMA.statements,
+    ):
         connection.execute(statement)
     return connection
 

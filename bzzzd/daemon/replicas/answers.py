@@ -54,6 +54,7 @@ class Answers:
         clock: Callable[[], float],
         again_s: float,
         damaged: Callable[[str], None],
+        behind: Callable[[str, bytes], None],
     ) -> None:
         self._journal = journal
         self._contexts = contexts
@@ -62,6 +63,7 @@ class Answers:
         self._clock = clock
         self._again_s = again_s
         self._damaged = damaged
+        self._behind = behind
         self.taken = 0
         self.refused = 0
 
@@ -93,7 +95,7 @@ class Answers:
             if not pending.here:
                 self._spawn(f"version {pending.id[:12]}", self._fetch_and_take(sender, pending, carried))
                 return Refused(bytes.fromhex(pending.id), WAIT, "its content is being fetched")
-            await self._journal.write(partial(self._insert, pending=pending, sender=sender))
+            await self._add(pending, sender)
         except BzzzError as error:
             return Refused(bytes.fromhex(carried.id), error.code, error.message[:2000])
         return None
@@ -102,15 +104,22 @@ class Answers:
         try:
             blob = await self._blobs.fetch(carried.hash, carried.size, carried.sealed, (sender,))
             pending = msgspec.structs.replace(pending, blob=blob, here=True)
-            await self._journal.write(partial(self._insert, pending=pending, sender=sender))
+            await self._add(pending, sender)
         except BzzzError as error:
             # The sender offers it again, and the transfer goes on where it was cut.
             _LOG.info("content did not come", version_id=pending.id, error=error.message)
 
-    def _insert(self, connection: sqlite3.Connection, pending: Pending, sender: bytes) -> None:
+    async def _add(self, pending: Pending, sender: bytes) -> None:
+        if await self._journal.write(partial(self._insert, pending=pending, sender=sender)):
+            # Versions whose content was let go are not pushed; their headers belong to the history all the same.
+            self._behind(pending.header.address, sender)
+
+    def _insert(self, connection: sqlite3.Connection, pending: Pending, sender: bytes) -> bool:
+        """Add a version that the sender holds; whether some parent of its address is still missing."""
         now = self._clock()
         rows.insert(connection, pending)
         copies.confirm(connection, (pending.id,), sender, now, now + self._again_s)
+        return rows.awaits(connection, pending.header.address)
 
     async def _find(self, asked: Find) -> Found:
         address = parse(asked.address)

@@ -35,7 +35,7 @@ from bzzzd.storage.questions import (
     Lacking,
     Offer,
 )
-from bzzzd.ucxl.address import Address
+from bzzzd.ucxl.address import Address, parse
 
 _UNITE_S: Final = 2.0
 _FETCH_S: Final = 10.0
@@ -107,6 +107,10 @@ class Reader:
             if not isinstance(error, Unavailable | UnknownOutcome | TimeoutError):
                 _LOG.info("a holder's answer cannot be used", holder=node.hex()[:12], error=str(error)[:200])
             return False
+
+    async def catch_up(self, base: str, node: bytes) -> None:
+        """Learn what one node knows of an address."""
+        await self._ask_one(parse(base), node)
 
     async def _find(self, address: Address, node: bytes) -> Found:
         self.asked += 1

@@ -14,10 +14,13 @@ from bzzzd.daemon.members import Members
 from bzzzd.daemon.replicas.answers import Answers
 from bzzzd.daemon.replicas.ask import Asker
 from bzzzd.daemon.replicas.blobs import BlobDesk
+from bzzzd.daemon.replicas.collector import Collector
 from bzzzd.daemon.replicas.nodes import Nodes
+from bzzzd.daemon.replicas.publisher import Publisher
 from bzzzd.daemon.replicas.reader import Reader
 from bzzzd.daemon.replicas.replicator import Replicator
 from bzzzd.errors import BzzzError, Unavailable
+from bzzzd.identity.node import NodeIdentity
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
@@ -36,6 +39,8 @@ _SAVE_EVERY: Final = 30
 # A copy that a node confirmed is asked about again once a day: its disk may have been lost since.
 _AGAIN_S: Final = 86400.0
 _TOLD: Final = 64
+_CATCHING_UP: Final = 64
+_GATHER_S: Final = 0.2
 _LOG: Final = structlog.get_logger()
 
 
@@ -49,19 +54,27 @@ class Replicas:
     depends = ("store",)
 
     def __init__(
-        self, own: bytes, members: Members, mesh: Mesh, settings: StorageSection, events: Stream,
+        self, who: NodeIdentity, members: Members, mesh: Mesh, settings: StorageSection, events: Stream,
         spawn: Callable[..., Any],
     ) -> None:  # fmt: skip
+        self._who = who
+        self._settings = settings
         self._members = members
         self._mesh = mesh
         self._events = events
         self._spawn_as = spawn
         self._owed = 0
+        self._catching_up: set[str] = set()
         self._fetching: dict[str, asyncio.Task[bool]] = {}
         self._reader: Reader | None = None
         self._replicator: Replicator | None = None
         self.nodes = Nodes(
-            own, members.nodes, mesh, replicas=settings.replicas, away_s=settings.repair_after_s, clock=time.time
+            who.key.public,
+            members.nodes,
+            mesh,
+            replicas=settings.replicas,
+            away_s=settings.repair_after_s,
+            clock=time.time,
         )
 
     def open(self, journal: Journal, contexts: ContextStore, content: ContentStore) -> None:
@@ -70,14 +83,24 @@ class Replicas:
         self.contexts = contexts
         self._asker = Asker(self._mesh.request)
         self.blobs = BlobDesk(content, self._asker, self._spawn)
-        self._reader = Reader(journal, content, contexts, self.nodes, self._asker, self.blobs, locate=self._locate)
+        self._publisher = Publisher(
+            journal, self.nodes, self._mesh, self._who.key, self._who.mesh_id, self._members.nodes
+        )
+        self._collector = Collector(
+            journal, content, self.nodes, self._asker, clock=time.time, keep_versions=self._settings.keep_versions,
+            keep_s=self._settings.keep_s, extra_s=self._settings.extra_copy_s,
+        )  # fmt: skip
+        self._reader = Reader(
+            journal, content, contexts, self.nodes, self._asker, self.blobs, locate=self._publisher.locate
+        )
         self._replicator = Replicator(
             journal, contexts, self.nodes, self._asker, spawn=self._spawn, clock=time.time, again_s=_AGAIN_S,
             reached=self._reached, damaged=self.damaged,
         )  # fmt: skip
         self._answers = Answers(
-            journal, contexts, self.blobs, spawn=self._spawn, clock=time.time, again_s=_AGAIN_S, damaged=self.damaged
-        )
+            journal, contexts, self.blobs, spawn=self._spawn, clock=time.time, again_s=_AGAIN_S,
+            damaged=self.damaged, behind=self._behind,
+        )  # fmt: skip
 
     async def start(self) -> None:
         await self.nodes.load(self._journal)
@@ -86,6 +109,8 @@ class Replicas:
         assert self._replicator is not None
         self._spawn_as(self.name, "copies", self._replicator.run())
         self._spawn_as(self.name, "holders", self._watch())
+        self._spawn_as(self.name, "records", self._publisher.run())
+        self._spawn_as(self.name, "collecting", self._collector.run())
 
     async def stop(self) -> None:
         await self.nodes.save(self._journal)
@@ -114,6 +139,9 @@ class Replicas:
             "bzzz_storage_sent_bytes": (self._asker.sent_bytes, "Bytes of questions and versions sent to other nodes."),
             "bzzz_storage_chunks_fetched_bytes": (blobs.fetched_bytes, "Bytes of large content fetched."),
             "bzzz_storage_chunks_served_bytes": (blobs.served_bytes, "Bytes of large content given to others."),
+            "bzzz_storage_records_published": (self._publisher.published, "Records put into the DHT since the start."),
+            "bzzz_storage_let_go": (self._collector.let_go, "Contents that went by the retention rule."),
+            "bzzz_storage_extras_dropped": (self._collector.extras_dropped, "Copies dropped that others hold."),
             "bzzz_storage_chunks_refused": (blobs.refused, "Chunks and lists that were not what their name says."),
         }
 
@@ -207,6 +235,22 @@ class Replicas:
                 "replicas": self.nodes.needed,
             }
         )  # fmt: skip
+        rows = [await self.contexts.show_id(id) for id in ids]
+        self._publisher.soon([row.address for row in rows])
+
+    def _behind(self, base: str, node: bytes) -> None:
+        """A node that brings versions knows others before them: learn those, once for all that come together."""
+        if base not in self._catching_up and len(self._catching_up) < _CATCHING_UP:
+            self._catching_up.add(base)
+            self._spawn("catching up", self._catch_up(base, node))
+
+    async def _catch_up(self, base: str, node: bytes) -> None:
+        try:
+            await asyncio.sleep(_GATHER_S)
+            if self._reader is not None:
+                await self._reader.catch_up(base, node)
+        finally:
+            self._catching_up.discard(base)
 
     def damaged(self, id: str) -> None:
         """Content of this node turned out damaged: say so, and replace it by another node's."""
@@ -222,6 +266,3 @@ class Replicas:
             mended = False
             _LOG.info("content was not mended", version_id=id, error=error.message)
         self._events.append({"source": "storage", "kind": "mended" if mended else "not_mended", "version_id": id})
-
-    async def _locate(self, base: str) -> Sequence[bytes]:
-        return ()
