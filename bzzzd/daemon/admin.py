@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.daemon.charter import Charter
-from bzzzd.daemon.members import Members
+from bzzzd.daemon.members import Members, uid_of
 from bzzzd.daemon.policies import Policies
 from bzzzd.errors import BadInput, NotAllowed, TooLarge
 from bzzzd.identity.caller import Caller
@@ -50,7 +50,7 @@ class RestoreParams(_Params, frozen=True):
 
 
 class AdminParams(_Params, frozen=True):
-    """``user`` is a system user of this machine."""
+    """``user`` is a system user of this machine, or else the id of a person of the mesh."""
 
     user: Annotated[str, Meta(min_length=1, max_length=64)]
     role: Name = "admin"
@@ -138,12 +138,15 @@ class AdminDesk:
         return {"members": self._members.rows()}
 
     def admin_add(self, call: Any, params: AdminParams) -> dict[str, Any]:
-        """Let a system user of this machine become a person, and an administrator, of the mesh."""
+        """Let a system user of this machine become a person and administrator, or make a person of the mesh one."""
         caller: Caller = call.caller
         if caller.kind != "admin" and caller.uid != 0:
             raise NotAllowed(
                 f"an administrator is added by root or by an administrator; run: sudo bzzz mesh admin add {params.user}"
             )
+        if uid_of(params.user) is None:
+            grant = self._members.make_admin(params.user)
+            return {"user": params.user, "uid": None, "id": grant.id, "role": grant.role, "admin": True}
         binding = self._members.bind(params.user, role=params.role, admin=params.admin)
         return {"user": params.user, "uid": binding.uid, "id": binding.id, "role": binding.role, "admin": binding.admin}
 

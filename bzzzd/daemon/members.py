@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from bzzzd.config.schema import LocalAgent, SecuritySection
-from bzzzd.crypto.keys import key_text
+from bzzzd.crypto.keys import SigningKey, key_text
 from bzzzd.daemon.people import Binding, People
 from bzzzd.errors import BadInput, GrantRefused, InvalidEnvelope, NotFound
 from bzzzd.identity.attach import AttachProof, open_attach
@@ -321,13 +321,35 @@ class Members:
         )  # fmt: skip
         write_grant(self._grants, f"person-{binding.id}", authority.public, [raw])
         if binding.admin:
-            delegation = make_grant(
-                authority, mesh, kind="admin", id=binding.id, key=key, role=binding.role, valid_s=PERSON_VALIDITY_S,
-                now=now, may_grant=self._policy().roles, max_validity_s=PERSON_VALIDITY_S,
-            )  # fmt: skip
-            write_grant(self._grants, f"admin-{binding.id}", authority.public, [delegation])
-            self.admit([delegation])
+            self._delegate(authority, binding.id, key, binding.role)
         return self.admit([raw]), (raw,)
+
+    def _delegate(self, authority: SigningKey, id: str, key: bytes, role: str) -> None:
+        """Make an administrator of a person: the authority lets their key grant the roles of the policy."""
+        delegation = make_grant(
+            authority, self._identity.mesh_id, kind="admin", id=id, key=key, role=role, valid_s=PERSON_VALIDITY_S,
+            now=self._clock(), may_grant=self._policy().roles, max_validity_s=PERSON_VALIDITY_S,
+        )  # fmt: skip
+        write_grant(self._grants, f"admin-{id}", authority.public, [delegation])
+        self.admit([delegation])
+
+    def make_admin(self, id: str) -> Grant:
+        """Make an administrator of the mesh's person ``id``, on whatever node they work; gives their grant."""
+        key = self.holder("person", id)
+        if key is None:
+            raise NotFound(
+                f"this machine has no user {id}, and the mesh no person of that id; check the name (getent passwd, "
+                "bzzz mesh members)"
+            )
+        authority = self._identity.authority_key
+        if authority is None:
+            raise GrantRefused(
+                "an administrator is made with the authority's key, which is not on this machine; do it where it is, "
+                "or put it together here: bzzz mesh authority recover FILE…"
+            )
+        grant = self.grant_of(key)
+        self._delegate(authority, grant.id, key, grant.role)
+        return grant
 
     def bind(self, user: str, *, role: str, admin: bool) -> Binding:
         """Let the system user ``user`` become a person of ``role`` with the first key that their portal shows."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import time
 from pathlib import Path
@@ -200,12 +199,13 @@ def test_an_administrator_of_the_second_node_lets_a_third_in(make_node: NodeMake
     first, second, third = make_node("n1"), make_node("n2"), make_node("n3")
     for node in (first, second, third):
         node.start()
-    first.json("mesh", "members")  # makes alice the administrator of the first node
     join(second, invite(first, "--yes")["token"])
-    shutil.copytree(first.person_state, second.person_state, dirs_exist_ok=True)
-    for name in ("admin-alice", "person-alice"):
-        shutil.copy(first.state / "grants" / f"{name}.grant", second.state / "grants")
-    again(second)
+    together(first, second)
+    made = invite(first, "--person", "bob", "--role", "admin", "--yes")
+    second.json("mesh", "join", made["token"], "--id", "bob")
+    assert second.bzzz("mesh", "invite").returncode == 3
+    assert first.json("mesh", "admin", "add", "bob")["admin"]
+    wait_for("bob's delegation on his node", lambda: second.bzzz("mesh", "requests").returncode == 0)
     if unattended:
         signing = second.run("bzzz", "mesh", "invite", "--yes", "--wait", env=hap(second))
         joiner = joining(third, wait_for("the invitation", lambda: TOKEN.search(signing.text)).group(0))

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bzzzd.cli.output import clean, facts, mapping, rows_of, words
+from bzzzd.cli.person import as_root_or_admin
 from bzzzd.cli.run import Run
 from bzzzd.crypto.keys import write_private
-from bzzzd.errors import BadInput, Conflict, NotAllowed, NotFound, StorageFailed
+from bzzzd.errors import BadInput, Conflict, NotFound, StorageFailed
 
 _SHARE_LIMIT = 32_768
 
@@ -25,12 +26,14 @@ def split(run: Run) -> int:
     folder = Path(run.args["output"])
     if folder.exists() and any(folder.iterdir()):
         raise Conflict(f"{folder} is not empty; name a new folder for the shares: --output FOLDER")
-    found = mapping(_ask(run, "mesh.authority_split", {"holders": holders, "threshold": run.args["threshold"]}))
+    found = mapping(
+        as_root_or_admin(run, "mesh.authority_split", {"holders": holders, "threshold": run.args["threshold"]})
+    )
     files = [_write(folder, row) for row in rows_of(found, "shares")]
     digests = [hashlib.sha256(_read(path)).hexdigest() for path in files]
     removed = run.args["yes"] or _agreed(run, len(files), int(found.get("threshold") or 0))
     if removed:
-        _ask(run, "mesh.authority_remove", {"digests": digests})
+        as_root_or_admin(run, "mesh.authority_remove", {"digests": digests})
     shown = {
         "mesh_id": found.get("mesh_id"), "authority": found.get("authority"), "threshold": found.get("threshold"),
         "files": [str(path) for path in files], "removed": removed,
@@ -81,7 +84,7 @@ def recover(run: Run) -> int:
     shares = [_read(Path(name)) for name in run.args["files"]]
     if not shares:
         raise BadInput("name the files of the shares: bzzz mesh authority recover FILE…")
-    found = mapping(_ask(run, "mesh.authority_recover", {"shares": shares}))
+    found = mapping(as_root_or_admin(run, "mesh.authority_recover", {"shares": shares}))
     if found.get("wrong"):
         run.say(f"not used, because damaged or of another split: the share of {words(found.get('wrong'))}")
     run.answer(found, lambda: run.print("the authority's key is on this machine; take it off again when you are done: "
@@ -90,7 +93,7 @@ def recover(run: Run) -> int:
 
 
 def remove(run: Run) -> int:
-    found = mapping(_ask(run, "mesh.authority_remove", {}))
+    found = mapping(as_root_or_admin(run, "mesh.authority_remove", {}))
     run.answer(found, lambda: run.print("the authority's key is off this machine"))
     return 0
 
@@ -102,7 +105,7 @@ def release(run: Run) -> int:
     if target.exists():
         raise Conflict(f"{target} exists already; name a new file", path=str(target))
     asked = {"share": _read(Path(run.args["file"])), "to": run.args["to"]}
-    found = mapping(_ask(run, "mesh.authority_release", asked))
+    found = mapping(as_root_or_admin(run, "mesh.authority_release", asked))
     data = found.get("data")
     if not isinstance(data, bytes):
         raise StorageFailed("bzzzd sent no share; try again")
@@ -118,17 +121,6 @@ def show(run: Run) -> int:
                                      ("its key", "on this machine" if found.get("here") else "elsewhere")],
                                     run.out))  # fmt: skip
     return 0
-
-
-def _ask(run: Run, method: str, params: Mapping[str, Any]) -> Any:
-    """Root and bzzzd's own user need no session; an administrator shows theirs."""
-    try:
-        return run.call(method, params, effects=True)
-    except NotAllowed:
-        from bzzzd.cli.person import person_of
-
-        person_of(run)
-        return run.call(method, params, effects=True)
 
 
 def _read(path: Path) -> bytes:

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bzzzd.cli.output import clean, mapping, number
-from bzzzd.cli.person import settings_of
+from bzzzd.cli.person import as_root_or_admin, settings_of
 from bzzzd.cli.run import Run
 from bzzzd.crypto.keys import load_or_create_key
 from bzzzd.errors import (
     BadInput,
     BzzzError,
-    NotAttached,
     NotReady,
     Overloaded,
     Unavailable,
@@ -106,12 +105,7 @@ def _try(run: Run, asked: Mapping[str, Any]) -> Mapping[str, Any]:
 def _call(run: Run, asked: Mapping[str, Any]) -> Any:
     """One try; an administrator of the mesh that is left may do it as well as root."""
     try:
-        return run.client.call("mesh.join", asked, timeout=_ATTEMPT_S)
-    except NotAttached:
-        from bzzzd.cli.person import person_of
-
-        person_of(run)
-        return run.client.call("mesh.join", asked, timeout=_ATTEMPT_S)
+        return as_root_or_admin(run, "mesh.join", asked, timeout=_ATTEMPT_S)
     except (Unreachable, UnknownOutcome):
         run.close()
         raise

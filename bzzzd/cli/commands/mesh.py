@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bzzzd.cli.output import clean, facts, mapping, rows_of, table, when, words
-from bzzzd.cli.person import person_of
+from bzzzd.cli.person import as_root_or_admin, person_of
 from bzzzd.cli.run import Run
 from bzzzd.config.faults import in_order, refuse
 from bzzzd.config.load import FOLDER, ROLES, read_roles
@@ -37,7 +37,7 @@ def _member(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 def admin_add(run: Run) -> int:
     """Works for root and for bzzzd's own user without a session: the kernel says who calls."""
-    found = mapping(run.call("mesh.admin_add", {"user": run.args["user"]}, effects=True))
+    found = mapping(as_root_or_admin(run, "mesh.admin_add", {"user": run.args["user"]}))
     run.answer(found, lambda: run.print(f"{clean(run.args['user'])} is an administrator from their next session on"))
     return 0
 
