@@ -95,17 +95,21 @@ class Lost(NamedTuple):
 
 
 class _Chain:
-    """One source: everything up to ``position`` is done with; ``known`` is the highest number that surely exists."""
+    """One source: everything up to ``position`` is done with; ``known`` is the highest number that surely exists.
+
+    ``top`` is the highest that any peer has claimed: as long as it is done with, nobody's claim needs a look.
+    """
 
     __slots__ = (
         "after", "asked", "child", "children", "denied", "eager", "early", "held", "known", "position", "resting",
-        "since", "source",
+        "since", "source", "top",
     )  # fmt: skip
 
     def __init__(self, source: Source, position: int, now: float) -> None:
         self.source = source
         self.position = position
         self.known = position
+        self.top = 0
         self.after: Link | None = None
         self.child: tuple[str, int] | None = None
         self.children: set[str] = set()
@@ -247,6 +251,7 @@ class Tracker:
             if chain.held.get(peer) != held:
                 chain.denied.discard(peer)
             chain.held[peer] = held
+            chain.top = max(chain.top, held.highest)
             if peer == source.node:
                 self._certain(chain, held.last)
             self._refresh(chain, now)
@@ -289,6 +294,7 @@ class Tracker:
         if ask.peer in self._peers:
             if held is not None:
                 chain.held[ask.peer] = held
+                chain.top = max(chain.top, held.highest)
                 if ask.peer == ask.source.node:
                     self._certain(chain, held.last)
             else:
@@ -415,7 +421,8 @@ class Tracker:
             self._holding_bytes -= arrival.size
 
     def _refresh(self, chain: _Chain, now: float) -> None:
-        if chain.known > chain.position or any(self._offers(chain, peer) is not None for peer in chain.held):
+        claimed = chain.top > chain.position
+        if chain.known > chain.position or (claimed and any(self._offers(chain, peer) for peer in chain.held)):
             if chain.source not in self._lagging:
                 self._lagging.add(chain.source)
                 chain.since = now
