@@ -53,8 +53,10 @@ class Node:
         self.tracker = Tracker()
         self.seen: set[tuple[Source, int]] = set()
         self.own = Source(self.key, "")
+        # What each peer was told last, by version; and at which version each source changed.
         self._told: dict[int, int] = {}
         self._version = 0
+        self._changed: dict[Source, int] = {}
         self._looking = False
 
     # ── life ─────────────────────────────────────────────────────────────────
@@ -145,12 +147,16 @@ class Node:
         self.kept[self.own] = (number, after if number == 1 else self.kept[self.own][1])
         self.tracker.know(self.own, number, after, self.world.now)
         self.seen.add((self.own, number))
-        self._version += 1
+        self._note(self.own)
         self.mesh.published(self.own, number)
         receivers = set(self.gossip_peers)
         for peer in sorted(self.connected - receivers)[: DEGREE_HIGH - len(receivers)]:
             receivers.add(peer)
         self._pass_on(Arrival(self.own, number, after, b""), receivers)
+
+    def _note(self, source: Source) -> None:
+        self._version += 1
+        self._changed[source] = self._version
 
     def _pass_on(self, arrival: Arrival, receivers: set[int]) -> None:
         for peer in receivers:
@@ -176,7 +182,7 @@ class Node:
             if one.number != position + 1:
                 self.world.counts["out of order"] += 1
             self.kept[one.source] = (one.number, after)
-            self._version += 1
+            self._note(one.source)
         if self.tracker.lagging and not self._looking:
             self._looking = True
             self.world.at(LOOK_S, self._look, self.lives)
@@ -223,8 +229,8 @@ class Node:
         held = Held(1, position) if position else None
         return [Arrival(source, n, link if n == 1 else None, b"") for n in numbers], held
 
-    def _heads(self) -> dict[Source, Held]:
-        return {source: Held(1, position) for source, (position, _) in self.kept.items()}
+    def _heads(self, since: int = -1) -> dict[Source, Held]:
+        return {source: Held(1, self.kept[source][0]) for source, at in self._changed.items() if at > since}
 
     def _tell_all(self) -> None:
         for peer in self.connected:
@@ -233,7 +239,8 @@ class Node:
 
     def tell(self, peer: int, *, ask: bool) -> None:
         """Say what is kept here, and with ``ask`` hear what is kept there."""
-        other, heads, version, life = self.mesh.nodes[peer], self._heads(), self._version, self.lives
+        other, version, life = self.mesh.nodes[peer], self._version, self.lives
+        heads = self._heads(self._told.get(peer, -1))
 
         def answer() -> dict[Source, Held]:
             other.told(self.key, heads)

@@ -13,13 +13,14 @@ REQUEST_S: Final = 10.0
 
 
 class World:
-    """``latency_s`` is one way, drawn evenly between its ends for each frame; ``loss`` is the share of gossip frames
-    that go missing, as they do when a queue is full or a connection breaks. Requests are repeated by TCP and only
-    fail when there is no way at all.
+    """``latency_s`` is one way, drawn evenly between its ends for each frame.
+
+    ``loss`` is the share of gossip frames that go missing, as they do when a queue is full or a connection breaks.
+    Requests are repeated by TCP and only fail when there is no way at all.
     """
 
     def __init__(self, seed: int, *, latency_s: tuple[float, float] = (0.002, 0.08), loss: float = 0.01) -> None:
-        self.chance = random.Random(seed)
+        self.chance = random.Random(seed)  # noqa: S311  a simulation must repeat itself
         self.now = 0.0
         self.counts: Counter[str] = Counter()
         self._latency_s = latency_s

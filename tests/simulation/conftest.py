@@ -1,0 +1,6 @@
+"""The simulation lies beside the other scripts."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
