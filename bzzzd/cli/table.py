@@ -66,6 +66,12 @@ _LIMIT = Arg("--limit", "rows at most (50)", "whole", 50, "N")
 _STATES = ("submitted", "working", "input_required", "completed", "failed", "canceled", "rejected")
 
 
+_TAKE_BACK = (
+    Arg("--all", "an administrator: everything it ever signed is void too, for a stolen key", "flag", False),
+    Arg("--authority", "sign with the authority's key of this node, as root", "flag", False),
+)
+
+
 def _offered(words: str, help: str, extension: str, method: str, *args: Arg) -> Command:
     return Command(tuple(words.split()), help, "offered:run", args, extension, method)
 
@@ -103,12 +109,14 @@ COMMANDS: tuple[Command, ...] = (
         Arg("--id", "how this node, or person, is to be called", metavar="ID"),
         Arg("--yes", "do not ask on this side", "flag", False),
         Arg("--set-aside", "leave what this node holds behind, without deleting it", "flag", False)), follows=True),
-    _offered("mesh revoke", "take a member's grant back", "mesh.revoke", "mesh.revoke",
-             Arg("id", "the member's id", metavar="ID")),
+    Command(("mesh", "revoke"), "take a member's rights back, in the whole mesh", "revoke:revoke", (
+        Arg("id", "the member's id, or its key", metavar="ID"),
+        Arg("--kind", "which one, where members of several kinds have this id", metavar="KIND",
+            choices=("node", "agent", "person")), *_TAKE_BACK)),
     Command(("mesh", "admin", "add"), "make a local user, or a person of the mesh, an administrator", "mesh:admin_add",
             (Arg("user", "user name of this machine, or id of a person", metavar="USER"),)),
-    _offered("mesh admin remove", "take an administrator's rights back", "mesh.admin_remove", "mesh.admin_remove",
-             Arg("user", "user name", metavar="USER")),
+    Command(("mesh", "admin", "remove"), "take an administrator's rights back; the person stays", "revoke:admin_remove",
+            (Arg("user", "the administrator's id", metavar="USER"), *_TAKE_BACK)),
     Command(("mesh", "policy", "show"), "the policy in force", "mesh:policy_show"),
     Command(("mesh", "policy", "apply"), "sign roles.yaml into the policy of the mesh", "mesh:policy_apply",
             (Arg("path", "the file (roles.yaml beside the configuration)", metavar="PATH", many="?"),)),

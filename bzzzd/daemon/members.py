@@ -148,6 +148,10 @@ class Members:
         """Whether a key's grant holds now."""
         return self._holds(self.roll.get(key))
 
+    def holds(self, key: bytes, *, admin: bool) -> bool:
+        """Whether a key's grant, and its delegation where it is an ``admin``'s, holds now."""
+        return self.is_member(key) and (not admin or self.is_admin(key))
+
     def is_admin(self, key: bytes) -> bool:
         """Whether a key's delegation holds now."""
         return self._holds(self.roll.delegation(key))
@@ -221,6 +225,7 @@ class Members:
                 self._check_uid(peer, proof)
                 return grant, tuple(chain)
         rule = self._check_uid(peer, proof)
+        self._check_not_revoked(key)
         if proof.role not in self._identity.grant.may_grant:
             raise GrantRefused(
                 f"this node may not grant the role {proof.role}; its grant lists "
@@ -236,6 +241,13 @@ class Members:
         )  # fmt: skip
         issued = (raw, *self._identity.chain)
         return self.admit(issued), issued
+
+    def _check_not_revoked(self, key: bytes) -> None:
+        """A node gives nobody back what an administrator took, on whatever occasion."""
+        if self._identity.trust.revocations.removed(key):
+            raise GrantRefused(
+                "this key was revoked in this mesh; whoever is to come back makes a new key and asks an administrator"
+            )
 
     def _matches(self, grant: Grant, proof: AttachProof) -> bool:
         """Whether a grant still fits what the agent asks for and has more than half of its time left."""
@@ -307,6 +319,7 @@ class Members:
         self._people.bind(Binding(uid=peer.uid, id=grant.id, role=grant.role, key=key_text(grant.key)))
 
     def _issue_person(self, binding: Binding, key: bytes) -> tuple[Grant, tuple[bytes, ...]]:
+        self._check_not_revoked(key)
         authority = self._identity.authority_key
         if authority is None:
             raise GrantRefused(

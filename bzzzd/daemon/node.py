@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import time
 from collections.abc import Coroutine, Sequence
@@ -30,6 +31,7 @@ from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.reseal import Resealer
+from bzzzd.daemon.revoking import RevokeDesk
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
 from bzzzd.daemon.store import Store
@@ -84,6 +86,7 @@ class Node:
         self._mesh_desk: MeshDesk | None = None
         self._charter_sync: CharterSync | None = None
         self._keys: KeyDesk | None = None
+        self._sessions: SessionDesk | None = None
 
     async def start(self) -> None:
         """The four phases after the door's."""
@@ -181,11 +184,14 @@ class Node:
         LargeDesk(store.contexts, store.content, self._identity.rolekeys, gate, self._replicas).register(registry)
         admin.register(registry)
         epochs.register(registry)
+        RevokeDesk(charter, members, who, self._events, own_uid=os.geteuid(), clock=self._identity.clock).register(
+            registry
+        )
         mesh_desk.register(registry)
         mesh_desk.open()
         roll = MemberSync(members, self._identity.member_log, mesh, self._events, self._manager.spawn, "charter")
         self._charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
-        charter.watch("revocations", lambda _: self._spawn_recheck())
+        charter.watch("revocations", lambda _: self._recheck())
         charter.watch("epoch", keys.in_force)
         charter.watch("policy", epochs.policy_changed)
         self._manager.add(tasks, Phase.PROCESS)
@@ -201,6 +207,7 @@ class Node:
         await self._manager.start_phase(Phase.PROCESS)
         self._offers = offers
         sessions.register(registry)
+        self._sessions = sessions
         door.complete(sessions.ended)
 
     async def _start_monitoring(self) -> None:
@@ -304,7 +311,10 @@ class Node:
     def _spawn_offer(self, name: str, work: Coroutine[Any, Any, None]) -> object:
         return self._manager.spawn("ledger", name, work, ends=True)
 
-    def _spawn_recheck(self) -> None:
+    def _recheck(self) -> None:
+        """Somebody was revoked: its sessions end here, and a node is cut off."""
+        if self._sessions is not None:
+            self._sessions.recheck(self._door.server.sessions)
         self._manager.spawn("mesh", "recheck", self._mesh.mesh.recheck(), ends=True)
 
     def _facts(self) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
@@ -17,6 +18,8 @@ from bzzzd.rpc.access import attached, guest
 from bzzzd.rpc.registry import NoParams, Registry
 from bzzzd.rpc.session import Call, Session
 from bzzzd.slurp.brief import BRIEF_TYPE
+
+_FAREWELL_S: Final = 0.5
 
 
 class AttachParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -97,6 +100,17 @@ class SessionDesk:
     def ended(self, session: Session) -> None:
         """A connection is gone."""
         self._left(session, session.caller)
+
+    def recheck(self, sessions: Iterable[Session]) -> None:
+        """End every session whose grant holds no longer: it was revoked, or has ended."""
+        for session in sessions:
+            key, kind = session.caller.key, session.caller.kind
+            if key is None or self._members.holds(key, admin=kind == "admin"):
+                continue
+            self._left(session, session.caller)
+            session.become(None)
+            # Its rights have ended; an answer that is on its way may still go out.
+            asyncio.get_running_loop().call_later(_FAREWELL_S, session.close)
 
     def _left(self, session: Session, caller: Caller) -> None:
         if caller.kind == "agent" and self._agents.gone(session, caller.id):

@@ -49,6 +49,9 @@ class Any_(Struct, frozen=True, forbid_unknown_fields=True):
     holders: bool = False
     download: str = ""
     offset: int = 0
+    kind: str | None = None
+    admin: bool = False
+    everything: bool = False
 
 
 class Attach(Struct, frozen=True, forbid_unknown_fields=True):

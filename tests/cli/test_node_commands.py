@@ -2,8 +2,11 @@
 
 import json
 
-from bzzzd.errors import from_map
+from bzzzd.errors import Conflict, from_map
+from bzzzd.identity.charter import open_document
+from bzzzd.identity.revocations import read_list
 from bzzzd.rpc.access import guest
+from tests.cli.conftest import MESH
 
 
 def test_status_tells_how_the_node_is(node, bzzz):
@@ -99,11 +102,44 @@ def test_what_the_daemon_lacks_is_said_with_what_it_has(node, bzzz):
     assert found.err.endswith("(UNAVAILABLE)\n")
 
 
-def test_what_the_daemon_has_is_asked_with_the_arguments(node, bzzz):
-    node.add("mesh.revoke", lambda call, params: {"serial": 7})
+def test_revoking_signs_the_list_that_follows_the_one_in_force_and_again_when_another_came_between(node, bzzz):
+    key, gone, tries = b"k" * 32, b"g" * 32, []
+
+    def revoke(call, params):
+        tries.append(read_list(open_document(params.envelope, MESH).payload))
+        if len(tries) == 1:
+            raise Conflict("another list came first", number=4)
+        return {"number": tries[-1].number}
+
+    row = {"id": "atlas", "kind": "node", "key": key.hex(), "admin": False}
+    node.add("mesh.members", lambda call, params: {"members": [row]})
+    node.add(
+        "mesh.revocations",
+        lambda call, params: {"number": 3 + len(tries), "keys": [[gone, 5.0]], "grants": [], "admins": []},
+    )
+    node.add("mesh.revoke", revoke)
     found = bzzz("mesh", "revoke", "atlas")
-    assert (found.status, found.out) == (0, "serial  7\n")
-    assert node.asked[-1][1].id == "atlas"
+    assert (found.status, found.out) == (0, "node atlas is revoked, by list 5 in the whole mesh\n")
+    assert [each.number for each in tries] == [4, 5]
+    assert tries[-1].named == {key, gone}
+
+
+def test_revoking_nobody_or_several_kinds_says_so(node, bzzz):
+    rows = [{"id": "n1", "kind": kind, "key": kind.encode().hex(), "admin": False} for kind in ("node", "agent")]
+    node.add("mesh.members", lambda call, params: {"members": rows})
+    assert bzzz("mesh", "revoke", "atlas").status == 4
+    found = bzzz("mesh", "revoke", "n1")
+    assert found.status == 2
+    assert "--kind agent" in found.err
+    assert bzzz("mesh", "admin", "remove", "n1").status == 4
+
+
+def test_the_authority_of_the_node_signs_when_root_asks(node, bzzz):
+    node.add("mesh.revoke_here", lambda call, params: {"number": 2, "revoked": "person bob"}, access=guest())
+    found = bzzz("mesh", "admin", "remove", "bob", "--authority", "--all")
+    assert found.out == "person bob is no administrator any more, by list 2 in the whole mesh\n"
+    asked = node.asked[-1][1]
+    assert (asked.id, asked.kind, asked.admin, asked.everything) == ("bob", "person", True, True)
 
 
 def test_adding_an_administrator_needs_no_session(node, bzzz):

@@ -24,7 +24,7 @@ def init(run: Run) -> int:
 
 def members(run: Run) -> int:
     found = person_of(run).read("mesh.members")
-    head = ("ID", "KIND", "ROLE", "CAPABILITIES", "VALID UNTIL", "KEY")
+    head = ("ID", "KIND", "ROLE", "CAPABILITIES", "STATE", "VALID UNTIL", "BY", "KEY")
     run.answer(found, lambda: table(head, [_member(row) for row in rows_of(found, "members")], run.out))
     return 0
 
@@ -32,7 +32,8 @@ def members(run: Run) -> int:
 def _member(row: Mapping[str, Any]) -> tuple[object, ...]:
     kind = "admin" if row.get("admin") else row.get("kind")
     until = when(row.get("not_after"))
-    return row.get("id"), kind, row.get("role"), words(row.get("capabilities")), until, row.get("key")
+    capabilities, state = words(row.get("capabilities")), row.get("state")
+    return row.get("id"), kind, row.get("role"), capabilities, state, until, row.get("issuer"), row.get("key")
 
 
 def admin_add(run: Run) -> int:
@@ -52,6 +53,8 @@ def _show_policy(run: Run, found: Mapping[str, Any]) -> None:
     roles = mapping(found.get("roles"))
     rules = mapping(roles.get("roles")) or roles
     facts([("number", found.get("number")), ("signed", when(found.get("at"))), ("by", found.get("by"))], run.out)
+    if found.get("narrowed"):
+        run.print("this node's own roles.yaml takes some of it away here")
     head = ("ROLE", "AUTHORITY", "CAPABILITIES", "READ", "WRITE", "ACT", "APPROVE", "DECRYPTS")
     rows = [
         (name, *(words(mapping(rule).get(column.lower())) for column in head[1:]))

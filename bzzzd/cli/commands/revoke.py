@@ -1,0 +1,75 @@
+"""mesh revoke and mesh admin remove: rights taken back, signed with the administrator's own key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bzzzd.cli.output import clean, mapping, rows_of
+from bzzzd.cli.person import person_of
+from bzzzd.cli.run import Run
+from bzzzd.errors import Conflict, NotFound
+from bzzzd.identity.charter import seal_document
+from bzzzd.identity.grants import Revocations
+from bzzzd.identity.node import next_serial
+from bzzzd.identity.revocations import next_list
+from bzzzd.identity.revoking import removal, said, subjects
+
+_TRIES: Final = 10
+
+
+def revoke(run: Run) -> int:
+    return _take_back(run, clean(run.args["id"]), kind=run.args.get("kind"), admin=False)
+
+
+def admin_remove(run: Run) -> int:
+    return _take_back(run, clean(run.args["user"]), kind="person", admin=True)
+
+
+def _take_back(run: Run, name: str, *, kind: str | None, admin: bool) -> int:
+    everything = bool(run.args.get("all"))
+    if run.args.get("authority"):
+        asked = {"id": name, "kind": kind, "admin": admin, "everything": everything}
+        found = mapping(run.call("mesh.revoke_here", asked, effects=True))
+    else:
+        found = _signed(run, name, kind, admin=admin, everything=everything)
+    what = "is no administrator any more" if admin else "is revoked"
+    run.answer(found, lambda: run.print(f"{found['revoked']} {what}, by list {found['number']} in the whole mesh"))
+    return 0
+
+
+def _signed(run: Run, name: str, kind: str | None, *, admin: bool, everything: bool) -> dict[str, Any]:
+    """Sign the list that follows the one in force; when another one came in between, the next."""
+    person = person_of(run)
+    found = subjects(rows_of(mapping(person.read("mesh.members")), "members"), name, kind)
+    admins = [each.key for each in found if each.admin]
+    if admin and not admins:
+        raise NotFound(f"{name} is no administrator; see: bzzz mesh members")
+    for left in reversed(range(_TRIES)):
+        told = mapping(person.read("mesh.revocations"))
+        documents = [(bytes(author), bytes(digest)) for author, digest in told.get("documents") or ()]
+        listed = next_list(
+            _known(told), at=time.time(), keys=() if admin else [each.key for each in found],
+            admins=[removal(key, next_serial(), documents, everything=everything) for key in admins],
+        )  # fmt: skip
+        envelope = seal_document(person.key, "revocations", person.mesh_id, listed)
+        try:
+            person.act("mesh.revoke", {"envelope": envelope})
+        except Conflict:
+            if not left:
+                raise
+        else:
+            return {"number": listed.number, "revoked": said(found)}
+    raise AssertionError("the last try returns or raises")
+
+
+def _known(told: Mapping[str, Any]) -> Revocations:
+    admins = [(bytes(key), int(serial), stand) for key, serial, stand in told.get("admins") or ()]
+    return Revocations(
+        number=int(told.get("number") or 0),
+        keys={bytes(key): float(at) for key, at in told.get("keys") or ()},
+        grants=frozenset((bytes(issuer), int(serial)) for issuer, serial in told.get("grants") or ()),
+        issuers={key: serial for key, serial, _ in admins},
+        stand={key: frozenset(map(bytes, stand)) for key, _, stand in admins},
+    )
