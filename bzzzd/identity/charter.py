@@ -172,10 +172,6 @@ class Book:
         """Whether the document of this digest is among those held."""
         return digest in self._held
 
-    def stands(self, document: Document) -> bool:
-        """Whether its author's word still counts for it."""
-        return _stands(document, self.revocations)
-
     def _open(self, paper: Paper) -> _Held:
         document = open_document(paper.raw, self._trust.mesh_id)
         seniority = _AUTHORITY
@@ -205,24 +201,30 @@ class Book:
         before = -1
         while before != len(self._held):  # what is let go may have been what let something stand
             before = len(self._held)
-            self.revocations = self._revoked()
+            self.revocations, counted = self._revoked()
             self._forget()
         self._current = {}
         for held in sorted(self._held.values(), key=lambda held: held.document.rank):
             document = held.document
-            if _stands(document, self.revocations):
+            # A list that ends its own signer's word counts all the same.
+            if document.digest in counted or (held.revoked is None and _stands(document, self.revocations)):
                 self._current.setdefault(document.kind, document)
 
-    def _revoked(self) -> Revocations:
-        """All lists that stand, from the most senior signer down: a list may end the word of those after it."""
+    def _revoked(self) -> tuple[Revocations, frozenset[bytes]]:
+        """All lists that stand, from the most senior signer down: a list may end the word of those after it.
+
+        Gives what they take back together, and their digests.
+        """
         lists = [held for held in self._held.values() if held.revoked is not None]
         counted: list[RevocationList] = []
+        digests: set[bytes] = set()
         found = Revocations()
         for held in sorted(lists, key=lambda held: (held.seniority, held.document.author, held.document.rank)):
             if held.revoked is not None and _stands(held.document, found):
                 counted.append(held.revoked)
+                digests.add(held.document.digest)
                 found = together(max(found.number, held.document.number), counted)
-        return found
+        return found, frozenset(digests)
 
     def _forget(self) -> None:
         """Keep each signer's best and what stands of a removed one, and no more signers than may be."""

@@ -160,6 +160,16 @@ def test_of_two_administrators_that_remove_each_other_the_older_one_stands_and_t
         assert set(book(*order).revocations.issuers) == {ADMINS[0].public}
 
 
+def test_an_administrator_that_removes_itself_is_believed() -> None:
+    earlier = revoking(ADMINS[0], 1, keys=(WORKER.public,))
+    last = revoking(ADMINS[0], 2, keys=(WORKER.public,), admins=(Removed(ADMINS[0].public, 5),))
+    for order in permutations((earlier, last)):
+        made = book(*order)
+        assert number(made, "revocations") == made.revocations.number == 2
+        assert made.revocations.removed(ADMINS[0].public)
+        assert made.revocations.removed(WORKER.public)
+
+
 def test_nobody_takes_the_authority_back() -> None:
     with pytest.raises(InvalidEnvelope, match="authority"):
         book().take(revoking(ADMINS[0], 1, keys=(AUTHORITY.public,)))
