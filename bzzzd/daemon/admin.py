@@ -144,6 +144,7 @@ class AdminDesk:
             raise NotAllowed(
                 f"an administrator is added by root or by an administrator; run: sudo bzzz mesh admin add {params.user}"
             )
+        self._charter.check_fresh("making an administrator")
         if uid_of(params.user) is None:
             grant = self._members.make_admin(params.user)
             return {"user": params.user, "uid": None, "id": grant.id, "role": grant.role, "admin": True}
