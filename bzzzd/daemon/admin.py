@@ -170,7 +170,9 @@ class AdminDesk:
 
     def register(self, registry: Registry) -> None:
         admin, anybody = kinds("admin"), guest()
-        status = "{engine, term, incarnation, head, counts, dead_letters, leases, durability}"
+        status = (
+            "{engine, term, incarnation, head, counts, dead_letters, leases, durability, coordinator, standby, reason}"
+        )
         registry.add("ledger.status", kinds("person", "admin"), NoParams, self.ledger_status, result=status, reads=True)
         registry.add("ledger.backup", admin, ReadParams, self.backup, result="{backup, offset, size, data, last}")
         registry.add(
@@ -188,7 +190,8 @@ class AdminDesk:
 
 
 def _status(status: Status) -> dict[str, Any]:
-    return {**msgspec.to_builtins(status), "durability": "single"}
+    found: dict[str, Any] = msgspec.to_builtins(status)
+    return found
 
 
 def _clear(folder: Path) -> None:

@@ -19,11 +19,12 @@ from bzzzd.daemon.members import Members
 from bzzzd.daemon.people import People
 from bzzzd.daemon.policies import Policies
 from bzzzd.errors import BzzzError
-from bzzzd.identity.charter import Paper
+from bzzzd.identity.charter import Paper, seal_document
 from bzzzd.identity.epoch import open_epoch, read_epoch
 from bzzzd.identity.node import NodeIdentity, load_or_found
 from bzzzd.identity.switch import carry_out
 from bzzzd.runtime.services import Health
+from bzzzd.slurp.coordinator import FIRST, Coordinator, read_coordinator
 from bzzzd.storage.rolekeys import RoleKeys
 
 # Levels at which a role is an agent's: what a node lets itself grant without asking anybody.
@@ -83,7 +84,12 @@ class IdentityService:
         )  # fmt: skip
         self.policies = Policies(self.charter, folder / "roles.applied", node.mesh_id, settings.roles)
         self.charter.check_with("epoch", lambda document: read_epoch(document.payload))
+        self.charter.check_with("coordinator", lambda document: read_coordinator(document.payload))
         self.charter.load()
+        if node.authority_key is not None and self.charter.current("coordinator") is None:
+            # The mesh's first node keeps its ledger until an administrator says otherwise.
+            first = Coordinator(number=FIRST, at=now, node=node.key.public)
+            self.charter.enter(Paper(seal_document(node.authority_key, "coordinator", node.mesh_id, first)))
         self.policies.load(node.authority_key, self.clock())
         self.members = Members(
             node, lambda: self.policies.current, settings.config.security, people, settings.grants_dir,

@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -25,10 +25,9 @@ from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
-from bzzzd.daemon.leases import Leases
+from bzzzd.daemon.ledger.part import LedgerPart
 from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
-from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.reseal import Resealer
 from bzzzd.daemon.revoking import RevokeDesk
@@ -36,7 +35,6 @@ from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
 from bzzzd.daemon.store import Store
 from bzzzd.daemon.tasks import TaskDesk
-from bzzzd.daemon.taskview import TaskView
 from bzzzd.daemon.titles import Titles
 from bzzzd.daemon.topics import TopicDesk
 from bzzzd.daemon.upkeep import Upkeep
@@ -51,7 +49,6 @@ from bzzzd.runtime.logs import Logs
 from bzzzd.runtime.metrics import Metrics
 from bzzzd.runtime.phases import Phase
 from bzzzd.slurp.commands import Author
-from bzzzd.slurp.embedded import EmbeddedLedger
 from bzzzd.slurp.ledger import Rules
 from bzzzd.slurp.task import LedgerClock, Task
 from bzzzd.storage.context import Writer
@@ -120,16 +117,18 @@ class Node:
         charter = self._identity.charter
         config, door, registry, streams = self._config, self._door, self._door.registry, self._door.streams
         gate = Gate(lambda: self._identity.policies.current)
-        ledger = EmbeddedLedger(store.journal, self._rules(), _clock)
         titles = Titles(store.contexts)
-        offers = OfferDesk(ledger, offer_s=config.slurp.offer_s, spawn=self._spawn_offer)
-        leases = Leases()
-        view = TaskView(ledger, store.contexts, gate, titles, self._task_events, leases.holder)
-        tasks = TaskDesk(
-            ledger, store.contexts, members, gate, offers, titles, view, leases, who.mesh_id,
-            epoch=self._epoch, completed=self._decided, spawn=self._manager.spawn,
+        self._ledger = part = LedgerPart(
+            self._identity, store, mesh, gate, titles, self._task_events, self._events, self._rules(), _clock,
+            offer_s=config.slurp.offer_s, folder=self._settings.state_dir, completed=self._decided,
+            spawn=self._manager.spawn,
         )  # fmt: skip
-        agents = AgentBook(who.id, self._agent_events, leases.load, time.time)
+        ledger, offers = part.seat, part.offers
+        tasks = TaskDesk(
+            part.seat, part.keeper, store.contexts, members, gate, offers, titles, part.view, who.mesh_id,
+            epoch=self._epoch,
+        )  # fmt: skip
+        agents = AgentBook(who.id, self._agent_events, part.leases.load, time.time)
         mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
         reseal = Resealer(
             store.resealing, self._identity.rolekeys, self._events, which=config.storage.reencrypt,
@@ -167,7 +166,7 @@ class Node:
             self._identity.policies,
             who,
             self._settings.state_dir / "travel",
-            restored=tasks.replaced,
+            restored=part.keeper.replaced,
         )
         epochs = EpochDesk(
             self._identity.rolekeys, charter, keys, who, policy=lambda: self._identity.policies.current,
@@ -177,7 +176,7 @@ class Node:
         await topics.open()
         self._mesh_desk, self._topics, self._keys = mesh_desk, topics, keys
         tasks.register(registry, streams)
-        view.register(registry, streams)
+        part.view.register(registry, streams)
         topics.register(registry, streams)
         status.register(registry, streams)
         contexts.register(registry)
@@ -189,12 +188,13 @@ class Node:
         )
         mesh_desk.register(registry)
         mesh_desk.open()
+        part.open()
         roll = MemberSync(members, self._identity.member_log, mesh, self._events, self._manager.spawn, "charter")
         self._charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
         charter.watch("revocations", lambda _: self._recheck())
         charter.watch("epoch", keys.in_force)
         charter.watch("policy", epochs.policy_changed)
-        self._manager.add(tasks, Phase.PROCESS)
+        self._manager.add(part.keeper, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
@@ -205,6 +205,7 @@ class Node:
         self._entry.register(registry)
         await self._entry.open()
         await self._manager.start_phase(Phase.PROCESS)
+        part.begin()
         self._offers = offers
         sessions.register(registry)
         self._sessions = sessions
@@ -270,6 +271,7 @@ class Node:
             self._replicas.happened(event)
         if self._mesh_desk is not None:
             self._mesh_desk.happened(event)
+            self._ledger.happened(event)
             self._topics.happened(event)
         else:
             self._events.append({"source": "mesh", **asdict(event)})
@@ -308,9 +310,6 @@ class Node:
         if self._mesh_desk is not None:
             self._mesh_desk.decided(task)
 
-    def _spawn_offer(self, name: str, work: Coroutine[Any, Any, None]) -> object:
-        return self._manager.spawn("ledger", name, work, ends=True)
-
     def _recheck(self) -> None:
         """Somebody was revoked: its sessions end here, and a node is cut off."""
         if self._sessions is not None:
@@ -321,7 +320,7 @@ class Node:
         who, mesh = self._identity.node, self._mesh.mesh
         return {
             "node_id": who.id, "mesh_id": who.mesh_id, "peer_id": mesh.peer_id, "addresses": list(mesh.addresses),
-            "durability": "single", "coordinator": who.id, "development": self._config.security.development,
+            **self._ledger.facts(), "development": self._config.security.development,
             "epoch": self._identity.rolekeys.current, "role_keys": sorted(self._identity.rolekeys.held()),
             "charter": {kind: number for kind, (number, _) in self._identity.charter.heads().items()},
             **self._entry.facts(), "warnings": warnings(self._settings), "clones": self._topics.clone_rows(),

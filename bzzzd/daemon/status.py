@@ -71,8 +71,10 @@ class StatusDesk:
         try:
             ledger = await self._ledger.status()
             tasks, dead, term = dict(ledger.counts), ledger.dead_letters, ledger.term
+            facts |= {"durability": ledger.durability, "standby": ledger.standby}
         except BzzzError as error:
             tasks, dead, term = {}, 0, 0
+            facts |= {"durability": "unknown", "standby": ""}
             facts["warnings"] = [*facts["warnings"], f"the ledger does not answer: {error.message}"]
         reason = self._manager.not_ready()
         return {
@@ -132,7 +134,8 @@ class StatusDesk:
         registry.add(
             "status", anybody, NoParams, self.status, reads=True,
             result="{node_id, peer_id, mesh_id, build, phase, ready, reason, since, uptime_s, addresses, peers, "
-            "agents, tasks, dead_letters, term, durability, coordinator, authority, join_requests, epoch, role_keys, "
+            "agents, tasks, dead_letters, term, durability, coordinator, standby, authority, join_requests, epoch, "
+            "role_keys, "
             "development, warnings, clones, phases}",
         )  # fmt: skip
         registry.add("health", anybody, NoParams, self.health, result="{ok, reason, services}", reads=True)

@@ -11,6 +11,7 @@ from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.replicas.nodes import SCHEMA as NODES
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.runtime.services import Health
+from bzzzd.slurp import replica
 from bzzzd.slurp.schema import MAJOR, NAME
 from bzzzd.slurp.schema import SCHEMA as LEDGER_TABLES
 from bzzzd.storage.content import ContentStore
@@ -22,7 +23,8 @@ from bzzzd.storage.messages import Limits, MessageStore
 from bzzzd.storage.reseal import Resealing
 from bzzzd.ucxl.address import Address
 
-_ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), *SCHEMAS, MESSAGES, INVITATIONS, NODES)
+_COPY: Final = Schema(replica.NAME, replica.MAJOR, replica.SCHEMA)
+_ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), _COPY, *SCHEMAS, MESSAGES, INVITATIONS, NODES)
 
 
 class Store:

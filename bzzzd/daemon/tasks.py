@@ -1,18 +1,17 @@
-"""Tasks over RPC: signed commands to the ledger, with the versions that they name; and what time does to leases."""
+"""Tasks over RPC: signed commands to the ledger, with the versions that they name."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-import structlog
 from msgspec import Struct
 
 from bzzzd.daemon.gate import Gate
-from bzzzd.daemon.leases import Leases
+from bzzzd.daemon.ledger.enclosed import Enclosed
+from bzzzd.daemon.ledger.keeper import Keeper
+from bzzzd.daemon.ledger.named import check_named
+from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.taskview import TaskView
@@ -24,14 +23,11 @@ from bzzzd.errors import (
     InvalidEnvelope,
     NotAllowed,
     NotFound,
-    StorageFailed,
-    Unavailable,
 )
 from bzzzd.rpc.access import attached, kinds
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Feed, StreamTable
-from bzzzd.runtime.services import Health
-from bzzzd.slurp.brief import brief_address, open_brief
+from bzzzd.slurp.brief import open_brief
 from bzzzd.slurp.commands import (
     Author,
     Cancel,
@@ -49,16 +45,10 @@ from bzzzd.slurp.commands import (
     author_of,
     open_command,
 )
-from bzzzd.slurp.ledger import Expired, Ledger, LedgerEvent, Outcome
-from bzzzd.slurp.task import LEASED, Task
+from bzzzd.slurp.ledger import Outcome
 from bzzzd.storage.context import ContextStore, Pending
 
 C = TypeVar("C", bound=Command)
-_LONGEST_WAIT_S: Final = 3600.0
-_PRUNE_S: Final = 3600.0
-# Kinds of entries that an administrator looks for in the log; the ordinary way of a task is in its trace.
-_WORTH_A_LINE: Final = frozenset({"failed", "rejected", "struck", "lease_ended", "lease_dropped", "deadline_passed"})
-_LOG: Final = structlog.get_logger()
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -99,28 +89,24 @@ class Call(Protocol):
 
 
 class TaskDesk:
-    """The service between RPC and the ledger; ``spawn`` runs its background tasks."""
-
-    name = "ledger"
-    depends = ("store",)
+    """The methods between RPC and the ledger, wherever that is kept."""
 
     def __init__(
         self,
-        ledger: Ledger,
+        seat: Seat,
+        keeper: Keeper,
         contexts: ContextStore,
         members: Members,
         gate: Gate,
         offers: OfferDesk,
         titles: Titles,
         view: TaskView,
-        leases: Leases,
         mesh_id: str,
         *,
         epoch: Callable[[], int],
-        completed: Callable[[Task], None],
-        spawn: Callable[..., Any],
     ) -> None:
-        self._ledger = ledger
+        self._seat = seat
+        self._keeper = keeper
         self._contexts = contexts
         self._members = members
         self._gate = gate
@@ -129,103 +115,6 @@ class TaskDesk:
         self._view = view
         self._mesh_id = mesh_id
         self._epoch = epoch
-        self._completed = completed
-        self._spawn = spawn
-        self._wake = asyncio.Event()
-        self._next_at: float | None = None
-        self._leases = leases
-
-    # The service.
-
-    async def start(self) -> None:
-        expired = await self._ledger.start()
-        self._enter(expired.events)
-        self._next_at = expired.next_at
-        await self._take_stock()
-        await self._offers.load()
-        self._spawn(self.name, "expiry", self._expire())
-        self._spawn(self.name, "pruning", self._prune())
-
-    async def stop(self) -> None:
-        self._offers.stop()
-
-    def health(self) -> Health:
-        return Health(detail=f"embedded, {len(self._leases)} leases")
-
-    def replaced(self) -> None:
-        """The ledger was replaced as a whole (restored or promoted): look at everything again."""
-        self._spawn(self.name, "taking stock", self._start_over(), ends=True)
-
-    async def _start_over(self) -> None:
-        self._leases.clear()
-        await self._take_stock()
-        await self._offers.load()
-        self._view.replaced()
-
-    async def _take_stock(self) -> None:
-        after: str | None = None
-        for state in sorted(LEASED):
-            while True:
-                page = await self._ledger.list_tasks(state=state, limit=500, after=after)
-                for task in page.tasks:
-                    self._follow(task)
-                after = page.next
-                if after is None:
-                    break
-
-    async def _expire(self) -> None:
-        while True:
-            wait = _LONGEST_WAIT_S if self._next_at is None else max(0.0, self._next_at - _boot())
-            self._wake.clear()
-            try:
-                async with asyncio.timeout(min(wait, _LONGEST_WAIT_S)):
-                    await self._wake.wait()
-                continue
-            except TimeoutError:
-                pass
-            try:
-                expired: Expired = await self._ledger.expire()
-            except (Unavailable, StorageFailed):
-                # A full disk, say: the store's health tells, and leases end when it takes entries again.
-                self._next_at = _boot() + 1.0
-                continue
-            self._enter(expired.events)
-            self._next_at = expired.next_at
-
-    async def _prune(self) -> None:
-        while True:
-            try:
-                passed = await self._ledger.prune()
-            except (Unavailable, StorageFailed):
-                passed = 0
-            await asyncio.sleep(0 if passed else _PRUNE_S)
-
-    def _lease_until(self, at: float | None) -> None:
-        if at is not None and (self._next_at is None or at < self._next_at):
-            self._next_at = at
-            self._wake.set()
-
-    # What happened.
-
-    def _enter(self, events: tuple[LedgerEvent, ...]) -> None:
-        for event in events:
-            task = event.task
-            self._follow(task)
-            self._offers.follow(task)
-            self._view.changed(event)
-            if event.kind == "completed":
-                self._completed(task)
-            elif event.kind in _WORTH_A_LINE:
-                _LOG.info(
-                    f"task {event.kind}", task_id=task.id, agent_id=task.agent, by=event.by, reason=task.reason,
-                    dead_letter=task.dead,
-                )  # fmt: skip
-
-    def _follow(self, task: Task) -> None:
-        if self._leases.follow(task):
-            self._lease_until(task.lease_end)
-        else:
-            self._view.at_rest(task.id)
 
     # Commands.
 
@@ -237,14 +126,18 @@ class TaskDesk:
         return author_of(envelope, self._members.grant_of(envelope.author)), command
 
     async def _run(self, author: Author, command: Command, raw: bytes, pending: Pending | None = None) -> Outcome:
-        along = None if pending is None else partial(self._contexts.insert, pending=pending)
+        here = self._seat.acting
         try:
-            outcome = await self._ledger.execute(author, command, raw, along)
+            check_named(author, command, pending, self._gate.recipients)
+            outcome = await self._seat.execute(author, command, raw, None if pending is None else Enclosed(pending))
         except BzzzError:
             if pending is not None:
                 await self._contexts.discard(pending)
             raise
-        self._enter(outcome.events)
+        if here:
+            self._keeper.line.add(outcome.events)
+        else:
+            self._keeper.noticed(outcome.task)
         return outcome
 
     async def submit(self, call: Call, params: VersionedParams) -> dict[str, Any]:
@@ -252,11 +145,6 @@ class TaskDesk:
         author, command = self._open(params.envelope, Submit)
         brief = open_brief(params.content)
         pending = await self._contexts.check(params.version, params.content, author)
-        expected = brief_address(author.id, author.role, command.project, command.task)
-        if pending.id != command.brief or pending.header.address != expected:
-            await self._contexts.discard(pending)
-            raise InvalidEnvelope(f"the command names another brief than the one sent, which belongs at {expected}")
-        self._check_readers(author, pending)
         self._titles.remember(pending.id, brief.title, frozenset({*pending.header.readers, author.role}))
         outcome = await self._run(author, command, params.envelope, pending)
         return {"task": self._view.map(outcome.task, call.caller)}
@@ -267,7 +155,8 @@ class TaskDesk:
         try:
             outcome = await self._run(author, command, params.envelope)
         except (Conflict, NotAllowed, FinalState):
-            self._offers.refused(command.task, author.id)
+            if self._seat.acting:
+                self._offers.refused(command.task, author.id)
             raise
         task = outcome.task
         try:
@@ -290,10 +179,6 @@ class TaskDesk:
         """End a task with its decision; command and version are one transaction."""
         author, command = self._open(params.envelope, Complete)
         pending = await self._contexts.check(params.version, params.content, author)
-        if pending.id != command.result or pending.header.address != command.address:
-            await self._contexts.discard(pending)
-            raise InvalidEnvelope("the command names another decision than the one sent")
-        self._check_readers(author, pending)
         return {"task": self._view.map((await self._run(author, command, params.envelope, pending)).task, call.caller)}
 
     async def fail(self, call: Call, params: FailParams) -> dict[str, Any]:
@@ -302,9 +187,6 @@ class TaskDesk:
         pending: Pending | None = None
         if params.version is not None:
             pending = await self._contexts.check(params.version, params.content or b"", author)
-            self._check_readers(author, pending)
-        if command.detail != (pending.id if pending else None):
-            raise InvalidEnvelope("the command names another explanation than the one sent")
         return {"task": self._view.map((await self._run(author, command, params.envelope, pending)).task, call.caller)}
 
     def _plain(self, kind: type[Command]) -> Callable[[Call, CommandParams], Any]:
@@ -313,16 +195,6 @@ class TaskDesk:
             return {"task": self._view.map((await self._run(author, command, params.envelope)).task, call.caller)}
 
         return run
-
-    def _check_readers(self, author: Author, pending: Pending) -> None:
-        """A header may name fewer readers than policy does, never others."""
-        allowed = self._gate.recipients(author.role, pending.header.content_type)
-        extra = sorted(set(pending.header.readers) - set(allowed))
-        if extra:
-            raise NotAllowed(
-                f"policy does not let {', '.join(extra)} read {pending.header.content_type} of role {author.role}; "
-                f"leave them out (allowed: {', '.join(allowed)})"
-            )
 
     def decline(self, call: Call, params: DeclineParams) -> dict[str, Any]:
         """Decline an offer, so that another agent is asked at once."""
@@ -352,7 +224,3 @@ class TaskDesk:
         ):
             registry.add(name, access, CommandParams, self._plain(kind), doc=doc, result=task)
         streams.add("offers", attached(), self._offer_feed, "tasks offered to this agent")
-
-
-def _boot() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

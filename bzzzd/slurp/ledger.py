@@ -56,7 +56,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     max_open: int = 1_000_000
 
 
-class LedgerEvent(Struct, frozen=True):
+class LedgerEvent(Struct, frozen=True, array_like=True):
     """Entry ``number``: at Unix time ``at``, ``kind`` happened and left ``task`` so.
 
     ``by`` is ``KIND:ID`` of the command's author, or ``ledger``. Kinds: submitted, rejected, claimed,
@@ -71,7 +71,7 @@ class LedgerEvent(Struct, frozen=True):
     task: Task
 
 
-class Outcome(Struct, frozen=True):
+class Outcome(Struct, frozen=True, array_like=True):
     """What a command did. ``repeated``: it was done before; ``task`` is as it was left then, ``events`` is empty."""
 
     task: Task
@@ -86,7 +86,7 @@ class Expired(Struct, frozen=True):
     next_at: float | None
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, array_like=True):
     """One step of a task's way. ``raw`` is the author's envelope as it came; None for the ledger's own."""
 
     number: int
@@ -98,14 +98,14 @@ class Step(Struct, frozen=True):
     raw: bytes | None
 
 
-class TaskPage(Struct, frozen=True):
+class TaskPage(Struct, frozen=True, array_like=True):
     """Tasks, newest first; ``next`` is the ``after`` of the following page, None on the last."""
 
     tasks: tuple[Task, ...]
     next: str | None
 
 
-class EventPage(Struct, frozen=True):
+class EventPage(Struct, frozen=True, array_like=True):
     """Events in order up to ``head``, the last number. ``reset``: the cursor is too old, or not of this ledger."""
 
     events: tuple[LedgerEvent, ...]
@@ -116,7 +116,8 @@ class EventPage(Struct, frozen=True):
 class Status(Struct, frozen=True):
     """``incarnation`` changes when numbers start anew: cursors of another one are void.
 
-    ``durability`` is ``single`` while an acknowledged entry is on one node's disk alone.
+    ``durability`` is ``single`` while an acknowledged entry is on one node's disk alone, ``replicated`` while
+    nothing is acknowledged that ``standby`` does not hold too; ``reason`` says why it is single.
     """
 
     engine: str
@@ -127,6 +128,9 @@ class Status(Struct, frozen=True):
     counts: Mapping[str, int]
     dead_letters: int
     leases: int
+    coordinator: str = ""
+    standby: str = ""
+    reason: str = ""
 
 
 class Backup(Struct, frozen=True):

@@ -111,6 +111,8 @@ FIXED_COLUMNS: Final = ", ".join(Task.__struct_fields__[:_FIXED])
 _BOOLEANS: Final = tuple(Task.__struct_fields__.index(name) for name in ("approve", "grace", "dead"))
 
 _INSERT: Final = f"INSERT INTO slurp_tasks ({COLUMNS}) VALUES ({', '.join('?' * len(Task.__struct_fields__))})"
+_INSERT_AT: Final = _INSERT.replace("(", "(seq, ", 1).replace("(?", "(?, ?", 1)
+_BY_NUMBER: Final = f"SELECT {COLUMNS} FROM slurp_tasks WHERE seq = ?"
 _UPDATE: Final = f"UPDATE slurp_tasks SET {', '.join(f'{name} = ?' for name in CHANGING)} WHERE seq = ?"
 _PROLONG: Final = "UPDATE slurp_tasks SET updated = ?, lease_end = ?, grace = ? WHERE seq = ?"
 # Counted here and not by triggers: those made an update four times as expensive.
@@ -168,6 +170,17 @@ def insert(conn: sqlite3.Connection, task: Task) -> int:
     """Store a new task; gives its row number."""
     conn.execute(_COUNT, (task.state,))
     return cast(int, conn.execute(_INSERT, astuple(task)).lastrowid)
+
+
+def insert_at(conn: sqlite3.Connection, seq: int, task: Task) -> None:
+    """Store a task in the row that it has in the ledger that this is a copy of."""
+    conn.execute(_COUNT, (task.state,))
+    conn.execute(_INSERT_AT, (seq, *astuple(task)))
+
+
+def by_number(conn: sqlite3.Connection, seq: int) -> Task:
+    """The task in a row that is known to exist."""
+    return task_from_row(conn.execute(_BY_NUMBER, (seq,)).fetchone())
 
 
 def update(conn: sqlite3.Connection, seq: int, before: State, task: Task) -> None:

@@ -60,7 +60,7 @@ class LedgerClock(Struct, frozen=True):
     wall: float
 
 
-class Task(Struct, frozen=True):
+class Task(Struct, frozen=True, array_like=True):
     """One task as the ledger knows it: first what its author asked for, which never changes, then its fate.
 
     ``created``, ``updated`` and ``due`` are Unix seconds, ``lease_end`` CLOCK_BOOTTIME seconds;

@@ -20,16 +20,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from bzzzd.crypto.age import load_or_create_identity, new_identity, recipient_of
-from bzzzd.crypto.keys import SigningKey, load_or_create_key
+from bzzzd.crypto.keys import SigningKey, load_or_create_key, write_private
+from bzzzd.identity.charter import Paper, open_document, seal_document
 from bzzzd.identity.epoch import EpochRecord, open_epoch, seal_epoch
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import make_grant, write_grant
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.rpc.blocking import BlockingClient
+from bzzzd.slurp.coordinator import Coordinator
 from bzzzd.storage.rolekeys import RoleKeys
 from tests.integration.sessions import Session
 from tests.netns.kit import Host
@@ -71,6 +74,12 @@ def first_epoch(seed: bytes) -> tuple[bytes, dict[str, str]]:
     recipients = {role: recipient_of(secret) for role, secret in secrets.items()}
     record = EpochRecord(number=1, at=time.time(), recipients=recipients)
     return seal_epoch(authority, mesh_id_of(authority.public), record), secrets
+
+
+@lru_cache(maxsize=64)
+def first_coordinator(seed: bytes, mesh_id: str) -> list[bytes]:
+    """The signed document that names who keeps this mesh's ledger, once its first node is known."""
+    return []
 
 
 class Program:
@@ -345,10 +354,22 @@ class Node:
         )  # fmt: skip
         write_grant(self.person_state / "grants", "person", authority.public, [grant])
         self.chain = (grant,)
+        self._know_coordinator(authority, mesh_id, key.public)
         epoch, made = first_epoch(authority.seed)
         keys = RoleKeys.load(self.state / "keys" / "roles", mesh_id)
         keys.enforce(open_epoch(epoch, mesh_id))
         keys.add(secret for role, secret in made.items() if secrets is None or role in secrets)
+
+    def _know_coordinator(self, authority: SigningKey, mesh_id: str, key: bytes) -> None:
+        """Give it the mesh's first coordinator document: the first that joins keeps the ledger."""
+        known = first_coordinator(authority.seed, mesh_id)
+        if not known:
+            named = Coordinator(number=1, at=time.time(), node=key)
+            known.append(seal_document(authority, "coordinator", mesh_id, named))
+        digest = open_document(known[0], mesh_id).digest.hex()
+        folder = self.state / "charter"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(folder / f"coordinator-{digest}.paper", msgspec.msgpack.encode(Paper(known[0])), replace=True)
 
     def make_admin(self, authority: SigningKey) -> None:
         """Give the person who works here an administrator's delegation, before the start after ``join``."""

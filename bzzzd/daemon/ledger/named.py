@@ -1,0 +1,46 @@
+"""Whether the version that came with a command is the one that it names, for readers that policy allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bzzzd.errors import InvalidEnvelope, NotAllowed
+from bzzzd.slurp.brief import brief_address
+from bzzzd.slurp.commands import Author, Command, Complete, Fail, Submit
+from bzzzd.storage.rows import Pending
+
+# The roles that may read content of this type by an author of this role.
+Recipients = Callable[[str, str], Sequence[str]]
+
+
+def check_named(author: Author, command: Command, pending: Pending | None, recipients: Recipients) -> None:
+    """Raises ``InvalidEnvelope`` for another version than the signed one, ``NotAllowed`` for its readers."""
+    sent = pending.id if pending else None
+    at = pending.header.address if pending else None
+    match command:
+        case Submit(brief=brief):
+            expected = brief_address(author.id, author.role, command.project, command.task)
+            if (sent, at) != (brief, expected):
+                raise InvalidEnvelope(f"the command names another brief than the one sent, which belongs at {expected}")
+        case Complete(result=result, address=address):
+            if (sent, at) != (result, address):
+                raise InvalidEnvelope("the command names another decision than the one sent")
+        case Fail(detail=detail):
+            if sent != detail:
+                raise InvalidEnvelope("the command names another explanation than the one sent")
+        case _:
+            if pending is not None:
+                raise InvalidEnvelope("a version came with a command that names none")
+    if pending is not None:
+        _check_readers(author, pending, recipients)
+
+
+def _check_readers(author: Author, pending: Pending, recipients: Recipients) -> None:
+    """A header may name fewer readers than policy does, never others."""
+    allowed = recipients(author.role, pending.header.content_type)
+    extra = sorted(set(pending.header.readers) - set(allowed))
+    if extra:
+        raise NotAllowed(
+            f"policy does not let {', '.join(extra)} read {pending.header.content_type} of role {author.role}; "
+            f"leave them out (allowed: {', '.join(allowed)})"
+        )

@@ -1,0 +1,131 @@
+"""The coordinator's side: commands and looks of other members, answered from the ledger that is kept here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from bzzzd.daemon.ledger import wire
+from bzzzd.daemon.ledger.enclosed import Enclosed
+from bzzzd.daemon.ledger.line import Line
+from bzzzd.daemon.ledger.named import Recipients, check_named
+from bzzzd.daemon.ledger.seat import Seat
+from bzzzd.errors import BzzzError, Conflict, FinalState, NotAllowed, Unavailable
+from bzzzd.identity.grants import Grant
+from bzzzd.mesh.peer_id import key_of
+from bzzzd.slurp.commands import Author, Claim, author_of, open_command
+from bzzzd.slurp.ledger import EventPage, LedgerEvent, Outcome
+from bzzzd.storage.adopt import Carried
+from bzzzd.storage.context import ContextStore
+
+_WAIT_MOST_S = 30.0
+
+
+class LedgerServer:
+    """``grant_of(key, chain)`` gives an author's grant, or raises; the forwarder's plays no part.
+
+    ``refused(task, agent)`` hears of claims that were refused.
+    """
+
+    def __init__(
+        self,
+        seat: Seat,
+        line: Line,
+        contexts: ContextStore,
+        mesh_id: str,
+        *,
+        grant_of: Callable[[bytes, Sequence[bytes]], Grant],
+        recipients: Recipients,
+        refused: Callable[[str, str], None],
+        name: Callable[[], str],
+    ) -> None:
+        self._seat = seat
+        self._line = line
+        self._contexts = contexts
+        self._mesh_id = mesh_id
+        self._grant_of = grant_of
+        self._recipients = recipients
+        self._refused = refused
+        self._name = name
+
+    async def answer(self, peer_id: str, question: wire.Question) -> bytes:
+        """Raises ``Unavailable`` on a node that is not the coordinator, and what the ledger raises."""
+        if not self._seat.acting:
+            raise Unavailable(f"this node does not keep the ledger; the coordinator is {self._name() or 'not known'}")
+        return wire.encode(await self._found(peer_id, question))
+
+    async def _found(self, peer_id: str, question: wire.Question) -> object:
+        ledger = self._seat.here
+        match question:
+            case wire.Commands(items=items):
+                holder = key_of(peer_id)
+                return await asyncio.gather(*(self._do(holder, one) for one in items))
+            case wire.Show(id=id):
+                return await ledger.show(id)
+            case wire.List(dead=True):
+                return await ledger.dead_letters(limit=question.limit, after=question.after)
+            case wire.List():
+                return await ledger.list_tasks(
+                    state=question.state, project=question.project, limit=question.limit, after=question.after
+                )
+            case wire.Needs():
+                return await ledger.open_needs()
+            case wire.Open():
+                return await ledger.open_tasks(question.role, question.capability, question.limit)
+            case wire.Trace():
+                return await ledger.trace(question.id, limit=question.limit, after=question.after)
+            case wire.Retries(id=id):
+                return await ledger.retries(id)
+            case wire.Events():
+                return await self._news(question)
+            case wire.Stand():
+                return await ledger.status()
+            case _:
+                raise NotAllowed("a copy goes from the coordinator to its standby, not to the coordinator")
+
+    async def _news(self, asked: wire.Events) -> wire.News:
+        incarnation = (await self._seat.here.status()).incarnation
+        if asked.incarnation not in ("", incarnation):
+            head = self._line.number
+            return wire.News(incarnation, EventPage((), head, reset=True), head)
+        page = await self._line.after(asked.since, asked.limit, min(asked.wait_s, _WAIT_MOST_S))
+        if not self._seat.acting:
+            raise Unavailable("this node does not keep the ledger any more")
+        upto = page.events[-1].number if page.events else page.head
+        shown = tuple(event for event in page.events if event.kind != "renewed")
+        return wire.News(incarnation, EventPage(shown, page.head, page.reset), upto)
+
+    async def _do(self, holder: bytes, do: wire.Do) -> wire.Done:
+        try:
+            outcome, author = await self._execute(holder, do)
+            return wire.Done(outcome, None, await self._brief(outcome, author))
+        except BzzzError as error:
+            return wire.Done(None, wire.error_map(error))
+
+    async def _execute(self, holder: bytes, do: wire.Do) -> tuple[Outcome, Author | None]:
+        envelope, command = open_command(do.raw, self._mesh_id)
+        author = author_of(envelope, self._grant_of(envelope.author, do.chain))
+        pending = None if do.version is None else await self._contexts.verify(do.version, holder=holder)
+        try:
+            check_named(author, command, pending, self._recipients)
+            along = None if pending is None else Enclosed(pending)
+            outcome = await self._seat.here.execute(author, command, do.raw, along)
+        except BzzzError as error:
+            if pending is not None:
+                await self._contexts.discard(pending)
+            if isinstance(command, Claim) and isinstance(error, Conflict | NotAllowed | FinalState):
+                self._refused(command.task, author.id)
+            raise
+        self.enter(outcome.events)
+        return outcome, author if isinstance(command, Claim) else None
+
+    def enter(self, events: Sequence[LedgerEvent]) -> None:
+        self._line.add(events)
+
+    async def _brief(self, outcome: Outcome, claimer: Author | None) -> Carried | None:
+        if claimer is None:
+            return None
+        try:
+            return await self._contexts.carry(outcome.task.brief)
+        except BzzzError:
+            return None  # its node looks for it at the nodes that hold it

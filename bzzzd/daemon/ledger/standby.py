@@ -1,0 +1,79 @@
+"""The standby's side: the coordinator's entries and the versions that they name, durable here in one transaction.
+
+A copy of another ledger than the one held is begun anew. A node that kept the ledger before puts its own
+away first (``FOLDER/NAME.backup``) where that holds entries which the mesh's ledger does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from bzzzd.daemon.ledger import wire
+from bzzzd.daemon.ledger.office import Office
+from bzzzd.errors import BzzzError, Conflict, NotAllowed
+from bzzzd.mesh.peer_id import key_of
+from bzzzd.slurp import backup, replica
+from bzzzd.storage.context import ContextStore
+from bzzzd.storage.journal import Journal
+from bzzzd.storage.rows import Pending
+
+
+class Standby:
+    """``tell(kind, detail)`` is for those who watch."""
+
+    def __init__(
+        self, journal: Journal, contexts: ContextStore, office: Office, folder: Path, tell: Callable[[str, str], None]
+    ) -> None:
+        self._journal = journal
+        self._contexts = contexts
+        self._office = office
+        self._folder = folder
+        self._tell = tell
+
+    async def take(self, peer_id: str, copy: wire.Copy) -> wire.Copied:
+        """Add what the coordinator sends; gives what is held then. Raises ``NotAllowed`` for anybody else."""
+        if self._office.here or peer_id != self._office.peer_id:
+            raise NotAllowed(f"a copy of the ledger comes from the coordinator, {self._office.name or 'not known yet'}")
+        if copy.fresh:
+            await self._put_away()
+        versions = await self._checked(peer_id, copy)
+
+        def work(conn: sqlite3.Connection) -> int:
+            number = replica.apply(conn, copy.incarnation, copy.term, copy.after, copy.rows, fresh=copy.fresh)
+            for pending in versions:
+                ContextStore.insert(conn, pending)
+            return number
+
+        if not copy.rows and not copy.fresh:
+            return await self._held()
+        try:
+            number = await self._journal.write(work)
+        except Conflict:
+            return await self._held()
+        return wire.Copied(copy.incarnation, number)
+
+    async def _held(self) -> wire.Copied:
+        held = await self._journal.read(replica.standing)
+        return wire.Copied(held.source, held.number)
+
+    async def _checked(self, peer_id: str, copy: wire.Copy) -> list[Pending]:
+        found = []
+        for carried in copy.versions:
+            try:
+                found.append(await self._contexts.verify(carried, holder=key_of(peer_id)))
+            except BzzzError as error:
+                # The entry counts all the same: its content is what nobody could use.
+                self._tell("invalid", f"a version that the coordinator sent does not hold: {error.message}"[:300])
+        return found
+
+    async def _put_away(self) -> None:
+        held = await self._journal.read(replica.standing)
+        if held.source or not held.number:
+            return
+        await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / f"entries-1-to-{held.number}.backup"
+        if not path.exists():
+            await self._journal.read(lambda conn: backup.backup(conn, path))

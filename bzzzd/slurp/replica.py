@@ -1,0 +1,153 @@
+"""A copy of the embedded ledger on another node: entries read in order on one side, applied in order on the other.
+
+An entry says everything of what it changed, so a copy is made of entries alone: the first of a task
+brings what never changes, every one what the task is after it. A copy knows of which ledger it is
+(``incarnation``), and becomes one by ``sqlite.promote``, which takes back leases that counted on
+another machine's clock.
+"""
+# ruff: noqa: S608 - statements are put together from the names of columns alone, never from input.
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bzzzd.errors import Conflict
+from bzzzd.slurp import schema
+from bzzzd.slurp.schema import FIXED_COLUMNS
+from bzzzd.slurp.task import Task
+
+NAME: Final = "slurp_copy"
+MAJOR: Final = 1
+SCHEMA: Final = (
+    """CREATE TABLE IF NOT EXISTS slurp_copy (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        source TEXT NOT NULL,
+        base TEXT NOT NULL,
+        based_on INTEGER NOT NULL
+    ) STRICT""",
+    "INSERT OR IGNORE INTO slurp_copy (one, source, base, based_on) VALUES (1, '', '', 0)",
+)
+
+_FIXED: Final = Task.__struct_fields__.index("state")
+_READ: Final = f"""SELECT number, e.task, at, kind, by, command, raw, after, {FIXED_COLUMNS} FROM slurp_entries AS e
+    JOIN slurp_tasks AS t ON t.seq = e.task WHERE number > ? ORDER BY number LIMIT ?"""
+_ENTER: Final = """INSERT INTO slurp_entries (number, task, at, kind, by, command, raw, after)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+_CLEAR: Final = ("DELETE FROM slurp_entries", "DELETE FROM slurp_tasks")
+_BIRTHS: Final = frozenset({"submitted", "rejected"})
+_NAMING: Final = _BIRTHS | {"completed", "failed", "struck"}
+_BRIEF: Final = Task.__struct_fields__.index("brief")
+_NAMED: Final = tuple(schema.CHANGING.index(name) for name in ("result", "detail"))
+_AFTER: Final = msgspec.msgpack.Decoder(list[Any])
+Text = Annotated[str, Meta(max_length=256)]
+
+
+class Row(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One entry. ``fixed`` is what never changes of its task, and empty where the copy knows the task already."""
+
+    number: Annotated[int, Meta(ge=1, le=2**62)]
+    task: Annotated[int, Meta(ge=1, le=2**62)]
+    at: float
+    kind: Text
+    by: Text
+    command: Text | None
+    raw: Annotated[bytes, Meta(max_length=65_536)] | None
+    after: Annotated[bytes, Meta(max_length=65_536)]
+    fixed: Annotated[tuple[Any, ...], Meta(max_length=_FIXED)] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.raw or b"") + len(self.after) + 512
+
+
+def names(row: Row) -> list[str]:
+    """The versions that an entry names: the brief of a new task, and what a task was ended with."""
+    left = _AFTER.decode(row.after)
+    found = [left[at] for at in _NAMED]
+    if row.fixed:
+        found.append(row.fixed[_BRIEF])
+    return [id for id in found if isinstance(id, str)] if row.kind in _NAMING else []
+
+
+class Standing(NamedTuple):
+    """A copy: of which ledger, up to which entry; ``base`` and ``based_on`` say the same of what it was made from."""
+
+    source: str
+    number: int
+    base: str
+    based_on: int
+
+
+def read(conn: sqlite3.Connection, after: int, limit: int, most_bytes: int) -> list[Row]:
+    """Entries that follow ``after``, in order; at least one where there is one."""
+    rows: list[Row] = []
+    size = 0
+    for number, task, at, kind, by, command, raw, left, *fixed in conn.execute(_READ, (after, limit)):
+        row = Row(number, task, at, kind, by, command, raw, left, tuple(fixed) if kind in _BIRTHS else ())
+        size += row.size
+        if rows and size > most_bytes:
+            break
+        rows.append(row)
+    return rows
+
+
+def standing(conn: sqlite3.Connection) -> Standing:
+    source, base, based_on = conn.execute("SELECT source, base, based_on FROM slurp_copy").fetchone()
+    return Standing(source, _head(conn), base, based_on)
+
+
+def apply(
+    conn: sqlite3.Connection, incarnation: str, term: int, after: int, rows: Sequence[Row], *, fresh: bool
+) -> int:
+    """Add entries to the copy of ``incarnation``; gives the number up to which it goes then.
+
+    What it holds already is passed over. Raises ``Conflict`` when the entries do not follow on what is here.
+    """
+    if fresh:
+        clear(conn)
+        conn.execute("UPDATE slurp_copy SET source = ?", (incarnation,))
+    held = standing(conn)
+    if held.source != incarnation or after > held.number:
+        raise Conflict("this copy does not go up to there", source=held.source, number=held.number)
+    conn.execute("UPDATE slurp_meta SET term = ?", (term,))
+    for row in rows:
+        if row.number > held.number:
+            _apply(conn, row)
+    return _head(conn)
+
+
+def _apply(conn: sqlite3.Connection, row: Row) -> None:
+    if row.command is not None:
+        # The ledger forgets ids after their time and a copy may be late with that; the newer use stands.
+        conn.execute("UPDATE slurp_entries SET command = NULL WHERE by = ? AND command = ?", (row.by, row.command))
+    conn.execute(_ENTER, (row.number, row.task, row.at, row.kind, row.by, row.command, row.raw, row.after))
+    if row.fixed:
+        task = schema.task_from_halves(row.fixed, row.after)
+        schema.insert_at(conn, row.task, task)
+        return
+    known = schema.by_number(conn, row.task)
+    schema.update(conn, row.task, known.state, schema.as_left_by(known, row.after))
+
+
+def clear(conn: sqlite3.Connection) -> None:
+    """Empty the ledger's tables."""
+    for statement in _CLEAR:
+        conn.execute(statement)
+    schema.recount(conn)
+    conn.execute("UPDATE slurp_meta SET pruned = 0")
+
+
+def now_a_ledger(conn: sqlite3.Connection) -> None:
+    """Note what the copy was made from, before it becomes the ledger itself."""
+    held = standing(conn)
+    conn.execute("UPDATE slurp_copy SET base = source, based_on = ?, source = ''", (held.number,))
+
+
+def _head(conn: sqlite3.Connection) -> int:
+    found: int = conn.execute("SELECT coalesce(max(number), 0) FROM slurp_entries").fetchone()[0]
+    return found
