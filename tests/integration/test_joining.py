@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import socket
 import time
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from bzzzd.identity.invitation import read_token, token_text
-from tests.integration.conftest import Node, NodeMaker, Program, hear, wait_for
+from tests.integration.conftest import BIN, Node, NodeMaker, Program, hear, wait_for
 
 TOKEN = re.compile(r"bzzz-invitation-1\.\S+(?=\n)")
 CODE = re.compile(r"\b(\d{4}) (\d{4})\b")
@@ -272,6 +273,34 @@ def test_systemd_sees_a_reload_and_the_agent_comes_back_in_the_new_mesh(
     daemon.process.terminate()
     hear(systemd, "STOPPING=1")
     assert daemon.ended() == 0
+
+
+def test_supervisord_notices_nothing(make_node: NodeMaker) -> None:
+    first, second = make_node("n1"), make_node("n2")
+    first.start()
+    log = second.folder / "supervisord-own"
+    conf = second.folder / "supervisord.conf"
+    conf.write_text(
+        f"[supervisord]\nnodaemon=true\nuser={getpass.getuser()}\nlogfile={log}\npidfile={second.folder / 'pid'}\n"
+        f"[program:bzzzd]\ncommand={BIN / 'bzzzd'} --config {second.folder / 'bzzzd.yaml'}\nstartsecs=1\n"
+        'environment=PYTHONWARNINGS="default"\n'
+        f"redirect_stderr=true\nstdout_logfile={second.folder / 'bzzzd.log'}\n"
+    )
+    supervisor = second.run("supervisord", "-c", str(conf), env={"PYTHONWARNINGS": "ignore"})  # of its own
+
+    def ready() -> bool:
+        assert supervisor.running, supervisor.text
+        return second.http("/readyz")[0] == 200
+
+    wait_for("bzzzd to be ready", ready)
+    found = second.json("mesh", "join", invite(first, "--yes")["token"], "--yes")
+    assert found["state"] == "joined"
+    wait_for("bzzzd to be ready again", ready)
+    together(first, second)
+    said = log.read_text()
+    assert said.count("spawned: 'bzzzd'") == 1
+    assert "exited: bzzzd" not in said
+    assert supervisor.stop() == 0
 
 
 @pytest.mark.parametrize("delay_s", [0.15, 0.25, 0.35, 0.5, 0.8, 1.2])
