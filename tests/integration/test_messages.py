@@ -122,8 +122,8 @@ def test_a_disk_that_was_put_back_is_shown_and_loses_nothing_new(make_node: Node
             )
         wait_for("the event", lambda: [event for event in events.look() if event["kind"] == "clone"])
         assert clones(two) == ["n1"]
-        finding = [row for row in two.json("doctor")["findings"] if row["level"] == "bad"]
-        assert [row["what"] for row in finding] == ["node n1"]
+        findings = bob.call("doctor")["findings"]
+        assert [row["what"] for row in findings if row["level"] == "bad"] == ["node n1"]
 
 
 def test_a_node_that_runs_twice_is_shown(make_node: NodeMaker) -> None:
