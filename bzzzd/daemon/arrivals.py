@@ -25,7 +25,7 @@ from bzzzd.storage.messages import MessageStore, Skip
 from bzzzd.storage.order import Arrival, Link, Source
 
 _BATCH_PACKETS: Final = 64
-_BATCH_BYTES: Final = 1_048_576
+_BATCH_BYTES: Final = 262_144
 # Fewer signatures than these are checked at once: a thread's turn takes longer.
 _AT_ONCE: Final = 4
 _STRANGE_PACKETS: Final = 64
@@ -44,6 +44,13 @@ class Packet(NamedTuple):
     channel: Channel
     peer_id: str
     bundles: Sequence[Bundle]
+
+
+class Taken(NamedTuple):
+    """``complete`` is false when some of it waits for a grant; ``fresh`` counts what had not been here before."""
+
+    complete: bool
+    fresh: int
 
 
 class _Raw(NamedTuple):
@@ -94,6 +101,11 @@ class Arrivals:
         self.received = 0
         self.refused = 0
 
+    @property
+    def backlog(self) -> bool:
+        """Whether packets wait: what seems to be missing may be among them."""
+        return self._working
+
     def arrived(self, mesh_topic: str, peer_id: str, raw: bytes) -> None:
         """Take a gossip message; called on the loop."""
         channel = self._find(mesh_topic.removeprefix(MESH_PREFIX))
@@ -127,12 +139,9 @@ class Arrivals:
             self.refused += 1
             return None
 
-    async def take(self, packets: Sequence[Packet]) -> bool:
-        """Take in packets; whatever can be delivered is kept and shown when this returns.
-
-        ``False`` when some of it waits for a grant.
-        """
-        complete = True
+    async def take(self, packets: Sequence[Packet]) -> Taken:
+        """Take in packets; whatever can be delivered is kept and shown when this returns."""
+        complete, fresh = True, 0
         async with self._lock:
             count = sum(len(bundle.messages) for packet in packets for bundle in packet.bundles)
             now = time.time()
@@ -147,6 +156,7 @@ class Arrivals:
                 channels[packet.channel.name] = packet.channel
                 again, whole = self._order(packet, found)
                 complete = complete and whole
+                fresh += len(found) - len(again)
                 if again:
                     repeated.setdefault(packet.channel.name, []).extend(again)
             for name, channel in channels.items():
@@ -157,7 +167,7 @@ class Arrivals:
                 if channel.tracker.lagging:
                     channel.version += 1  # what waits for its turn is something that peers may lack
                     self._lagging()
-        return complete
+        return Taken(complete, fresh)
 
     def _check(self, packet: Packet, now: float) -> tuple[list[_Checked], int]:
         """Verify a packet's signatures; touches nothing that others change."""

@@ -43,6 +43,8 @@ TELL_S: Final = 5.0
 _LOOK_S: Final = 0.05
 _REQUEST_S: Final = 10.0
 _AT_ONCE: Final = 8
+# How long packets that wait to be taken in may keep us from asking for what seems to be missing, in seconds.
+_BACKLOG_S: Final = 2.0
 _NAMES: Final = 16
 _NAMED: Final = 4096
 # A peer hears from us at least this often, in seconds: who runs twice is seen although nobody speaks.
@@ -82,6 +84,7 @@ class CatchUp:
         self._names: OrderedDict[str, dict[str, None]] = OrderedDict()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._wanted = asyncio.Event()
+        self._clear_at = 0.0
         self.fetched = 0
 
     # Peers.
@@ -253,8 +256,13 @@ class CatchUp:
         self._ask(channel)
 
     def _ask(self, channel: Channel) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self._arrivals.backlog:
+            self._clear_at = now
+        elif now < self._clear_at + _BACKLOG_S:
+            return
         by_peer: dict[bytes, list[Ask]] = {}
-        for ask in channel.tracker.asks(asyncio.get_running_loop().time()):
+        for ask in channel.tracker.asks(now):
             by_peer.setdefault(ask.peer, []).append(ask)
         for peer, asks in by_peer.items():
             for start in range(0, len(asks), FETCH_WANTS):
@@ -268,16 +276,16 @@ class CatchUp:
             async with self._slots:
                 raw = await self._mesh.request(peer_id, PROTOCOL, encode(Fetch(channel.name, wants)), _REQUEST_S)
             given = read_found(raw, len(wants)).given
-            whole = await self._arrivals.take([Packet(channel, peer_id, one.bundles) for one in given if one.bundles])
-            self.fetched += sum(len(bundle.messages) for one in given for bundle in one.bundles)
+            taken = await self._arrivals.take([Packet(channel, peer_id, one.bundles) for one in given if one.bundles])
+            self.fetched += taken.fresh
             now = asyncio.get_running_loop().time()
             for ask in asks[len(given) :]:
                 channel.tracker.put_off(ask)
-            for ask, one in zip(asks, given, strict=False) if whole else ():
+            for ask, one in zip(asks, given, strict=False) if taken.complete else ():
                 held = Held(one.head.first, one.head.last, one.head.early) if one.head is not None else None
-                channel.tracker.answered(ask, held, now)
+                channel.tracker.answered(ask, held, now, helped=taken.fresh > 0)
             asks = asks[: len(given)]
-            answered = whole
+            answered = taken.complete
         except BzzzError:
             pass  # asked again, of somebody else first
         finally:

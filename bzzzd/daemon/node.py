@@ -111,6 +111,7 @@ class Node:
         self._manager.add(self._store, Phase.CORE)
         self._manager.add(self._replicas, Phase.CORE)
         await self._manager.start_phase(Phase.CORE)
+        self._manager.spawn("store", "rest", self._store.rest())
 
     async def _start_process(self) -> None:
         who, members, store, mesh = self._identity.node, self._identity.members, self._store, self._mesh.mesh

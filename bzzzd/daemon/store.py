@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +12,8 @@ from bzzzd.config.schema import StorageSection
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.replicas.nodes import SCHEMA as NODES
 from bzzzd.daemon.replicas.service import Replicas
+from bzzzd.errors import BzzzError
+from bzzzd.runtime.memory import give_back
 from bzzzd.runtime.services import Health
 from bzzzd.slurp import replica
 from bzzzd.slurp.schema import MAJOR, NAME
@@ -23,6 +27,8 @@ from bzzzd.storage.messages import Limits, MessageStore
 from bzzzd.storage.reseal import Resealing
 from bzzzd.ucxl.address import Address
 
+_REST_S: Final = 10.0
+_MUCH: Final = 50
 _COPY: Final = Schema(replica.NAME, replica.MAJOR, replica.SCHEMA)
 _ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), _COPY, *SCHEMAS, MESSAGES, INVITATIONS, NODES)
 
@@ -82,6 +88,19 @@ class Store:
     async def stop(self) -> None:
         if self._opened:
             await self.journal.close()
+
+    async def rest(self) -> None:
+        """Give memory back whenever much was written and then nothing for a while, for as long as the node runs."""
+        seen = rested = 0
+        while True:
+            await asyncio.sleep(_REST_S)
+            writes = self.journal.figures.writes
+            if writes == seen and writes - rested >= _MUCH:
+                rested = writes
+                with suppress(BzzzError):  # a journal that has failed says so itself
+                    await self.journal.shrink()
+                give_back()
+            seen = writes
 
     def health(self) -> Health:
         if self.journal.failure is not None:

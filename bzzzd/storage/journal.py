@@ -44,6 +44,10 @@ MAX_PENDING: Final = 32_768
 T = TypeVar("T")
 
 
+def _shrink(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA shrink_memory")
+
+
 def _nothing(connection: sqlite3.Connection) -> None:
     return None
 
@@ -149,6 +153,10 @@ class Journal:
     def backup(self, target: Path) -> asyncio.Future[int]:
         """Write a whole copy to the new file ``target``; gives its bytes. Blocks the journal meanwhile."""
         return self._submit(Kind.ALONE, lambda connection: write_backup(connection, target))
+
+    def shrink(self) -> asyncio.Future[None]:
+        """Give the memory of cached pages back; they are read again when they are wanted."""
+        return self._submit(Kind.ALONE, _shrink)
 
     async def close(self) -> None:
         """Make everything that was handed over durable and end the thread. Later calls get ``NotReady``."""

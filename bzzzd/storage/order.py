@@ -286,8 +286,11 @@ class Tracker:
                 found.append(Ask(peer, source, chain.position))
         return found
 
-    def answered(self, ask: Ask, held: Held | None, now: float) -> None:
-        """The peer has answered, and what it gave has been taken; ``held`` is what it says it has of the source."""
+    def answered(self, ask: Ask, held: Held | None, now: float, *, helped: bool = True) -> None:
+        """The peer has answered, and what it gave has been taken; ``held`` is what it says it has of the source.
+
+        ``helped`` says that it gave something that had not come by itself meanwhile: the next is asked for at once.
+        """
         chain = self._end_ask(ask)
         if chain is None:
             return
@@ -301,7 +304,7 @@ class Tracker:
                 chain.held.pop(ask.peer, None)
             if chain.position == ask.after:
                 chain.denied.add(ask.peer)
-        chain.eager = chain.position > ask.after
+        chain.eager = helped and chain.position > ask.after
         self._refresh(chain, now)
 
     def put_off(self, ask: Ask) -> None:
