@@ -6,6 +6,9 @@ import socket
 
 from msgspec import Struct
 
+LONGEST_INTERFACE = 15
+"""``IFNAMSIZ`` of Linux is 16 with the zero byte at the end."""
+
 _HOSTS = {"ip4": socket.AF_INET, "ip6": socket.AF_INET6}
 
 
@@ -54,9 +57,19 @@ def listen_binding(multiaddr: str) -> Binding | str:
     return Binding(parts[2], host, port)
 
 
-def peer_fault(multiaddr: str) -> str | None:
-    """What is wrong with ``/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT/p2p/ID``, or ``None``."""
+def interface_fault(name: str) -> str | None:
+    """What is wrong with ``auto`` or the name of an interface, or ``None``."""
+    odd = any(char in "/: " or not char.isprintable() for char in name)
+    if odd or not 1 <= len(name) <= LONGEST_INTERFACE:
+        return f"{name[:60] or 'an empty text'} is neither a multiaddr, nor `auto`, nor the name of an interface"
+    return None
+
+
+def peer_fault(multiaddr: str, *, bare: bool = False) -> str | None:
+    """What is wrong with ``/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT/p2p/ID``, or ``None``; ``bare``: it may lack the id."""
     parts = multiaddr.split("/")
+    if bare and len(parts) == 5:
+        parts += ["p2p", "x" * 40]
     if len(parts) != 7 or parts[0] or parts[3] != "tcp" or parts[5] != "p2p":
         return "expected /ip4/ADDRESS/tcp/PORT/p2p/PEER-ID (or ip6, dns, dns4, dns6)"
     if parts[1] in ("dns", "dns4", "dns6"):

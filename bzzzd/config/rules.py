@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from bzzzd.config.faults import Path, Problem
-from bzzzd.config.net import Binding, listen_binding, packed, peer_fault
+from bzzzd.config.net import Binding, interface_fault, listen_binding, packed, peer_fault
 from bzzzd.config.roles import RolesFile
 from bzzzd.config.schema import BinaryType, Config
 from bzzzd.config.settings import FILES, PROGRAMS
@@ -19,6 +19,8 @@ FRAME_ROOM: Final = 65536
 AT_ONCE_BYTES = 67_108_864
 """What an RPC frame needs beside the content that it carries: names, envelope, signature."""
 
+_ANYWHERE: Final = bytes(4)
+
 Given = Callable[..., bool]
 
 # Which process reads a key, where not all of them do. A key in another's file would look set and do nothing.
@@ -27,7 +29,10 @@ _READERS: Final[Mapping[Path, tuple[BinaryType, ...]]] = {
     ("agent", "handlers"): ("agent",),
     ("agent", "slots"): ("agent",),
     ("network", "listen"): ("daemon",),
+    ("network", "listen_port"): ("daemon",),
     ("network", "static_peers"): ("daemon",),
+    ("network", "bootstrap_peers"): ("daemon",),
+    ("network", "mdns"): ("daemon",),
     ("security", "agents"): ("daemon",),
     ("security", "agent_grant_s"): ("daemon",),
     ("ports", "ucxi_port"): ("daemon",),
@@ -75,7 +80,8 @@ def bindings(config: Config) -> Iterator[tuple[Path, Binding]]:
             yield ("ports", name), Binding(config.network.bind, bind, port)
     if config.binary_type == "daemon":
         for index, text in enumerate(config.network.listen):
-            found = listen_binding(text)
+            port = config.network.listen_port
+            found = listen_binding(text) if text.startswith("/") else Binding(text, _ANYWHERE, port)
             if isinstance(found, Binding) and found.port:
                 yield ("network", "listen", index), found
 
@@ -133,19 +139,22 @@ def _network(config: Config) -> Iterator[Problem]:
             ("network", "bind"), f'"{config.network.bind}" is no IP address', "write one, like 127.0.0.1 or ::1"
         )
     for index, text in enumerate(config.network.listen):
-        found = listen_binding(text)
+        found = listen_binding(text) if text.startswith("/") else interface_fault(text)
         if isinstance(found, str):
             yield Problem(
-                ("network", "listen", index), found, "write an address of this machine, like /ip4/192.0.2.7/tcp/8075"
+                ("network", "listen", index),
+                found,
+                "write `auto`, an interface like eth0, or an address of this machine, like /ip4/192.0.2.7/tcp/8075",
             )
     if config.binary_type == "daemon" and not config.network.listen:
-        yield Problem(("network", "listen"), "nothing to listen on", "name one, like /ip4/127.0.0.1/tcp/8075")
-    for index, text in enumerate(config.network.static_peers):
-        fault = peer_fault(text)
-        if fault:
-            yield Problem(
-                ("network", "static_peers", index), fault, "copy the address that `bzzz status` shows on the other node"
-            )
+        yield Problem(("network", "listen"), "nothing to listen on", "write `auto`, or name an address")
+    for key, bare in (("static_peers", False), ("bootstrap_peers", True)):
+        for index, text in enumerate(getattr(config.network, key)):
+            fault = peer_fault(text, bare=bare)
+            if fault:
+                yield Problem(
+                    ("network", key, index), fault, "copy the address that `bzzz status` shows on the other node"
+                )
 
 
 def _roles(config: Config, roles: RolesFile) -> Iterator[Problem]:

@@ -80,10 +80,16 @@ class NetworkSection(_Section, frozen=True):
     """The libp2p node (bzzzd), and how others reach it."""
 
     socket: Annotated[str, doc("unix socket of bzzzd; BZZZ_SOCKET and --socket win over it")] = "/run/bzzz/bzzzd.sock"
-    listen: Annotated[tuple[str, ...], doc("multiaddrs to listen on; concrete addresses only")] = (
-        "/ip4/127.0.0.1/tcp/8075",
-    )
+    listen: Annotated[
+        tuple[str, ...],
+        doc("where to listen: `auto` (every interface but loopback and container bridges), interfaces, or multiaddrs"),
+    ] = ("auto",)
+    listen_port: Annotated[Port, doc("TCP port for `auto` and for interfaces; 0 takes a free one")] = 8075
     static_peers: Annotated[tuple[str, ...], doc("multiaddrs with /p2p/ID that are dialled and kept")] = ()
+    bootstrap_peers: Annotated[
+        tuple[str, ...], doc("multiaddrs, /p2p/ID may be left out, by which this node finds the others")
+    ] = ()
+    mdns: Annotated[bool, doc("find nodes of the mesh, and be found, on the local network by multicast DNS")] = True
     mesh_protocol: Annotated[int, Meta(ge=1), doc("major number of the mesh protocol; equal on all nodes")] = 1
     bind: Annotated[str, doc("IP address of the HTTP ports")] = "127.0.0.1"
 

@@ -62,8 +62,8 @@ class Admission:
     """Runs the join protocol on both sides and keeps the members' table.
 
     ``entered`` is called once this side may open streams to a member, ``refused`` when a peer was not let in;
-    ``invited(stream, id)`` carries on with a joiner that opens with an invitation. ``learn(peer, papers)`` waits
-    until what a peer's briefing brought is in force.
+    ``superseded`` when it knows of no connection but that of the stream. ``invited(stream, id)`` carries on with a
+    joiner that opens with an invitation. ``learn(peer, papers)`` waits until what a briefing brought is in force.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Admission:
         invited: Invited,
         briefing: Briefing,
         learn: Learn,
+        superseded: Callable[[INetStream], None],
     ) -> None:
         self.members = members
         self._own_chain = tuple(own_chain)
@@ -86,16 +87,20 @@ class Admission:
         self._invited = invited
         self._briefing = briefing
         self._learn = learn
+        self._superseded = superseded
         self._patience: Patience[bytes] = Patience()
         self._settled: dict[bytes, trio.Event] = {}
 
-    async def join(self, open_stream: OpenStream, peer_id: ID, how: How) -> Member:
-        """The dialler's side. Raises what refused: either side's word, or ``Unavailable`` when it breaks off."""
+    async def join(self, open_stream: OpenStream, peer_id: ID, how: How, *, alone: bool = False) -> Member:
+        """The dialler's side; ``alone`` when it has no other connection to the peer.
+
+        Raises what refused: either side's word, or ``Unavailable`` when it breaks off.
+        """
         try:
             with trio.fail_after(self._timeout_s):
                 stream = await open_stream(peer_id, [JOIN])
                 try:
-                    return await self._ask(stream, peer_id, how)
+                    return await self._ask(stream, peer_id, how, alone)
                 finally:
                     with last_words(1):
                         await stream.close()
@@ -107,8 +112,8 @@ class Admission:
         except Exception as error:  # libp2p's own errors: closed, reset, protocol not spoken
             raise Unavailable(f"joining peer {peer_id} broke off: {describe(error)}") from error
 
-    async def _ask(self, stream: INetStream, peer_id: ID, how: How) -> Member:
-        await _say(stream, JoinFrame(chain=self._own_chain, heads=self._briefing.heads()))
+    async def _ask(self, stream: INetStream, peer_id: ID, how: How, alone: bool) -> Member:
+        await _say(stream, JoinFrame(chain=self._own_chain, heads=self._briefing.heads(), alone=alone))
         answer = await _hear(stream, _MAX_BRIEFED_BYTES)
         if answer.refused:
             raise GrantRefused(f"peer {peer_id} refused this node: {answer.refused[:_LONGEST_REASON]}")
@@ -133,6 +138,8 @@ class Admission:
                     self._settle(peer_id.to_bytes())
                     return
                 member = self._enter(peer_id, opening.chain, "inbound")
+                if opening.alone:
+                    self._superseded(stream)
             except BzzzError as error:
                 await self._turn_away(stream, error.message)
                 return

@@ -72,7 +72,7 @@ class MemberHost(BasicHost):
         max_streams: int,
         on_fault: Callable[[ID, Exception], None],
     ) -> None:
-        self._addrs: tuple[int, list[Multiaddr]] = (0, [])
+        self._addrs: tuple[list[str], list[Multiaddr]] = ([], [])
         super().__init__(network=network, negotiate_timeout=_NEGOTIATE_S, disable_identify_address_discovery=True)
         self._members = members
         self._swarm = network
@@ -132,7 +132,7 @@ class MemberHost(BasicHost):
 
     def get_addrs(self) -> list[Multiaddr]:
         """Our addresses with our peer id. Kept, because every gossip message asks for them."""
-        listening = len(self._network.listeners)
+        listening = list(self._network.listeners)
         if self._addrs[0] != listening:
             self._addrs = (listening, super().get_addrs())
         return self._addrs[1]

@@ -33,11 +33,11 @@ from bzzzd.errors import (
     TooLarge,
     Unavailable,
 )
+from bzzzd.mesh.addresses import parse_peers
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import frame, last_words, read_frame
 from bzzzd.mesh.host import MemberHost
-from bzzzd.mesh.network import MemberSwarm
-from bzzzd.mesh.peers import parse_static
+from bzzzd.mesh.network import MemberSwarm, endpoints_of
 from bzzzd.mesh.protocols import JOIN, JoinFrame
 from bzzzd.mesh.streams import error_bytes, error_of
 from bzzzd.mesh.tally import Tally
@@ -166,13 +166,14 @@ class Visits:
             return
         faults: list[str] = []
         try:
-            found = parse_static([f"{address}/p2p/{inviter}" for address in addresses], self._host.get_id())
+            found = parse_peers([f"{address}/p2p/{inviter}" for address in addresses], self._host.get_id())
         except P2PInitFailed as error:
             raise BadInput("this invitation holds an address that cannot be dialled; have a new one made") from error
         for peer in found:
             try:
                 with trio.fail_after(_DIAL_S):
-                    await self._swarm.reach(peer.address, peer.endpoint, inviter)
+                    for endpoint in (await endpoints_of(peer.address))[:1]:
+                        await self._swarm.reach(endpoint, inviter)
                 return
             except trio.TooSlowError:
                 faults.append(f"{peer.address}: no answer within {_DIAL_S:g} s")

@@ -17,7 +17,7 @@ from bzzzd.mesh.describe import describe
 from bzzzd.mesh.peer_id import key_of_raw
 from bzzzd.mesh.values import Admit, GrantLike
 
-How = Literal["static", "inbound"]
+How = Literal["static", "bootstrap", "mdns", "exchange", "book", "inbound"]
 K = TypeVar("K")
 
 _REMEMBERED_REFUSALS: Final = 1024

@@ -320,6 +320,24 @@ class Mesh:
     def _peers_changed(self, peers: tuple[PeerInfo, ...]) -> None:
         self._peers = peers
 
+    async def know(self, peer_id: str, addresses: Sequence[str], how: str) -> None:
+        """Tell where a peer is, and how that was found out; a missing one is dialled at once.
+
+        ``addresses`` replace what the same ``how`` said before; none of them takes it back.
+        """
+        key_of(peer_id)
+        await self._call("know", peer_id, tuple(addresses), how)
+
+    async def listen_on(self, addresses: Sequence[str]) -> tuple[str, ...]:
+        """Listen on exactly these multiaddrs, as far as they can be had; gives where it listens now."""
+        self.addresses = tuple(await self._call("listen_on", tuple(addresses)))
+        return self.addresses
+
+    async def dial_back(self, address: str, timeout: float) -> str:
+        """Whether anybody answers at a multiaddr: why not, or nothing when somebody does."""
+        why: str = await self._call("dial_back", address, timeout)
+        return why
+
     @property
     def counters(self) -> Counters:
         """What was counted since the start."""

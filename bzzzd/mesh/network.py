@@ -2,17 +2,18 @@
 
 The library's defaults are replaced where they would let strangers hurt a node: an inbound slot was held
 until the process ended, a failed dial blocked the peer for a minute, background diallers chose peers by
-themselves. A dead peer is noticed by the kernel (TCP keep-alive) within 10 s, at no cost to this process.
+themselves. Of several connections to a peer, both sides use the same one for their new streams. A dead peer is
+noticed by the kernel (TCP keep-alive) within 10 s, at no cost to this process.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import trio
-from libp2p.abc import IMuxedConn, INetConn, IRawConnection
+from libp2p.abc import IMuxedConn, INetConn
 from libp2p.crypto.ed25519 import Ed25519PrivateKey
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.x25519 import create_new_key_pair as new_noise_key
@@ -21,7 +22,7 @@ from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
-from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
@@ -35,6 +36,8 @@ from multiaddr import Multiaddr
 
 from bzzzd.errors import P2PInitFailed
 from bzzzd.mesh.library import resolver_optional
+from bzzzd.mesh.meter import CURRENT, Meter, metered
+from bzzzd.mesh.redial import stays
 from bzzzd.mesh.values import MeshSettings
 
 _HANDSHAKE_S: Final = 5.0
@@ -68,14 +71,49 @@ def _notice_death(stream: object) -> None:
             stream.stream.setsockopt(level, option, value)
 
 
-class WatchedTCP(TCP):
-    """TCP whose connections the kernel keeps an eye on."""
+def _born(connection: INetConn) -> float:
+    return getattr(connection, "_created_at", 0.0)
 
-    async def dial(self, maddr: Multiaddr) -> IRawConnection:
-        connection = await super().dial(maddr)
-        if isinstance(connection, RawConnection):
-            _notice_death(connection.stream)
-        return connection
+
+async def connected(endpoint: Endpoint) -> trio.socket.SocketType:
+    """A socket connected to an endpoint, or ``OSError``."""
+    family, host, port = endpoint
+    plug = trio.socket.socket(family, socket.SOCK_STREAM)
+    try:
+        await plug.connect((host, port))
+    except BaseException:
+        plug.close()
+        raise
+    return plug
+
+
+async def endpoints_of(address: Multiaddr) -> list[Endpoint]:
+    """Where an address leads: itself, or what its name resolves to. ``OSError`` when that cannot be found out."""
+    plain = endpoint_of(address)
+    if plain is not None:
+        return [plain]
+    kind = address.protocols()[0].name
+    family = {"dns4": socket.AF_INET, "dns6": socket.AF_INET6}.get(kind, socket.AF_UNSPEC)
+    port = int(str(address.value_for_protocol("tcp")))
+    rows = await trio.socket.getaddrinfo(str(address.value_for_protocol(kind)), port, family, socket.SOCK_STREAM)
+    return [(row[0], str(row[4][0]), port) for row in rows]
+
+
+async def why_unreachable(address: str, timeout_s: float) -> str:
+    """Why nobody can be reached at a multiaddr; empty when somebody answers there."""
+    try:
+        with trio.fail_after(timeout_s):
+            endpoint = endpoint_of(Multiaddr(address))
+            if endpoint is None:
+                return "not a TCP address"
+            (await connected(endpoint)).close()
+    except trio.TooSlowError:
+        return f"no answer within {timeout_s:g} s"
+    except OSError as error:
+        return error.strerror or str(error)
+    except Exception as error:  # multiaddr raises a dozen kinds
+        return f"not an address ({type(error).__name__})"
+    return ""
 
 
 class NoAutoConnector(AutoConnector):
@@ -120,29 +158,70 @@ class MemberSwarm(Swarm):
     settled: Settled
     waiting: WaitingRoom
     join_timeout_s: float
+    meters: dict[IMuxedConn, Meter]
 
     def _init_connection_management(self) -> None:
         super()._init_connection_management()
         self.auto_connector = NoAutoConnector(self)
 
-    async def reach(self, address: Multiaddr, endpoint: Endpoint | None, peer_id: ID) -> INetConn:
-        """Connect to a peer at one address, once. ``OSError`` when nobody answers there; libp2p's errors otherwise.
+    async def reach(self, endpoint: Endpoint, peer_id: ID | None) -> INetConn:
+        """Connect to a peer at one endpoint, once. ``OSError`` when nobody answers there; libp2p's errors otherwise.
 
-        ``endpoint`` is the address in the socket's words, ``None`` when a name must be resolved. The library's
-        own way costs 2 ms for a port where nobody listens, and absent peers are tried often.
+        The library's own way costs 2 ms for a port where nobody listens, and absent peers are tried often.
         """
-        if endpoint is None:
-            return await self.dial_addr(address, peer_id)
-        family, host, port = endpoint
-        plug = trio.socket.socket(family, socket.SOCK_STREAM)
+        return await self.speak(await connected(endpoint), peer_id)
+
+    async def speak(self, plug: trio.socket.SocketType, peer_id: ID | None) -> INetConn:
+        """Make a connection of a connected socket, which it owns from now on.
+
+        Without ``peer_id`` whoever answers there is taken as the peer that it proves to be.
+        """
         try:
-            await plug.connect((host, port))
             stream = TrioTCPStream(trio.SocketStream(plug))
             _notice_death(stream)
-            return await self.upgrade_outbound_raw_conn(RawConnection(stream, True), peer_id)
+            raw = metered(stream, initiator=True)
+            if peer_id is not None:
+                return await self.upgrade_outbound_raw_conn(raw, peer_id)
+            anybody: Any = None
+            secured = await self.upgrader.security_multistream.secure_outbound(raw, anybody)
+            muxed = await self.upgrader.upgrade_connection(secured, secured.get_remote_peer())
+            return await self.add_conn(muxed, direction="outbound")
         except BaseException:
             plug.close()
             raise
+
+    async def add_conn(self, muxed_conn: IMuxedConn, direction: str = "unknown") -> SwarmConn:
+        meter = CURRENT.get()
+        if meter is not None:
+            self.meters[muxed_conn] = meter
+        try:
+            return await super().add_conn(muxed_conn, direction)
+        except BaseException:
+            self.meters.pop(muxed_conn, None)
+            raise
+
+    def rivals(self, connection: INetConn) -> list[INetConn]:
+        """Other connections to the same peer that are open."""
+        found = self.get_connections(connection.muxed_conn.peer_id)
+        return [other for other in found if other is not connection and not other.is_closed]
+
+    def dialled_here(self, connection: INetConn) -> bool:
+        return connection.muxed_conn.is_initiator
+
+    def stays(self, connection: INetConn) -> bool:
+        """Whether a connection is of the kind that is kept where two peers have dialled each other."""
+        other = connection.muxed_conn.peer_id.to_bytes()
+        return stays(self.get_peer_id().to_bytes(), other, self.dialled_here(connection))
+
+    def _select_connection(self, connections: list[INetConn], peer_id: ID) -> INetConn:
+        """The one that stays; of several the newest, which is the least likely to be dead."""
+        return max(connections, key=lambda one: (self.stays(one), _born(one)))
+
+    async def stop_listening(self, address: str) -> None:
+        """Close the listener of a multiaddr, and with it the connections that came in by it."""
+        listener = self.listeners.pop(address, None)
+        if listener is not None:
+            await listener.close()
 
     async def _handle_inbound_connection(self, read_write_closer: ReadWriteCloser, maddr: Multiaddr) -> None:
         """One inbound TCP connection from accept to its end; returning closes the socket."""
@@ -152,7 +231,7 @@ class MemberSwarm(Swarm):
         scope = self.waiting.enter(_HANDSHAKE_S + self.join_timeout_s)
         try:
             with scope:
-                muxed = await self.upgrade_inbound_raw_conn(RawConnection(read_write_closer, False), maddr)
+                muxed = await self.upgrade_inbound_raw_conn(metered(read_write_closer, initiator=False), maddr)
                 welcome = not self._crowded(muxed.peer_id) and await self.settled(muxed.peer_id)
         finally:
             self.waiting.leave(scope)
@@ -196,9 +275,8 @@ def build_swarm(seed: bytes, settings: MeshSettings) -> MemberSwarm:
         outbound_stream_protocol_negotiation_timeout=_HANDSHAKE_S,
     )
     with resolver_optional():
-        swarm = MemberSwarm(
-            peer_id, store, upgrader, [WatchedTCP()], RetryConfig(max_retries=0), connection_config=config
-        )
+        swarm = MemberSwarm(peer_id, store, upgrader, [TCP()], RetryConfig(max_retries=0), connection_config=config)
+    swarm.meters = {}
     swarm.waiting = WaitingRoom(settings.max_strangers)
     swarm.join_timeout_s = settings.join_timeout_s
     return swarm

@@ -26,15 +26,17 @@ from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
 from bzzzd.errors import BadInput, P2PInitFailed, Unavailable
+from bzzzd.mesh.addresses import PeerAddress, parse_peers
 from bzzzd.mesh.admission import Admission
 from bzzzd.mesh.bridge import Bridge
 from bzzzd.mesh.dht import Records
+from bzzzd.mesh.dialler import Dialler
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.invited import Reception, Visits
 from bzzzd.mesh.membership import Member, Membership
-from bzzzd.mesh.network import build_swarm, check_free, parse_listen
-from bzzzd.mesh.peers import Peers, parse_static
+from bzzzd.mesh.network import build_swarm, check_free, parse_listen, why_unreachable
+from bzzzd.mesh.peers import Peers
 from bzzzd.mesh.pubsub import Deliver, MemberPubsub
 from bzzzd.mesh.router import MemberRouter
 from bzzzd.mesh.streams import Answer, Requests
@@ -112,6 +114,7 @@ class Node:
             invited=Reception(self._ask_inviter, self._tally).answer,
             briefing=wiring.briefing,
             learn=self._learn,
+            superseded=self._superseded,
         )
         self._swarm = build_swarm(wiring.seed, settings)
         self._swarm.settled = self._admission.settled
@@ -129,9 +132,29 @@ class Node:
         self._records = Records(self._host, wiring.rules)
         self._requests = Requests(self._host, self._ask_loop, limit=settings.max_request_bytes, tally=self._tally)
         self._visits = Visits(self._host, self._swarm)
-        static = parse_static(settings.static_peers, self._host.get_id())
-        self._peers = Peers(self._host, self._swarm, self._admission, static, self._refused)
+        self._dialler = Dialler(
+            self._host, self._swarm, self._admission, self._refused, self._tally, lambda peer_id: False
+        )
+        self._bootstrap = self._configured(settings)
+        self._peers = Peers(self._host, self._swarm, self._members, self._dialler)
         self._swarm.register_notifee(_Connections(self._ended))
+
+    def _configured(self, settings: MeshSettings) -> list[PeerAddress]:
+        """Make the peers of the configuration known; gives those that are named by an address alone."""
+        own = self._host.get_id()
+        for peer in parse_peers(settings.static_peers, own):
+            if peer.peer_id is None:
+                raise P2PInitFailed(f"network.static_peers: {peer.address} lacks /p2p/ID; or is it a bootstrap peer?")
+            known = self._dialler.known.get(peer.peer_id)
+            before = known.contact.addresses if known else ()
+            self._dialler.know(peer.peer_id, (*before, str(peer.address)), "static")
+        bare: list[PeerAddress] = []
+        for peer in parse_peers(settings.bootstrap_peers, own, "network.bootstrap_peers"):
+            if peer.peer_id is None:
+                bare.append(peer)
+            else:
+                self._dialler.know(peer.peer_id, (str(peer.address),), "bootstrap")
+        return bare
 
     # ── life ─────────────────────────────────────────────────────────────────
 
@@ -152,7 +175,8 @@ class Node:
                 self._bridge.post(self._wiring.on_ready, self, addresses)
                 stack.push_async_callback(self._hang_up)
                 async with trio.open_nursery() as self._nursery:
-                    await self._peers.keep(self._nursery)
+                    await self._dialler.keep(self._nursery)
+                    self._start(self._dialler.bootstrap, self._bootstrap, lambda: not len(self._members))
                     await self._upkeep()
         finally:
             self._pubsub.seen_messages.stop()
@@ -166,13 +190,34 @@ class Node:
                     await muxed.secured_conn.close()
 
     async def _listen(self) -> tuple[str, ...]:
-        wanted = [parse_listen(text) for text in self._wiring.settings.listen]
-        for address, endpoint in wanted:
-            check_free(address, endpoint)
-            await self._swarm.listen(address)
-            if str(address) not in self._swarm.listeners:
-                raise P2PInitFailed(f"cannot listen on {address}; check that this machine has the address")
+        settings = self._wiring.settings
+        return await self._listen_on(settings.listen, some=settings.some_listen)
+
+    async def _listen_on(self, wanted: Sequence[str], *, some: bool) -> tuple[str, ...]:
+        """Listen on exactly these; raises the first fault unless ``some`` is enough and one could be had."""
+        fault: P2PInitFailed | None = None
+        parsed = [parse_listen(text) for text in wanted]
+        for address, endpoint in parsed:
+            if str(address) in self._swarm.listeners:
+                continue
+            try:
+                check_free(address, endpoint)
+                await self._swarm.listen(address)
+                if str(address) not in self._swarm.listeners:
+                    raise P2PInitFailed(f"cannot listen on {address}; check that this machine has the address")
+            except P2PInitFailed as error:
+                if not some:
+                    raise
+                fault = fault or error
+        for gone in set(self._swarm.listeners) - {str(address) for address, _ in parsed}:
+            await self._swarm.stop_listening(gone)
+        if fault is not None and not self._swarm.listeners:
+            raise fault
         return tuple(str(address) for address in self._host.get_addrs())
+
+    async def listen_on(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """The machine's addresses have changed: listen on these from now on; gives where it does."""
+        return await self._listen_on(wanted, some=True)
 
     async def _upkeep(self) -> None:
         """Every two seconds: members that are not in the gossip mesh or the DHT yet, grants that ended, the table."""
@@ -187,6 +232,7 @@ class Node:
                 peer_id = ID(member.raw_id)
                 if self._host.is_peer_connected(peer_id) and peer_id not in self._pubsub.peers:
                     self._start(self._introduce, member)
+            self._dialler.part_doubles()
             self._tell_peers()
             await trio.sleep(_UPKEEP_S)
 
@@ -225,6 +271,15 @@ class Node:
             await self._records.enter(peer_id)
         self._tell_peers()
 
+    def _superseded(self, stream: INetStream) -> None:
+        for connection in self._swarm.get_connections(stream.muxed_conn.peer_id):
+            if connection.muxed_conn is stream.muxed_conn:
+                self._dialler.superseded(connection)
+
+    def _forget_meters(self) -> None:
+        for muxed in [muxed for muxed in self._swarm.meters if muxed.is_closed]:
+            del self._swarm.meters[muxed]
+
     def _refused(self, peer_id: ID, reason: str) -> None:
         self._tally.refused += 1
         self._event("refused", reason, str(peer_id))
@@ -232,6 +287,7 @@ class Node:
     def _ended(self, peer_id: ID) -> None:
         """One connection has ended. With a peer's last one its membership ends, whatever it was."""
         self._pubsub.connection_ended(peer_id)
+        self._forget_meters()
         if self._host.is_peer_connected(peer_id):
             return
         self._records.leave(peer_id)
@@ -241,7 +297,7 @@ class Node:
         if member is not None:
             self._event("left", "", str(peer_id), member.grant.id)
             self._tell_peers()
-        self._peers.lost(peer_id)
+        self._dialler.lost(peer_id)
 
     def _drop_expired(self) -> None:
         for member, reason in self._members.expired():
@@ -306,4 +362,12 @@ class Node:
     async def recheck(self) -> None:
         """Ask about every member's grants again, now: a revocation, a renewal or a policy has come."""
         self._drop_expired()
-        self._peers.wake()
+        self._dialler.wake()
+
+    async def know(self, peer_id: str, addresses: Sequence[str], how: str) -> None:
+        """Somebody says where a peer is."""
+        self._dialler.know(ID.from_base58(peer_id), addresses, how)
+
+    async def dial_back(self, address: str, timeout_s: float) -> str:
+        """Why nobody can be reached at an address from here; empty when somebody answers."""
+        return await why_unreachable(address, timeout_s)

@@ -16,7 +16,8 @@ class JoinFrame(Struct, frozen=True, omit_defaults=True):
     """What either side says: its chain, its consent, or why it refuses. Unknown fields are skipped.
 
     A first frame with ``invitation`` is the opening of a joiner that has no chain yet. ``heads`` says which
-    revocations a side knows, and ``papers`` brings those that the other does not.
+    revocations a side knows, and ``papers`` brings those that the other does not. ``alone`` says that the dialler
+    has no other connection to the listener, whatever that one still believes to have.
     """
 
     chain: Annotated[tuple[bytes, ...], Meta(max_length=8)] = ()
@@ -24,4 +25,5 @@ class JoinFrame(Struct, frozen=True, omit_defaults=True):
     refused: str = ""
     invitation: Annotated[bytes, Meta(max_length=16)] = b""
     heads: Annotated[bytes, Meta(max_length=4096)] = b""
+    alone: bool = False
     papers: Annotated[bytes, Meta(max_length=MAX_PAPERS_BYTES)] = b""

@@ -23,6 +23,8 @@ class Tally:
     requests_refused: int = 0
     join_tries: int = 0
     join_refused: int = 0
+    dials: int = 0
+    dials_failed: int = 0
 
     def snapshot(self) -> Counters:
         return Counters(**{field.name: getattr(self, field.name) for field in fields(self)})

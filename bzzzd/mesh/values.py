@@ -55,13 +55,16 @@ class RecordRule:
 class MeshSettings:
     """How this node listens, whom it keeps, and what it bounds. Sizes in bytes, times in seconds.
 
-    ``listen`` holds concrete multiaddrs; ``static_peers`` multiaddrs that end in ``/p2p/ID``.
+    ``listen`` holds concrete multiaddrs; with ``some_listen`` it is enough that one of them can be listened on.
+    ``static_peers`` are multiaddrs that end in ``/p2p/ID``, ``bootstrap_peers`` may lack that.
     ``max_strangers`` counts inbound connections that have not shown a grant yet: when one more comes,
     the oldest goes, so that a flood cannot keep honest peers out.
     """
 
     listen: tuple[str, ...]
+    some_listen: bool = False
     static_peers: tuple[str, ...] = ()
+    bootstrap_peers: tuple[str, ...] = ()
     version: str = "0"
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_request_bytes: int = MAX_REQUEST_BYTES
@@ -99,7 +102,7 @@ class JoinTry:
 
 
 Phase = Literal["importing", "starting", "listening", "stopped"]
-EventKind = Literal["phase", "connected", "joined", "refused", "left", "failed"]
+EventKind = Literal["phase", "connected", "joined", "refused", "left", "cut_off", "addresses", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +120,8 @@ class MeshEvent:
 class PeerInfo:
     """One peer that is a member, or a static one that is being looked for.
 
-    ``since`` is the Unix time of admission (0 when not connected), ``rtt_ms`` the last round trip.
+    ``since`` is the Unix time of admission (0 when not connected), ``rtt_ms`` the last round trip, ``received`` and
+    ``sent`` bytes on the network since its connection was made.
     """
 
     peer_id: str
@@ -128,7 +132,9 @@ class PeerInfo:
     since: float
     agent_version: str
     rtt_ms: float | None
-    how: Literal["static", "inbound"]
+    how: Literal["static", "bootstrap", "mdns", "exchange", "book", "inbound"]
+    received: int = 0
+    sent: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,3 +153,5 @@ class Counters:
     requests_refused: int = 0
     join_tries: int = 0
     join_refused: int = 0
+    dials: int = 0
+    dials_failed: int = 0
