@@ -13,6 +13,7 @@ from typing import Any, Final
 from bzzzd import __version__
 from bzzzd.config.settings import Settings
 from bzzzd.daemon import figures
+from bzzzd.daemon.addresses import Addresses
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.charter_sync import CharterSync, briefing
@@ -79,6 +80,8 @@ class Node:
         self._agent_events = Stream(incarnation, keep=_EVENTS_KEPT)
         self._task_events = Stream(incarnation, keep=_TASKS_KEPT, keep_bytes=33_554_432)
         self._identity = IdentityService(settings)
+        self._addresses = Addresses(self._config.network, spawn=self._manager.spawn)
+        self._listen: tuple[str, ...] = ()
         self._mesh = MeshService(self._make_mesh)
         self._mesh_desk: MeshDesk | None = None
         self._charter_sync: CharterSync | None = None
@@ -95,9 +98,11 @@ class Node:
     # ── phases ───────────────────────────────────────────────────────────────
 
     async def _start_mesh(self) -> None:
+        self._listen = await self._addresses.wanted()
         self._manager.add(self._identity, Phase.MESH)
         self._manager.add(self._mesh, Phase.MESH)
         await self._manager.start_phase(Phase.MESH)
+        self._addresses.follow(self._mesh.mesh)
 
     async def _start_core(self) -> None:
         self._replicas = Replicas(
@@ -198,6 +203,7 @@ class Node:
         self._manager.add(part.keeper, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)
+        self._manager.add(self._addresses, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
         self._entry = Entry(
             self._settings, self._identity, mesh, store.journal, self._events, door.restart,
@@ -239,8 +245,10 @@ class Node:
         self._door.node_key = who.key.public
         return Mesh(
             MeshSettings(
-                listen=network.listen,
+                listen=self._listen,
+                some_listen=not self._addresses.fixed,
                 static_peers=(*network.static_peers, *inviter_addresses(self._settings.state_dir)),
+                bootstrap_peers=network.bootstrap_peers,
                 version=__version__,
             ),
             who.key.seed,
