@@ -22,6 +22,7 @@ from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.door import Door
 from bzzzd.daemon.entry import Entry
 from bzzzd.daemon.epochs import EpochDesk
+from bzzzd.daemon.exchange import Exchange
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
@@ -29,6 +30,7 @@ from bzzzd.daemon.large import LargeDesk
 from bzzzd.daemon.ledger.part import LedgerPart
 from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
+from bzzzd.daemon.peerbook import PeerBook
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.reseal import Resealer
 from bzzzd.daemon.revoking import RevokeDesk
@@ -85,6 +87,7 @@ class Node:
         self._mesh = MeshService(self._make_mesh)
         self._mesh_desk: MeshDesk | None = None
         self._charter_sync: CharterSync | None = None
+        self._exchange: Exchange | None = None
         self._keys: KeyDesk | None = None
         self._sessions: SessionDesk | None = None
 
@@ -203,7 +206,13 @@ class Node:
         self._manager.add(part.keeper, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)
+        self._exchange = Exchange(
+            mesh, who, members, PeerBook(self._settings.state_dir / "peers.json", who.mesh_id), self._events,
+            self._manager.spawn,
+        )  # fmt: skip
+        self._addresses.settled = self._exchange.moved
         self._manager.add(self._addresses, Phase.PROCESS)
+        self._manager.add(self._exchange, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
         self._entry = Entry(
             self._settings, self._identity, mesh, store.journal, self._events, door.restart,
@@ -270,6 +279,10 @@ class Node:
         return select_record(values, self._identity.node.mesh_id)
 
     def _mesh_event(self, event: MeshEvent) -> None:
+        if self._exchange is not None and event.kind == "joined":
+            self._exchange.met(event.peer_id)
+        if self._exchange is not None and event.kind == "left":
+            self._exchange.left(event.peer_id)
         if event.kind == "failed":
             self._manager.fail("mesh", event.detail)
         if event.kind == "joined" and self._charter_sync is not None:
