@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bzzzd.mesh.interfaces import (
@@ -58,6 +58,7 @@ def test_a_machine_without_a_network_serves_itself_until_it_has_one() -> None:
 ADDRESSES = st.one_of(st.ip_addresses().map(str), st.text(max_size=8))
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(Interface, st.text(max_size=15), st.lists(ADDRESSES, max_size=30).map(tuple))))
 def test_whatever_the_machine_has_the_choice_is_concrete_and_bounded(machine: list[Interface]) -> None:
     chosen = choose(["auto"], 8075, machine)

@@ -1,6 +1,6 @@
 """The pauses between dials, the connection that stays, and the addresses that are tried."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bzzzd.mesh.redial import BRISK_PAUSE_S, BRISK_S, LONGEST_ABSENT_S, Contact, Redial, stays
@@ -22,6 +22,7 @@ def test_one_that_is_long_gone_costs_four_tries_a_minute() -> None:
     assert tries <= 3300 / LONGEST_ABSENT_S + 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["absent", "unclear", "refused", "news"]), max_size=60))
 def test_pauses_are_bounded_and_news_starts_afresh(happened: list[str]) -> None:
     redial, now, longest = Redial(), 0.0, {"absent": LONGEST_ABSENT_S, "unclear": 10.0, "refused": 60.0}
@@ -41,6 +42,7 @@ def test_pauses_are_bounded_and_news_starts_afresh(happened: list[str]) -> None:
         now += pause
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1), st.binary(min_size=1))
 def test_both_sides_keep_the_same_of_two_connections(one: bytes, two: bytes) -> None:
     if one == two:
@@ -61,6 +63,7 @@ def test_an_address_that_led_to_the_peer_is_tried_first() -> None:
     assert (contact.how, contact.addresses) == ("exchange", ("/b", "/both"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["static", "mdns", "book"]), st.lists(st.text(max_size=3), max_size=40))))
 def test_the_addresses_of_a_peer_are_few_and_each_once(said: list[tuple[str, list[str]]]) -> None:
     contact = Contact()
