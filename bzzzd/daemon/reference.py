@@ -31,7 +31,7 @@ Generated from the method registry by `scripts/docs`; do not edit.
 
 The first request of a connection is `hello`. It gives a nonce; `session.attach` signs it, and what the session may call from then on is decided by its key's grant. Signed parameters (`envelope`, `version`) are envelopes as in `docs/security.md`. Errors are maps `{code, message, data}` with the codes of `bzzzd/errors.py`.
 
-`subscribe` gives `{subscription, cursor, reset, snapshot?}`; items follow as notifications `stream.items` `{subscription, cursor, items}`. A client that reconnects passes the last cursor; one that is no longer within reach gets `reset` and a snapshot, and so does one that fell behind (`stream.behind`).
+`subscribe` gives `{subscription, cursor, reset, snapshot?}`; items follow as notifications `stream.items` `{subscription, cursor, items}`. A client that reconnects passes the last cursor; one that is no longer within reach gets `reset` and a snapshot, and so does one that fell behind (`stream.behind`). A topic is read on from the journal while it keeps what was missed, over restarts of `bzzzd` too; `trimmed` says that it no longer does.
 
 """  # noqa: E501 - the page's own lines
 

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from bzzzd.errors import NotFound, Overloaded
@@ -39,13 +40,15 @@ class Opened(Struct, frozen=True, omit_defaults=True):
     """The answer to ``subscribe``, and what ``stream.behind`` carries.
 
     ``reset`` says that items may have been missed, because the cursor given is not within reach. ``snapshot`` comes
-    where the stream has one and no cursor could be continued.
+    where the stream has one and no cursor could be continued. ``trimmed`` says that what was missed is kept no longer,
+    where a stream keeps more than it holds at hand.
     """
 
     subscription: int
     cursor: tuple[str, int]
     reset: bool | UnsetType = UNSET
     snapshot: Any = UNSET
+    trimmed: bool | UnsetType = UNSET
 
 
 class Subscription:
@@ -188,7 +191,7 @@ class Subscriptions:
         if found.id not in self._all:
             return
         if not page:
-            await self._catch_up(found)
+            await self._catch_up(found, trimmed=True)
             return
         items: list[Any] = []
         size = 0
@@ -206,9 +209,9 @@ class Subscriptions:
             self._outlet.send(encode((NOTIFICATION, "stream.items", (batch,))))
         self._start(found)
 
-    async def _catch_up(self, found: Subscription) -> None:
+    async def _catch_up(self, found: Subscription, *, trimmed: bool | UnsetType = UNSET) -> None:
         self._counters.stream_behind += 1
-        opened = await self._restart(found, reset=True)
+        opened = msgspec.structs.replace(await self._restart(found, reset=True), trimmed=trimmed)
         if found.id in self._all:
             self._outlet.send(encode((NOTIFICATION, "stream.behind", (opened,))))
             self._start(found)

@@ -32,6 +32,8 @@ IN_FLIGHT = 200
 TOPIC = "bench"
 LIMIT_S = 120.0
 PACED_LEAST = 0.85
+MEMORY_MOST = 10.0
+MEMORY_WAIT_S = 60.0
 BURST_LEAST = 3.0
 
 
@@ -175,6 +177,50 @@ def _peers(node: Any) -> int:
         return sum(row["connected"] for row in guest.call("peers", effects=False)["peers"])
 
 
+def measure_memory(count: int) -> list[float]:
+    """What both nodes grew by in MiB, from before ``count`` messages until a while after them."""
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bzzz-bench-")))
+        nodes = running.enter_context(pair(folder))
+        one, two = nodes
+        listener = running.enter_context(_child("listen", str(two.socket), str(folder / "listener" / "key")))
+        listener.hear()
+        time.sleep(2.5)
+        arguments = ("speak", str(one.socket), str(folder / "speaker" / "key"), "100", str(count))
+        speaker = running.enter_context(_child(*arguments))
+        for _ in range(2):
+            speaker.say()
+            speaker.hear()
+            listener.hear()
+        before = [_resident(node) for node in nodes]
+        speaker.say()
+        speaker.hear()
+        listener.hear()
+        until = time.monotonic() + MEMORY_WAIT_S
+        while time.monotonic() < until:
+            grown = [_resident(node) - was for node, was in zip(nodes, before, strict=True)]
+            if max(grown) <= MEMORY_MOST:
+                break
+            time.sleep(1)
+        return grown
+
+
+def _resident(node: Any) -> float:
+    lines = Path(f"/proc/{node.daemon.pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def measure_churn(count: int, seconds: float) -> dict[str, Any]:
+    """Nodes that talk, 20 messages a second in all, while one is killed and returned each 10 s."""
+    from tests.integration.churn import churn, mesh_of
+    from tests.integration.conftest import nodes_in
+
+    with ExitStack() as running:
+        folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bzzz-bench-")))
+        nodes = mesh_of(running.enter_context(nodes_in(folder)), count)
+        return asyncio.run(churn(nodes, seconds=seconds, rate=20.0, kill_every=10.0, away=2.0))
+
+
 def measure_ours(paced: int, burst: int) -> dict[str, float]:
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bzzz-bench-")))
@@ -290,6 +336,24 @@ def run(quick: bool) -> list[Row]:
     else:
         rows.append({"name": "messages: js-libp2p", "asked": "measured beside ours", "measured": str(js[0])[:80],
                      "baseline": None, "ratio": None, "unit": "", "ok": False})  # fmt: skip
+    found = measure_churn(*((4, 20.0) if quick else (10, 60.0)))
+    faults = [fault for told in found["faults"].values() for fault in told]
+    rows.append(
+        {
+            "name": f"messages: {len(found['heard'])} nodes, 20/s, one killed each 10 s ({found['kills']} times)",
+            "asked": "each once, in order, everywhere",
+            "measured": f"{found['answered']} messages, {len(faults)} faults",
+            "baseline": None, "ratio": None, "unit": "", "ok": not faults,
+        }
+    )  # fmt: skip
+    count = 20_000 if quick else 100_000
+    grown = max(measure_memory(count))
+    rows.append(
+        {
+            "name": f"memory after {count} messages, the larger of two nodes", "asked": f"within {MEMORY_MOST:g} MiB",
+            "measured": round(grown, 1), "baseline": None, "ratio": None, "unit": "MiB", "ok": grown <= MEMORY_MOST,
+        }
+    )  # fmt: skip
     return rows
 
 
@@ -306,6 +370,12 @@ def main(arguments: list[str]) -> None:
             asyncio.run(listen(socket, key))
         case ["speak", socket, key, paced, burst]:
             asyncio.run(speak(socket, key, int(paced), int(burst)))
+        case ["memory", count]:
+            sys.path.insert(0, str(ROOT))
+            print(json.dumps(measure_memory(int(count))))
+        case ["churn", count, seconds]:
+            sys.path.insert(0, str(ROOT))
+            print(json.dumps(measure_churn(int(count), float(seconds)), indent=1))
         case ["ours" | "bare" | "js" as which, paced, burst]:
             sys.path.insert(0, str(ROOT))
             print(json.dumps(globals()[f"measure_{which}"](int(paced), int(burst))))

@@ -189,3 +189,43 @@ async def test_subscriptions_are_bounded_and_leave_with_the_client(raw: Raw, ben
     await eventually(lambda: len(bench.stream._waiting) == limit)
     raw.close()
     await eventually(lambda: not bench.stream._waiting)
+
+
+def keeping(bench: Bench, first: int) -> None:
+    """A stream ``kept`` whose items from ``first`` on are kept beyond its ring."""
+
+    async def history(after: int, count: int) -> list[tuple[int, Any]] | None:
+        await asyncio.sleep(0)
+        if after + 1 < first:
+            return None
+        return [(number, f"old {number}") for number in range(after + 1, bench.stream.number + 1)][: min(count, 3)]
+
+    feed = Feed(bench.stream, None, lambda: "now", history)
+    bench.streams.add("kept", guest(), lambda call, name, filter: feed)
+    for number in range(1, 21):
+        bench.stream.append(number)
+
+
+async def test_a_cursor_behind_the_ring_is_continued_from_what_is_kept(raw: Raw, bench: Bench) -> None:
+    keeping(bench, first=1)
+    answer = (await raw.ask("subscribe", {"stream": "kept", "cursor": ["one", 2]}))[3]
+    assert answer == {"subscription": 1, "cursor": ["one", 2], "reset": False}
+    seen: list[Any] = []
+    while len(seen) < 18:
+        told = await items(raw)
+        seen += told["items"]
+    assert told["cursor"] == ["one", 20]
+    assert [int(str(item).removeprefix("old ")) for item in seen] == list(range(3, 21))
+    bench.stream.append(21)
+    assert (await items(raw))["items"] == [21]
+
+
+async def test_a_cursor_behind_what_is_kept_is_told_so_and_gets_a_snapshot(raw: Raw, bench: Bench) -> None:
+    keeping(bench, first=8)
+    assert (await raw.ask("subscribe", {"stream": "kept", "cursor": ["one", 2]}))[3]["reset"] is False
+    kind, method, [told] = await raw.next()
+    assert (kind, method) == (2, "stream.behind")
+    assert told == {"subscription": 1, "cursor": ["one", 20], "reset": True, "snapshot": "now", "trimmed": True}
+    for cursor in (["other", 12], ["one", 99]):
+        answer = (await raw.ask("subscribe", {"stream": "kept", "cursor": cursor}))[3]
+        assert (answer["reset"], answer["snapshot"]) == (True, "now")
