@@ -72,6 +72,11 @@ class Incoming:
         except OSError as error:
             raise from_os(error, self._path, "write") from error
 
+    def discard(self) -> None:
+        """Give up what has come."""
+        self.close()
+        self._part.unlink(missing_ok=True)
+
     def close(self) -> None:
         if self._handle >= 0:
             os.close(self._handle)

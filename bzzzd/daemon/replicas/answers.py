@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from bzzzd.daemon.replicas.blobs import BlobDesk
-from bzzzd.errors import BzzzError, NotAllowed, NotFound, StorageFailed
+from bzzzd.errors import BzzzError, DiskFull, NotAllowed, NotFound, StorageFailed
 from bzzzd.mesh.peer_id import key_of
 from bzzzd.storage import copies, held, rows
 from bzzzd.storage.adopt import Carried
@@ -38,6 +38,7 @@ from bzzzd.storage.questions import (
 from bzzzd.ucxl.address import parse
 
 WAIT: Final = "WAIT"
+_NO_ROOM_S: Final = 10.0
 _LOG: Final = structlog.get_logger()
 
 
@@ -64,6 +65,7 @@ class Answers:
         self._again_s = again_s
         self._damaged = damaged
         self._behind = behind
+        self._no_room_until = 0.0
         self.taken = 0
         self.refused = 0
 
@@ -92,6 +94,8 @@ class Answers:
     async def _take_one(self, sender: bytes, carried: Carried) -> Refused | None:
         try:
             pending = await self._contexts.verify(carried, holder=sender)
+            if not pending.here and self._clock() < self._no_room_until:
+                return Refused(bytes.fromhex(pending.id), DiskFull.code, "this node's disk is full")
             if not pending.here:
                 self._spawn(f"version {pending.id[:12]}", self._fetch_and_take(sender, pending, carried))
                 return Refused(bytes.fromhex(pending.id), WAIT, "its content is being fetched")
@@ -106,6 +110,8 @@ class Answers:
             pending = msgspec.structs.replace(pending, blob=blob, here=True)
             await self._add(pending, sender)
         except BzzzError as error:
+            if isinstance(error, DiskFull):
+                self._no_room_until = self._clock() + _NO_ROOM_S
             # The sender offers it again, and the transfer goes on where it was cut.
             _LOG.info("content did not come", version_id=pending.id, error=error.message)
 

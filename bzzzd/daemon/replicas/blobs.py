@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from bzzzd.daemon.replicas.ask import Asker
-from bzzzd.errors import BzzzError, InvalidEnvelope, NotFound, StorageFailed, Unavailable
+from bzzzd.errors import BzzzError, DiskFull, InvalidEnvelope, NotFound, StorageFailed, Unavailable
 from bzzzd.storage.content import Blob, ContentStore
 from bzzzd.storage.incoming import Incoming
 from bzzzd.storage.naming import HASH_BYTES, chunks_of
@@ -88,8 +88,17 @@ class BlobDesk:
                 for worker in workers:
                     group.create_task(worker)
             await asyncio.to_thread(incoming.finish)
-        except* BzzzError as group_error:
-            raise _first(group_error) from None
+        except DiskFull:
+            incoming.discard()
+            raise
+        except BaseExceptionGroup as group_error:
+            wrong, rest = group_error.split(BzzzError)
+            if wrong is None or rest is not None:
+                raise
+            error = _first(wrong)
+            if isinstance(error, DiskFull):  # what has come would only take the room that others need
+                incoming.discard()
+            raise error from None
         finally:
             incoming.close()
         return await self._content.arrived(name, size, sealed)

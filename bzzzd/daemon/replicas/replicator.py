@@ -36,7 +36,7 @@ _COMMIT_S: Final = 0.02
 _RETRY_S: Final = 5.0
 _WAIT_S: Final = 2.0
 _REFUSED_S: Final = 300.0
-_FULL_S: Final = 30.0
+_FULL_S: Final = 15.0
 _PUSH_S: Final = 60.0
 _LOG: Final = structlog.get_logger()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -113,7 +114,8 @@ class Replicas:
         self._spawn_as(self.name, "collecting", self._collector.run())
 
     async def stop(self) -> None:
-        await self.nodes.save(self._journal)
+        with contextlib.suppress(BzzzError):  # a full disk must not keep the node from stopping
+            await self.nodes.save(self._journal)
 
     def health(self) -> Health:
         nodes, figures = len(self.nodes.present), self._figures
