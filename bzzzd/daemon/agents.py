@@ -76,6 +76,17 @@ class AgentBook:
         """Signed records and grant chains of the agents attached here, to be announced."""
         return [(local.raw, local.chain) for local in self._local.values()]
 
+    def local_keys(self) -> list[bytes]:
+        """The keys of the agents attached here."""
+        return [local.caller.key for local in self._local.values() if local.caller.key is not None]
+
+    def regranted(self, key: bytes, chain: tuple[bytes, ...]) -> None:
+        """An agent here has a new grant; its session goes on."""
+        for id, local in self._local.items():
+            if local.caller.key == key:
+                self._local[id] = local._replace(chain=chain)
+                return
+
     def __len__(self) -> int:
         return len(self._local)
 

@@ -49,8 +49,29 @@ class Checkup:
 
     def grants(self) -> list[Finding]:
         """How long the node's own grant holds."""
-        grant = self._identity.node.grant
-        return [grant_ends(f"node {grant.id}", grant.not_after, time.time())]
+        grant, now = self._identity.node.grant, self._identity.clock()
+        if self._identity.node.trust.revocations.removed(grant.key):
+            fix = "ask an administrator of the mesh; to come back it needs a new key and an invitation"
+            return [("bad", f"grant of node {grant.id}", "this node was revoked: no member speaks with it", fix)]
+        return [grant_ends(f"node {grant.id}", grant.not_after, now), *self._delegations(now)]
+
+    def _delegations(self, now: float) -> list[Finding]:
+        """Administrators whose delegation ends within 14 days: it does not renew itself."""
+        return [
+            (
+                "warn", f"administrator {entry.grant.id}",
+                f"the delegation ends in {max(0.0, entry.grant.not_after - now) / 86400:.0f} days",
+                f"renew it where the authority's key is: sudo bzzz mesh admin add {entry.grant.id}",
+            )
+            for entry in self._identity.members.ending(now)
+        ]  # fmt: skip
+
+    def revocations(self) -> list[Finding]:
+        """Whether somebody has lately confirmed who is revoked."""
+        if self._identity.charter.fresh():
+            return [("ok", "revocations", f"list {self._identity.node.trust.revocations.number}, confirmed", "")]
+        fix = "connect this node (bzzz peers), or revoke the nodes that are gone for good (bzzz mesh revoke ID)"
+        return [("warn", "revocations", "no member has confirmed the list lately; high-risk actions are refused", fix)]
 
     def machine(self) -> list[Finding]:
         """Disk space and clock."""

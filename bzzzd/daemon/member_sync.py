@@ -149,11 +149,11 @@ class MemberSync:
         if not self._stopped:
             self._spawn(self._owner, "new members", self._admit(chains, peer_id, told=True), ends=True)
 
-    def _heard_of(self, entry: Entry) -> None:
-        """A grant is new here. Nodes are met, and compared with, one by one, so theirs are not told around."""
+    def _heard_of(self, entry: Entry, renewed: bool) -> None:
+        """A grant is new here. New nodes are met, and compared with, one by one, so they are not told around."""
         self._new += 1
         self._log.note(entry.chain)
-        if not self._told and entry.grant.kind != "node":
+        if not self._told and (renewed or entry.grant.kind != "node"):
             self._to_tell.append(entry)
         if not self._gathering and not self._stopped:
             self._gathering = True

@@ -21,6 +21,7 @@ from bzzzd.identity.roll import Entry, Roll
 
 PERSON_VALIDITY_S: Final = YEAR_S
 _ENDED_SHOWN_S: Final = 30 * 86400.0
+_ANNOUNCED_S: Final = 14 * 86400.0
 _KIND_ORDER: Final = ("node", "person", "agent")
 
 
@@ -70,7 +71,7 @@ class Members:
         self._grants = grants
         self._own_uid = own_uid
         self._clock = clock
-        self._heard: list[Callable[[Entry], None]] = []
+        self._heard: list[Callable[[Entry, bool], None]] = []
         self.roll = Roll()
 
     def load(self) -> None:
@@ -82,19 +83,21 @@ class Members:
                 except GrantRefused:
                     continue
 
-    def heard_by(self, callback: Callable[[Entry], None]) -> None:
-        """Have ``callback(entry)`` called for each grant that is new here."""
+    def heard_by(self, callback: Callable[[Entry, bool], None]) -> None:
+        """Have ``callback(entry, renewed)`` called for each grant that is new here, or newer than one known."""
         self._heard.append(callback)
 
     def admit(self, chain: Sequence[bytes]) -> Grant:
         """Check a chain now and remember its leaf."""
         chain = tuple(chain)
         grants = self._identity.trust.read(chain, now=self._clock())
+        find = self.roll.delegation if grants[0].kind == "admin" else self.roll.get
+        renewed = find(grants[0].key) is not None
         if self.roll.add(grants, chain):
-            entry = self.roll.delegation(grants[0].key) if grants[0].kind == "admin" else self.roll.get(grants[0].key)
+            entry = find(grants[0].key)
             if entry is not None:
                 for callback in self._heard:
-                    callback(entry)
+                    callback(entry, renewed)
         return grants[0]
 
     def recall(self, chain: Sequence[bytes]) -> None:
@@ -175,6 +178,10 @@ class Members:
         """Every entry that holds now."""
         return [entry for entry in self.roll if self._holds(entry)]
 
+    def ending(self, now: float) -> list[Entry]:
+        """Delegations that hold and end within 14 days."""
+        return [e for e in self.valid() if e.grant.kind == "admin" and e.grant.not_after - now <= _ANNOUNCED_S]
+
     def rows(self) -> list[dict[str, Any]]:
         """Every known member, for ``bzzz mesh members``: nodes, then people, then agents."""
         rows = [self._row(entry) for entry in self.roll if entry.grant.kind != "admin"]
@@ -185,6 +192,7 @@ class Members:
         return {
             "id": grant.id, "kind": grant.kind, "role": grant.role, "capabilities": list(grant.capabilities),
             "key": grant.key.hex(), "not_before": grant.not_before, "not_after": grant.not_after,
+            "age": grant.age, "may_grant": list(grant.may_grant), "max_validity_s": grant.max_validity_s,
             "admin": self.is_admin(grant.key), "issuer": self.signer(grant.issuer), "state": self._state(entry),
         }  # fmt: skip
 
@@ -234,13 +242,22 @@ class Members:
         policy = self._policy()
         allowed = rule.capabilities or proof.capabilities
         names = [name for name in proof.capabilities if name in allowed and policy.may_hold(proof.role, name)]
-        now = self._clock()
-        raw = make_grant(
-            self._identity.key, self._identity.mesh_id, kind="agent", id=proof.id, key=key, role=proof.role,
-            capabilities=names, valid_s=self._security.agent_grant_s, now=now,
-        )  # fmt: skip
-        issued = (raw, *self._identity.chain)
+        issued = self._issue_agent(proof.id, key, proof.role, names)
         return self.admit(issued), issued
+
+    def _issue_agent(self, id: str, key: bytes, role: str, capabilities: Sequence[str]) -> tuple[bytes, ...]:
+        raw = make_grant(
+            self._identity.key, self._identity.mesh_id, kind="agent", id=id, key=key, role=role,
+            capabilities=capabilities, valid_s=self._security.agent_grant_s, now=self._clock(),
+        )  # fmt: skip
+        return (raw, *self._identity.chain)
+
+    def renew_agent(self, grant: Grant) -> tuple[bytes, ...]:
+        """A new grant like ``grant`` for an agent that works here, before the old one ends; gives its chain."""
+        self._check_not_revoked(grant.key)
+        chain = self._issue_agent(grant.id, grant.key, grant.role, grant.capabilities)
+        self.admit(chain)
+        return chain
 
     def _check_not_revoked(self, key: bytes) -> None:
         """A node gives nobody back what an administrator took, on whatever occasion."""

@@ -147,12 +147,25 @@ def _with_holder(error: P2PInitFailed) -> P2PInitFailed:
 
 
 def admit_nodes(
-    identity: NodeIdentity, clock: Callable[[], float], tell: Callable[[Sequence[bytes]], None]
+    identity: NodeIdentity,
+    clock: Callable[[], float],
+    tell: Callable[[Sequence[bytes]], None],
+    newest: Callable[[bytes], Grant],
 ) -> Callable[[Sequence[bytes]], Grant]:
-    """What the mesh asks about a peer's chain, in its own thread: a node of this mesh, or an exception."""
+    """What the mesh asks about a peer's chain, in its own thread: a node of this mesh, or an exception.
+
+    ``newest(key)`` gives the grant on the roll for a key, or raises: a member whose grant was renewed since it
+    joined stays in.
+    """
 
     def admit(chain: Sequence[bytes]) -> Grant:
-        grant = identity.trust.admit(chain, now=clock())
+        try:
+            grant = identity.trust.admit(chain, now=clock())
+        except GrantRefused as refused:
+            try:
+                return newest(identity.trust.links(chain)[0].key)
+            except GrantRefused:
+                raise refused from None
         if grant.kind != "node":
             raise GrantRefused(f"{grant.kind} {grant.id} is no node; only nodes connect to the mesh")
         tell(tuple(chain))

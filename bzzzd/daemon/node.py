@@ -31,6 +31,7 @@ from bzzzd.daemon.ledger.part import LedgerPart
 from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.peerbook import PeerBook
+from bzzzd.daemon.renewing import Renewals
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.reseal import Resealer
 from bzzzd.daemon.revoking import RevokeDesk
@@ -44,7 +45,7 @@ from bzzzd.daemon.upkeep import Upkeep
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.switch import inviter_addresses
 from bzzzd.mesh.mesh import Mesh
-from bzzzd.mesh.values import MeshEvent, MeshSettings, RecordRule
+from bzzzd.mesh.values import MeshEvent, MeshSettings, RecordRule, Renewal
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.health_http import HealthHttp
 from bzzzd.runtime.limits import Limits, tune_gc
@@ -90,6 +91,7 @@ class Node:
         self._exchange: Exchange | None = None
         self._keys: KeyDesk | None = None
         self._sessions: SessionDesk | None = None
+        self._renewals: Renewals | None = None
 
     async def start(self) -> None:
         """The four phases after the door's."""
@@ -161,7 +163,8 @@ class Node:
             self._manager, ledger, agents, gate,
             facts=self._facts, peers=mesh_desk.rows, logs=self._logs.tail,
             checks=(
-                checkup.keys, checkup.grants, checkup.machine, checkup.separation, checkup.mesh, topics.check,
+                checkup.keys, checkup.grants, checkup.revocations, checkup.machine, checkup.separation, checkup.mesh,
+                topics.check,
             ),
             events=self._events, agent_events=self._agent_events, started=self._started,
         )  # fmt: skip
@@ -214,6 +217,12 @@ class Node:
         self._manager.add(self._addresses, Phase.PROCESS)
         self._manager.add(self._exchange, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
+        self._renewals = Renewals(
+            who, members, charter, agents, mesh, self._settings.grants_dir, self._events,
+            announce=mesh_desk.announce, recheck=lambda: sessions.recheck(self._door.server.sessions),
+            spawn=self._manager.spawn,
+        )  # fmt: skip
+        self._manager.add(self._renewals, Phase.PROCESS)
         self._entry = Entry(
             self._settings, self._identity, mesh, store.journal, self._events, door.restart,
             recovered=keys.met,  # with the authority's key come all role secrets
@@ -262,11 +271,19 @@ class Node:
             ),
             who.key.seed,
             who.chain,
-            admit_nodes(who, self._identity.clock, self._tell_members),
+            admit_nodes(who, self._identity.clock, self._tell_members, self._identity.members.grant_of),
             self._mesh_event,
             {name: RecordRule(validate=self._valid, select=self._select) for name in (HEAD_NAMESPACE, BLOB_NAMESPACE)},
             briefing(self._identity.charter),
+            Renewal(give=self._give_newer, take=self._take_newer),
         )
+
+    async def _give_newer(self, peer_id: str, chain: Sequence[bytes]) -> tuple[bytes, ...]:
+        return await self._renewals.give(peer_id, chain) if self._renewals is not None else ()
+
+    async def _take_newer(self, chain: Sequence[bytes]) -> None:
+        if self._renewals is not None:
+            await self._renewals.take(chain)
 
     def _tell_members(self, chain: Sequence[bytes]) -> None:
         """Called in the mesh's thread for a chain that holds: remember it on the loop."""

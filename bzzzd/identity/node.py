@@ -144,7 +144,10 @@ def load_or_found(
                 continue
             return NodeIdentity(key, trust, file.chain, grant, _authority_key(authority_file, file.authority))
         assert refused is not None
-        raise refused
+        ended = _ended(key, own, authority_file, now)
+        if ended is None:
+            raise refused
+        return ended
     authority = load_or_create_key(authority_file)
     mesh_id = mesh_id_of(authority.public)
     raw = make_grant(
@@ -154,6 +157,19 @@ def load_or_found(
     write_grant(grants, "node", authority.public, [raw])
     trust = Trust(mesh_id, authority.public)
     return NodeIdentity(key, trust, [raw], trust.admit([raw], now=now), authority)
+
+
+def _ended(key: SigningKey, files: Sequence[GrantFile], authority_file: Path, now: float) -> NodeIdentity | None:
+    """Who a node was until its grant ended: it starts, is given nothing but a newer grant, and asks for that."""
+    for file in files:
+        trust = Trust(mesh_id_of(file.authority), file.authority)
+        try:
+            grants = trust.links(file.chain)
+        except GrantRefused:
+            continue
+        if any(now > grant.not_after for grant in grants):
+            return NodeIdentity(key, trust, file.chain, grants[0], _authority_key(authority_file, file.authority))
+    return None
 
 
 def _leaf_is_for(file: GrantFile, public: bytes) -> bool:

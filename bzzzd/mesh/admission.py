@@ -44,6 +44,8 @@ Entered = Callable[[Member], None]
 Refused = Callable[[ID, str], None]
 Invited = Callable[[INetStream, bytes], Awaitable[None]]
 Learn = Callable[[ID, bytes], Awaitable[None]]
+Renew = Callable[[ID, Sequence[bytes]], Awaitable[tuple[bytes, ...]]]
+Renewed = Callable[[Sequence[bytes]], Awaitable[None]]
 
 
 async def _say(stream: INetStream, word: JoinFrame) -> None:
@@ -64,6 +66,7 @@ class Admission:
     ``entered`` is called once this side may open streams to a member, ``refused`` when a peer was not let in;
     ``superseded`` when it knows of no connection but that of the stream. ``invited(stream, id)`` carries on with a
     joiner that opens with an invitation. ``learn(peer, papers)`` waits until what a briefing brought is in force.
+    ``renew(peer, chain)`` finds a newer chain for a peer whose own was refused, ``renewed(chain)`` takes this node's.
     """
 
     def __init__(
@@ -78,6 +81,8 @@ class Admission:
         briefing: Briefing,
         learn: Learn,
         superseded: Callable[[INetStream], None],
+        renew: Renew,
+        renewed: Renewed,
     ) -> None:
         self.members = members
         self._own_chain = tuple(own_chain)
@@ -88,6 +93,8 @@ class Admission:
         self._briefing = briefing
         self._learn = learn
         self._superseded = superseded
+        self._renew = renew
+        self._renewed = renewed
         self._patience: Patience[bytes] = Patience()
         self._settled: dict[bytes, trio.Event] = {}
 
@@ -115,6 +122,9 @@ class Admission:
     async def _ask(self, stream: INetStream, peer_id: ID, how: How, alone: bool) -> Member:
         await _say(stream, JoinFrame(chain=self._own_chain, heads=self._briefing.heads(), alone=alone))
         answer = await _hear(stream, _MAX_BRIEFED_BYTES)
+        if answer.renewed:
+            await self._renewed(answer.renewed)
+            raise Unavailable(f"peer {peer_id} gave this node a newer grant to come with")
         if answer.refused:
             raise GrantRefused(f"peer {peer_id} refused this node: {answer.refused[:_LONGEST_REASON]}")
         if answer.papers:
@@ -129,6 +139,7 @@ class Admission:
         """The listener's side: the handler of the join protocol, the only one that a stranger reaches."""
         peer_id = stream.muxed_conn.peer_id
         with trio.move_on_after(self._timeout_s):
+            opening: JoinFrame | None = None
             try:
                 opening = await _hear(stream)
                 if opening.invitation:
@@ -141,7 +152,8 @@ class Admission:
                 if opening.alone:
                     self._superseded(stream)
             except BzzzError as error:
-                await self._turn_away(stream, error.message)
+                if not await self._gave_newer(stream, error, opening.chain if opening is not None else ()):
+                    await self._turn_away(stream, error.message)
                 return
             papers = self._briefing.missing(opening.heads)
             await _say(stream, JoinFrame(chain=self._own_chain, heads=self._briefing.heads(), papers=papers))
@@ -150,6 +162,24 @@ class Admission:
                 await self._learn(peer_id, consent.papers)
             if consent.ok and peer_id.to_bytes() in self.members:
                 self._entered(member)
+
+    async def _gave_newer(self, stream: INetStream, error: BzzzError, chain: Sequence[bytes]) -> bool:
+        """Give a peer whose grant has ended a newer one, if there is one for it; it comes again with that."""
+        if not chain or not isinstance(error, GrantRefused):
+            return False
+        peer_id = stream.muxed_conn.peer_id
+        newer = await self._renew(peer_id, chain)
+        if newer:
+            self._patience.forget(peer_id.to_bytes())
+            await _say(stream, JoinFrame(renewed=newer))
+            with trio.move_on_after(_LINGER_S):
+                await stream.read(1)
+            self._settle(peer_id.to_bytes())
+        return bool(newer)
+
+    def show(self, chain: Sequence[bytes]) -> None:
+        """Join with this chain from now on."""
+        self._own_chain = tuple(chain)
 
     async def _receive(self, stream: INetStream, invitation: bytes) -> None:
         try:

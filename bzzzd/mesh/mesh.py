@@ -29,6 +29,7 @@ from bzzzd.mesh.values import (
     MessageHandler,
     PeerInfo,
     RecordRule,
+    Renewal,
     RequestHandler,
 )
 
@@ -57,6 +58,7 @@ class Mesh:
         on_event: Callable[[MeshEvent], None],
         records: Mapping[str, RecordRule] | None = None,
         briefing: Briefing | None = None,
+        renewal: Renewal | None = None,
     ) -> None:
         self._settings = settings
         self._seed = seed
@@ -65,6 +67,7 @@ class Mesh:
         self._on_event = on_event
         self._records = dict(records or {})
         self._briefing = briefing or Briefing()
+        self._renewal = renewal
         self._tally = Tally()
         self._topics: dict[str, list[MessageHandler]] = {}
         self._handlers: dict[str, RequestHandler] = {}
@@ -122,6 +125,7 @@ class Mesh:
             answer=self._answer,
             decide=self._decide,
             briefing=self._briefing,
+            renewal=self._renewal,
             topics=tuple(self._topics),
             protocols=frozenset(self._handlers),
         )
@@ -342,6 +346,11 @@ class Mesh:
     def counters(self) -> Counters:
         """What was counted since the start."""
         return self._tally.snapshot()
+
+    async def show(self, chain: Sequence[bytes]) -> None:
+        """Join with this chain, a newer one for this node's key, from now on; who is joined stays so."""
+        self._own_chain = tuple(chain)
+        await self._call("show", self._own_chain)
 
     async def recheck(self) -> None:
         """Check every member's grants again; those that are no longer accepted are cut off."""

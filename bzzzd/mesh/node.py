@@ -41,7 +41,17 @@ from bzzzd.mesh.pubsub import Deliver, MemberPubsub
 from bzzzd.mesh.router import MemberRouter
 from bzzzd.mesh.streams import Answer, Requests
 from bzzzd.mesh.tally import Tally
-from bzzzd.mesh.values import Admit, Briefing, EventKind, JoinTry, MeshEvent, MeshSettings, PeerInfo, RecordRule
+from bzzzd.mesh.values import (
+    Admit,
+    Briefing,
+    EventKind,
+    JoinTry,
+    MeshEvent,
+    MeshSettings,
+    PeerInfo,
+    RecordRule,
+    Renewal,
+)
 
 _UPKEEP_S: Final = 2.0
 _RECHECK_EVERY: Final = 30
@@ -74,6 +84,7 @@ class Wiring:
     answer: Answer
     decide: Callable[[JoinTry], Coroutine[Any, Any, bytes]]
     briefing: Briefing
+    renewal: Renewal | None
     topics: tuple[str, ...]
     protocols: frozenset[str]
 
@@ -115,6 +126,8 @@ class Node:
             briefing=wiring.briefing,
             learn=self._learn,
             superseded=self._superseded,
+            renew=self._renew,
+            renewed=self._renewed,
         )
         self._swarm = build_swarm(wiring.seed, settings)
         self._swarm.settled = self._admission.settled
@@ -322,6 +335,17 @@ class Node:
     async def _learn(self, peer_id: ID, papers: bytes) -> None:
         if self._wiring.briefing.learn is not None:
             await self._bridge.ask(self._wiring.briefing.learn, str(peer_id), papers)
+
+    async def _renew(self, peer_id: ID, chain: Sequence[bytes]) -> tuple[bytes, ...]:
+        renewal = self._wiring.renewal
+        return await self._bridge.ask(renewal.give, str(peer_id), chain) if renewal is not None else ()
+
+    async def _renewed(self, chain: Sequence[bytes]) -> None:
+        if self._wiring.renewal is not None:
+            await self._bridge.ask(self._wiring.renewal.take, chain)
+
+    async def show(self, chain: Sequence[bytes]) -> None:
+        self._admission.show(chain)
 
     async def _ask_inviter(self, tried: JoinTry) -> bytes:
         return await self._bridge.ask(self._wiring.decide, tried)

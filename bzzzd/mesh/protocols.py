@@ -17,7 +17,8 @@ class JoinFrame(Struct, frozen=True, omit_defaults=True):
 
     A first frame with ``invitation`` is the opening of a joiner that has no chain yet. ``heads`` says which
     revocations a side knows, and ``papers`` brings those that the other does not. ``alone`` says that the dialler
-    has no other connection to the listener, whatever that one still believes to have.
+    has no other connection to the listener, whatever that one still believes to have. ``renewed`` is a newer
+    chain for a dialler whose own has ended.
     """
 
     chain: Annotated[tuple[bytes, ...], Meta(max_length=8)] = ()
@@ -26,4 +27,5 @@ class JoinFrame(Struct, frozen=True, omit_defaults=True):
     invitation: Annotated[bytes, Meta(max_length=16)] = b""
     heads: Annotated[bytes, Meta(max_length=4096)] = b""
     alone: bool = False
+    renewed: Annotated[tuple[bytes, ...], Meta(max_length=8)] = ()
     papers: Annotated[bytes, Meta(max_length=MAX_PAPERS_BYTES)] = b""

@@ -89,6 +89,18 @@ class Briefing:
     learn: Callable[[str, bytes], Coroutine[Any, Any, None]] | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """How an ended grant is replaced at the door; both run on the loop and raise nothing.
+
+    ``await give(peer_id, chain)`` is asked for a newer chain of a peer that was refused, ``()`` for none;
+    ``await take(chain)`` gets what this node was given.
+    """
+
+    give: Callable[[str, Sequence[bytes]], Coroutine[Any, Any, tuple[bytes, ...]]]
+    take: Callable[[Sequence[bytes]], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True, slots=True)
 class JoinTry:
     """One try to join by an invitation, as it came. ``challenge`` is empty when another one was answered."""
