@@ -52,10 +52,12 @@ def test_a_node_with_a_grant_of_another_authority_belongs_to_that_mesh(tmp_path:
     assert not (tmp_path / "keys" / "authority.key").exists()
 
 
-def test_an_expired_node_grant_stops_the_start_instead_of_founding_another_mesh(tmp_path: Path) -> None:
-    found(tmp_path)
+def test_a_node_whose_grant_has_ended_is_who_it_was_and_founds_no_other_mesh(tmp_path: Path) -> None:
+    before = found(tmp_path)
+    later = found(tmp_path, now=NOW + 20 * 365 * 86400)
+    assert (later.mesh_id, later.id, later.chain) == (before.mesh_id, before.id, before.chain)
     with pytest.raises(GrantRefused, match="expired"):
-        found(tmp_path, now=NOW + 20 * 365 * 86400)
+        later.trust.admit(later.chain, now=NOW + 20 * 365 * 86400)
 
 
 def test_a_damaged_or_exposed_grant_file_is_named(tmp_path: Path) -> None:

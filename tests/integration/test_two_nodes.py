@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -296,11 +297,15 @@ def test_a_node_that_was_killed_is_found_again_and_messages_flow(pair: tuple[Nod
     wait_for("the announcement", lambda: listed(one, "steady"))
 
 
-def test_a_node_whose_grant_has_ended_is_no_member(make_node: NodeMaker, tmp_path: Path) -> None:
+def test_a_node_whose_grant_has_ended_starts_and_is_no_member(make_node: NodeMaker, tmp_path: Path) -> None:
     authority = SigningKey.generate()
-    node = make_node("n1")
-    node.join(authority, valid_s=-1.0)
-    status, said = node.refused()
-    assert status == 3
-    assert "has expired" in said
-    assert said.rstrip().endswith("(GRANT_REFUSED)")
+    one, two = make_node("n1"), make_node("n2")
+    one.join(authority)
+    two.join(authority, valid_s=-1.0)
+    two.write_daemon(network={"static_peers": [one.address]})
+    one.start()
+    two.start()
+    # Nobody here holds the authority's key, so nobody can renew it.
+    wait_for("the refusal", lambda: re.search(r"^bzzz_mesh_refused\w* [1-9]", one.http("/metrics")[1], re.MULTILINE))
+    assert not connected(one, two)
+    assert "this node's grant has ended" in two.http("/health")[1]
