@@ -205,13 +205,13 @@ class TopicDesk:
     # What is shown.
 
     def _sent(self, channel: Channel, number: int, envelope: Envelope, message: Message) -> None:
-        channel.show(number, self._item(number, envelope.author, self._own_key, message.at, _decode(message.body)))
+        channel.show(number, self._item(number, envelope.author, self._own_key, message.at, message.body))
 
     def _taken(self, channel: Channel, number: int, received: Received) -> None:
         node, message = received.source.node, received.message
-        channel.show(number, self._item(number, received.author, node, message.at, _decode(message.body)))
+        channel.show(number, self._item(number, received.author, node, message.at, message.body))
 
-    def _item(self, number: int, author: bytes, node: bytes, at: float, body: Any) -> dict[str, Any]:
+    def _item(self, number: int, author: bytes, node: bytes, at: float, body: msgspec.Raw) -> dict[str, Any]:
         return {
             "number": number, "author": self._members.name_of(author), "author_key": author,
             "node": self._members.name_of(node), "at": at, "payload": body,
@@ -219,7 +219,7 @@ class TopicDesk:
 
     def _stored(self, item: Stored) -> dict[str, Any]:
         message = open_message(item.message, self._mesh_id, now=time.time())[1]
-        return self._item(item.number, item.author, item.node, item.at, _decode(message.body))
+        return self._item(item.number, item.author, item.node, item.at, message.body)
 
     def _lost(self, channel: Channel, lost: Lost) -> None:
         """Say which messages nobody has any more; a newcomer is not told what was trimmed before it came."""
@@ -284,7 +284,3 @@ class TopicDesk:
     def register(self, registry: Registry, streams: StreamTable) -> None:
         registry.add("publish", attached(), PublishParams, self.publish, result="{number}")
         streams.add("topic:", attached(), self._feed, "signed messages of a topic, here and from the mesh")
-
-
-def _decode(body: msgspec.Raw) -> Any:
-    return msgspec.msgpack.decode(body)

@@ -119,9 +119,12 @@ def open_message(
 
 def _message_of(envelope: Envelope) -> Message:
     try:
-        return _MESSAGE.decode(envelope.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        message = _MESSAGE.decode(envelope.payload)
+        # The body is handed on as it is: one that cannot be read must not reach those who would try.
+        msgspec.msgpack.decode(message.body)
+    except (msgspec.DecodeError, ValueError, TypeError, RecursionError) as error:
         raise InvalidEnvelope(f"this message cannot be used: {error}") from error
+    return message
 
 
 def seal_carry(key: SigningKey, mesh_id: str, carry: Carry) -> bytes:

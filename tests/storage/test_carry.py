@@ -110,6 +110,9 @@ def test_forged_and_damaged_carries_are_refused(bundle):
         b"not signed",
         RAW[:-1] + b"x",
         seal(AUTHOR, "message", MESH, msgspec.msgpack.encode({"topic": "news", "at": "noon", "body": 1})),
+        seal_message(AUTHOR, MESH, "news", NOW, msgspec.Raw(b"\xa2\xff\xfe")),
+        seal_message(AUTHOR, MESH, "news", NOW, msgspec.Raw(b"\x81\x80\x01")),
+        seal_message(AUTHOR, MESH, "news", NOW, msgspec.Raw(b"\x91" * 100_000 + b"\xc0")),
     ],
 )
 def test_a_message_that_its_author_did_not_sign_is_refused(raw):
