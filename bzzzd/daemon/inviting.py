@@ -11,24 +11,30 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from msgspec import Meta, Struct
 
 from bzzzd.crypto.age import check_recipient
-from bzzzd.crypto.keys import PUBLIC_BYTES, key_from_text, key_text
+from bzzzd.crypto.keys import key_text
+from bzzzd.daemon.invite_params import (
+    AGENT_LEVELS,
+    CodeParams,
+    ConfirmParams,
+    InvitationParams,
+    InviteParams,
+    pinned_key,
+    subject_of,
+)
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.requests import Request, Requests
-from bzzzd.errors import BadInput, GrantRefused, NotAllowed
-from bzzzd.identity.grants import Grant, Name
+from bzzzd.errors import GrantRefused, NotAllowed
+from bzzzd.identity.grants import Grant
 from bzzzd.identity.invitation import (
-    ID_BYTES,
     Ask,
     Invitation,
     Outcome,
     Standing,
-    Subject,
     check_ask,
     check_open,
     check_standing,
@@ -51,47 +57,7 @@ from bzzzd.rpc.session import Call
 from bzzzd.storage.invitations import Invitations, Kept
 
 VALID_S: Final = YEAR_S
-_LONGEST_S: Final = 30 * 86400.0
 _PAUSE_S: Final = 1.0
-_AGENT_LEVELS: Final = frozenset({"coordination", "suggestion", "read_only"})
-
-
-class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    pass
-
-
-class InviteParams(_Params, frozen=True):
-    """``person`` fixes the id of a person, ``id`` that of a node; ``key`` the only key it is for.
-
-    A key is given as 52 characters of base32, as 64 of hex, or as a node's peer id.
-
-    ``yes`` lets the joiner in without a word of anybody, as a pinned key does. ``expires_s`` counts from now.
-    """
-
-    role: Name | None = None
-    person: Name | None = None
-    id: Name | None = None
-    uses: Annotated[int, Meta(ge=1, le=1000)] = 1
-    expires_s: Annotated[float, Meta(gt=0, le=_LONGEST_S)] = 86400.0
-    yes: bool = False
-    key: Annotated[str, Meta(max_length=64)] | None = None
-
-
-class ConfirmParams(_Params, frozen=True):
-    """``grant`` is signed by the caller where this node does not hold the authority's key."""
-
-    code: Annotated[str, Meta(min_length=8, max_length=20)]
-    grant: Annotated[bytes, Meta(max_length=16_384)] | None = None
-
-
-class CodeParams(_Params, frozen=True):
-    code: Annotated[str, Meta(min_length=8, max_length=20)]
-
-
-class InvitationParams(_Params, frozen=True):
-    """``invitation`` is its id as hex."""
-
-    invitation: Annotated[str, Meta(pattern=rf"^[0-9a-f]{{{2 * ID_BYTES}}}\Z")]
 
 
 class InviteDesk:
@@ -131,17 +97,17 @@ class InviteDesk:
 
     async def invite(self, call: Call, params: InviteParams) -> dict[str, Any]:
         """Make an invitation; its text is shown this once."""
-        kind, role = self._what(params)
+        kind, role = subject_of(params, self._policy())
         delegation = self._delegation(call.caller.key, role)
         now, who = self._clock(), self._identity
         token = new_token(who.trust.authority, who.key.public, kind, self._addresses())
         policy = self._policy()
-        agents = [name for name in policy.roles if name != "node" and policy.authority_level(name) in _AGENT_LEVELS]
+        agents = [name for name in policy.roles if name != "node" and policy.authority_level(name) in AGENT_LEVELS]
         may_grant = tuple(name for name in agents if name in delegation.may_grant) if kind == "node" else ()
         invitation = Invitation(
             id=token.id, proof_key=proof_key(token), kind=kind, role=role, subject=params.person or params.id or "",
             uses=params.uses, unattended=params.yes or params.key is not None,
-            pinned=_pinned(params.key) if params.key else b"", may_grant=may_grant,
+            pinned=pinned_key(params.key) if params.key else b"", may_grant=may_grant,
             valid_s=min(VALID_S, delegation.max_validity_s), by=delegation.key, created=now,
             expires=now + params.expires_s,
         )  # fmt: skip
@@ -152,23 +118,6 @@ class InviteDesk:
         return {
             "token": token_text(token), "addresses": list(token.addresses), **self._row(Kept(invitation, Standing())),
         }  # fmt: skip
-
-    def _what(self, params: InviteParams) -> tuple[Subject, str]:
-        role = params.role or ("operator" if params.person else "node")
-        level = self._policy().authority_level(role)
-        person = params.person is not None or (role != "node" and level not in _AGENT_LEVELS)
-        if role == "node" and params.person:
-            raise BadInput("a person has a role of people, like operator; node is the role of machines")
-        if role != "node" and not person:
-            raise BadInput(
-                f"{role} is a role of agents, who get their grants from their own node; name the role of a person, "
-                "or node for a machine"
-            )
-        if person and params.id:
-            raise BadInput("--id names a node; name a person with --person")
-        if (params.person or params.id or params.key) and params.uses > 1:
-            raise BadInput("an invitation for one id or one key has one use; leave --uses out")
-        return ("person" if person else "node"), role
 
     def _delegation(self, key: bytes | None, role: str) -> Grant:
         """The caller's right to let somebody in with ``role``; raises ``NotAllowed`` beyond it."""
@@ -363,14 +312,6 @@ class InviteDesk:
         registry.add("mesh.requests", admin, NoParams, self.requests, result="{requests, invitations}", reads=True)
         registry.add("mesh.confirm", admin, ConfirmParams, self.confirm, result="{id, kind, role}")
         registry.add("mesh.refuse", admin, CodeParams, self.refuse, result="{id, kind}")
-
-
-def _pinned(text: str) -> bytes:
-    if text.startswith("12D3"):
-        return key_of(text)
-    if len(text) == 2 * PUBLIC_BYTES and set(text) <= set("0123456789abcdef"):
-        return bytes.fromhex(text)
-    return key_from_text(text)
 
 
 def _max_validity(ask: Ask, valid_s: float) -> float:

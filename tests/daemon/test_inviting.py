@@ -13,7 +13,8 @@ import yaml
 from bzzzd.config.roles import RolesFile
 from bzzzd.config.schema import SecuritySection
 from bzzzd.crypto.keys import SigningKey, key_text
-from bzzzd.daemon.inviting import CodeParams, ConfirmParams, InvitationParams, InviteDesk, InviteParams
+from bzzzd.daemon.invite_params import CodeParams, ConfirmParams, InvitationParams, InviteParams
+from bzzzd.daemon.inviting import InviteDesk
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.people import People
 from bzzzd.errors import BadInput, BzzzError, GrantRefused, InvitationRefused, NotAllowed, NotFound

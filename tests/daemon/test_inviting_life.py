@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.daemon.inviting import CodeParams, ConfirmParams, InvitationParams
+from bzzzd.daemon.invite_params import CodeParams, ConfirmParams, InvitationParams
 from bzzzd.errors import BzzzError
 from bzzzd.identity.invitation import Token, seal_ask
 from bzzzd.mesh.values import JoinTry
