@@ -20,10 +20,13 @@ from bzzzd.storage import rows
 from bzzzd.storage.bulk import LARGE_BYTES
 from bzzzd.storage.content import Blob, ContentStore
 from bzzzd.storage.journal import Journal
+from bzzzd.storage.large import Opening, Sealing
 from bzzzd.storage.rolekeys import RoleKeys
 from bzzzd.storage.rows import VersionRow
 
 Which = Literal["heads", "all"]
+# Larger content is worked on as a stream.
+WHOLE_BYTES: Final = 67_108_864
 
 # The inner page bounds what one statement looks at, however little of it is stale.
 _PAGE: Final = (
@@ -43,7 +46,10 @@ class Page(Struct, frozen=True):
 class Resealing:
     """Over the store's parts; made once a process, used on its loop."""
 
-    def __init__(self, journal: Journal, content: ContentStore, rolekeys: RoleKeys) -> None:
+    def __init__(
+        self, journal: Journal, content: ContentStore, rolekeys: RoleKeys, *, whole_bytes: int = WHOLE_BYTES
+    ) -> None:
+        self._whole_bytes = whole_bytes
         self._journal = journal
         self._content = content
         self._rolekeys = rolekeys
@@ -62,11 +68,14 @@ class Resealing:
         row = await self._journal.read(partial(rows.find_id, id=id))
         if not row.here or row.blob.sealed == self._rolekeys.tag:
             return None
-        ciphertext = await self._content.read(row.blob)
-        large = len(ciphertext) > LARGE_BYTES
-        work = partial(self._again, row, ciphertext)
-        fresh, tag = await asyncio.to_thread(work) if large else work()
-        blob = await self._content.stage(fresh, tag)
+        if row.header.size > self._whole_bytes:
+            blob = await self._stream_again(row)
+        else:
+            ciphertext = await self._content.read(row.blob)
+            large = len(ciphertext) > LARGE_BYTES
+            work = partial(self._again, row, ciphertext)
+            fresh, tag = await asyncio.to_thread(work) if large else work()
+            blob = await self._content.stage(fresh, tag)
         if await self._journal.write(partial(replace, id=id, old=row.blob, new=blob)):
             return row.blob
         await self._content.discard(blob)
@@ -76,6 +85,25 @@ class Resealing:
         """Remove the file of ciphertext that was replaced."""
         if not await self._content.has(old.hash):
             await self._content.discard(old)
+
+    async def _stream_again(self, row: VersionRow) -> Blob:
+        """Content that is too large for memory, from one file to another."""
+        header, epoch = row.header, self._rolekeys.epoch
+        if epoch is None:
+            raise NotReady("no epoch is known here yet")
+        identities = self._rolekeys.identities(header.readers, tag=row.blob.sealed, number=header.epoch)
+        readers = [role for role in header.readers if role in epoch.record.recipients]
+        recipients = self._rolekeys.recipients(readers, epoch)
+        opening = Opening(self._content.path(row.blob.hash), header, identities)
+        sealing = Sealing(self._content.workshop, header, recipients)
+        try:
+            while piece := await opening.take():
+                await sealing.feed(piece)
+            return await self._content.settled(*await sealing.finish(), epoch.tag)
+        except BaseException:
+            opening.abandon()
+            sealing.abort()
+            raise
 
     def _again(self, row: VersionRow, ciphertext: bytes) -> tuple[bytes, bytes]:
         header, epoch = row.header, self._rolekeys.epoch

@@ -140,3 +140,17 @@ async def test_damage_is_told_and_replaces_nothing(desk):
     with pytest.raises(StorageFailed):
         await desk.resealing.again(id)
     assert await desk.stale() == {id}
+
+
+async def test_content_too_large_for_memory_goes_through_as_a_stream(desk):
+    data = os.urandom(3_000_000)
+    id = await desk.put(data)
+    desk.new_epoch()
+    streaming = Resealing(desk.journal, desk.content, desk.keys, whole_bytes=1_000_000)
+    old = await streaming.again(id)
+    assert old is not None
+    await streaming.drop(old)
+    found = await desk.store().get(BASE, ["worker"])
+    assert (found.content, found.version.id, found.version.blob.sealed) == (data, id, desk.keys.tag)
+    assert found.version.blob.hash != old.hash
+    assert desk.files() == 1

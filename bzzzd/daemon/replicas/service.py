@@ -127,6 +127,10 @@ class Replicas:
         assert self._replicator is not None
         return self._replicator.figures
 
+    def facts(self) -> dict[str, int]:
+        """For status: copies wanted of each version, nodes that count as holders, copies that are still owed."""
+        return {"replicas": self.nodes.needed, "nodes": len(self.nodes.present), "owed": self._owed}
+
     def gauges(self) -> dict[str, tuple[float, str]]:
         """For metrics."""
         figures, blobs, answers = self._figures, self.blobs, self._answers
