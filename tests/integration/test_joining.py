@@ -118,8 +118,7 @@ def test_unattended_joins_by_yes_and_by_a_pinned_key(make_node: NodeMaker) -> No
     assert join(second, made["token"])["state"] == "joined"
     pinned = invite(first, "--key", third.peer_id)
     assert join(third, pinned["token"], "--id", "third")["id"] == "third"
-    together(first, second)
-    together(first, third)
+    together(first, second, third)
     assert members(first, "node") == {"n1", "n2", "third"}
     assert join(second, made["token"])["state"] == "member"
 
@@ -218,7 +217,7 @@ def test_an_administrator_of_the_second_node_lets_a_third_in(make_node: NodeMake
         assert second.bzzz("mesh", "confirm", code_of(joiner)).returncode == 0
     assert joiner.ended() == 0, joiner.text
     third.wait_ready()
-    together(second, third)
+    together(first, second, third)
     third.start_agent()  # whose chain leads over its node and the administrator
     assert mesh_of(third) == mesh_of(first)
     assert "n3" in members(second, "node")
