@@ -68,11 +68,15 @@ class DialBack(Struct, frozen=True, array_like=True, tag="dial", forbid_unknown_
 
 
 class Answer(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """``at`` is the answerer's Unix time; ``unreachable`` says why, by address, for ``DialBack``."""
+    """``at`` is the answerer's Unix time.
+
+    To ``DialBack``, ``unreachable`` says why, by address, and ``connected`` who the answerer's peers are.
+    """
 
     at: float
     told: Annotated[tuple[Told, ...], Meta(max_length=_MOST)] = ()
     unreachable: Annotated[dict[str, str], Meta(max_length=16)] = {}
+    connected: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=_MOST)] = ()
 
 
 _REQUEST: Final = msgspec.msgpack.Decoder(Ask | Time | DialBack)
@@ -186,7 +190,8 @@ class Exchange:
                 self._spawn(self.name, f"exchange with {peer_id}", self._meet(peer_id), ends=True)
             return _encode(Answer(at, self._newer(asked.held, key_of(peer_id))))
         if isinstance(asked, DialBack):
-            return _encode(Answer(at, unreachable=await self._dial_back(peer_id)))
+            connected = tuple(peer.peer_id for peer in self._mesh.peers() if peer.connected)[:_MOST]
+            return _encode(Answer(at, unreachable=await self._dial_back(peer_id), connected=connected))
         return _encode(Answer(at))
 
     def _newer(self, held: dict[bytes, int], asker: bytes) -> tuple[Told, ...]:
@@ -292,9 +297,9 @@ class Exchange:
         except OSError as error:
             structlog.get_logger().warning("peer_book_not_written", why=str(error))
 
-    async def reachable_from(self, peer_id: str) -> dict[str, str]:
-        """Ask a member to dial this node's addresses: by address why that fails, empty where it does not."""
-        return (await self._request(peer_id, DialBack())).unreachable
+    async def seen_by(self, peer_id: str) -> Answer:
+        """Ask a member to dial this node's addresses, and whom it is connected to."""
+        return await self._request(peer_id, DialBack())
 
     def _say(self, kind: str, detail: str, peer_id: str) -> None:
         self._events.append({"source": "peers", "kind": kind, "peer_id": peer_id, "detail": detail[:300]})

@@ -215,9 +215,6 @@ class MeshDesk:
         if event.kind == "joined":
             self.announce()
 
-    def rows(self) -> list[dict[str, Any]]:
-        return [{**asdict(peer), "addresses": list(peer.addresses)} for peer in self._mesh.peers()]
-
     # Agents.
 
     def announce(self) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Final
 from bzzzd import __version__
 from bzzzd.config.settings import Settings
 from bzzzd.daemon import figures
-from bzzzd.daemon.addresses import Addresses
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.charter_sync import CharterSync, briefing
@@ -22,15 +21,15 @@ from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.door import Door
 from bzzzd.daemon.entry import Entry
 from bzzzd.daemon.epochs import EpochDesk
-from bzzzd.daemon.exchange import Exchange
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
 from bzzzd.daemon.ledger.part import LedgerPart
 from bzzzd.daemon.member_sync import MemberSync
+from bzzzd.daemon.mesh_checkup import MeshCheckup
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
-from bzzzd.daemon.peerbook import PeerBook
+from bzzzd.daemon.peering import Peering
 from bzzzd.daemon.renewing import Renewals
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.reseal import Resealer
@@ -83,12 +82,10 @@ class Node:
         self._agent_events = Stream(incarnation, keep=_EVENTS_KEPT)
         self._task_events = Stream(incarnation, keep=_TASKS_KEPT, keep_bytes=33_554_432)
         self._identity = IdentityService(settings)
-        self._addresses = Addresses(self._config.network, spawn=self._manager.spawn)
-        self._listen: tuple[str, ...] = ()
+        self._peering = Peering(self._config.network, self._manager, self._events)
         self._mesh = MeshService(self._make_mesh)
         self._mesh_desk: MeshDesk | None = None
         self._charter_sync: CharterSync | None = None
-        self._exchange: Exchange | None = None
         self._keys: KeyDesk | None = None
         self._sessions: SessionDesk | None = None
         self._renewals: Renewals | None = None
@@ -103,11 +100,10 @@ class Node:
     # ── phases ───────────────────────────────────────────────────────────────
 
     async def _start_mesh(self) -> None:
-        self._listen = await self._addresses.wanted()
+        await self._peering.prepare()
         self._manager.add(self._identity, Phase.MESH)
         self._manager.add(self._mesh, Phase.MESH)
         await self._manager.start_phase(Phase.MESH)
-        self._addresses.follow(self._mesh.mesh)
 
     async def _start_core(self) -> None:
         self._replicas = Replicas(
@@ -158,14 +154,18 @@ class Node:
             events=self._events,
             limit_of=self._limit_of, fresh_s=self._fresh_s, find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
         )  # fmt: skip
+        self._peering.open(mesh, who, members, self._settings.state_dir)
+        around = MeshCheckup(self._peering)
         checkup = Checkup(self._settings, self._identity, mesh)
         status = StatusDesk(
             self._manager, ledger, agents, gate,
-            facts=self._facts, peers=mesh_desk.rows, logs=self._logs.tail,
+            facts=self._facts, peers=self._peering.rows, logs=self._logs.tail,
             checks=(
                 checkup.keys, checkup.grants, checkup.revocations, checkup.machine, checkup.separation, checkup.mesh,
                 topics.check,
+                around.look,
             ),
+            asks=(around.ask,),
             events=self._events, agent_events=self._agent_events, started=self._started,
         )  # fmt: skip
         contexts = ContextDesk(
@@ -209,13 +209,6 @@ class Node:
         self._manager.add(part.keeper, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)
-        self._exchange = Exchange(
-            mesh, who, members, PeerBook(self._settings.state_dir / "peers.json", who.mesh_id), self._events,
-            self._manager.spawn,
-        )  # fmt: skip
-        self._addresses.settled = self._exchange.moved
-        self._manager.add(self._addresses, Phase.PROCESS)
-        self._manager.add(self._exchange, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
         self._renewals = Renewals(
             who, members, charter, agents, mesh, self._settings.grants_dir, self._events,
@@ -242,6 +235,7 @@ class Node:
         metrics.contribute(figures.counters("rpc", lambda: self._door.server.counters, "RPC"))
         metrics.contribute(figures.counters("mesh", lambda: self._mesh.mesh.counters, "Mesh"))
         metrics.contribute(figures.gauges(self._gauges))
+        metrics.contribute(figures.gauges(self._peering.gauges))
         metrics.contribute(figures.gauges(self._replicas.gauges))
         health = HealthHttp(
             self._config.network.bind,
@@ -251,6 +245,7 @@ class Node:
             info=lambda: {"program": "bzzzd", "version": __version__, "node_id": self._identity.node.id},
         )
         self._manager.add(health, Phase.MONITORING)
+        self._peering.look_around(self._identity.node)
         self._manager.add(Upkeep(self._manager, self._limits.memory_mb, self._door.restart), Phase.MONITORING)
         await self._manager.start_phase(Phase.MONITORING)
         tune_gc(self._limits)
@@ -263,8 +258,8 @@ class Node:
         self._door.node_key = who.key.public
         return Mesh(
             MeshSettings(
-                listen=self._listen,
-                some_listen=not self._addresses.fixed,
+                listen=self._peering.listen,
+                some_listen=not self._peering.addresses.fixed,
                 static_peers=(*network.static_peers, *inviter_addresses(self._settings.state_dir)),
                 bootstrap_peers=network.bootstrap_peers,
                 version=__version__,
@@ -296,10 +291,7 @@ class Node:
         return select_record(values, self._identity.node.mesh_id)
 
     def _mesh_event(self, event: MeshEvent) -> None:
-        if self._exchange is not None and event.kind == "joined":
-            self._exchange.met(event.peer_id)
-        if self._exchange is not None and event.kind == "left":
-            self._exchange.left(event.peer_id)
+        self._peering.happened(event)
         if event.kind == "failed":
             self._manager.fail("mesh", event.detail)
         if event.kind == "joined" and self._charter_sync is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -35,7 +35,10 @@ class LogParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class StatusDesk:
-    """``facts()`` gives what the node knows of itself; ``peers()`` the mesh's rows; ``checks`` the doctor's looks."""
+    """``facts()`` gives what the node knows of itself, ``peers()`` the mesh's rows.
+
+    ``checks`` are the doctor's looks at this machine, ``asks`` those at others.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class StatusDesk:
         peers: Callable[[], Sequence[dict[str, Any]]],
         logs: Callable[[int], list[str]],
         checks: Sequence[Callable[[], list[Finding]]],
+        asks: Sequence[Callable[[], Awaitable[list[Finding]]]] = (),
         events: Stream,
         agent_events: Stream,
         started: float,
@@ -60,6 +64,7 @@ class StatusDesk:
         self._peers = peers
         self._logs = logs
         self._checks = checks
+        self._asks = asks
         self._events = events
         self._agent_events = agent_events
         self._started = started
@@ -112,6 +117,8 @@ class StatusDesk:
         for check in self._checks:
             # A check reads files and the clock; the loop goes on meanwhile.
             found += await asyncio.to_thread(check)
+        for ask in self._asks:
+            found += await ask()
         for row in self._manager.rows():
             if not row.ok:
                 found.append(("bad", f"service {row.name}", row.detail or row.state, "see: bzzz logs"))

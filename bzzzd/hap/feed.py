@@ -141,6 +141,9 @@ def peers(value: object) -> tuple[Peer, ...]:
             agent_version=clean(row.get("agent_version"), 100),
             rtt_ms=_number(row.get("rtt_ms")) if row.get("rtt_ms") is not None else None,
             how=clean(row.get("how"), 40),
+            received=_whole(row.get("received")),
+            sent=_whole(row.get("sent")),
+            skew_s=_number(row.get("skew_s")) if row.get("skew_s") is not None else None,
         )
         for row in _rows(value, "peers")
     )

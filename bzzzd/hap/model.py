@@ -72,6 +72,9 @@ class Peer(Struct, frozen=True):
     agent_version: str = ""
     rtt_ms: float | None = None
     how: str = ""
+    received: int = 0
+    sent: int = 0
+    skew_s: float | None = None
 
 
 class Service(Struct, frozen=True):

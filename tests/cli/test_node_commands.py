@@ -31,12 +31,24 @@ def test_json_is_the_answer_as_it_came(node, bzzz):
 
 
 def test_peers_are_a_table_or_a_hint(node, bzzz):
-    assert "network.static_peers" in bzzz("peers").out
+    assert "network.bootstrap_peers" in bzzz("peers").out
     node.answers["peers"] = {
         "peers": [{"peer_id": "12D3", "id": "b\x07", "role": "node", "connected": True, "rtt_ms": 1.25, "since": 1.0}]
     }
     lines = bzzz("peers").out.splitlines()
-    assert lines[0].split() == ["PEER", "ID", "ROLE", "CONNECTED", "RTT", "HOW", "ADDRESSES"]
+    assert lines[0].split() == [
+        "PEER",
+        "ID",
+        "ROLE",
+        "CONNECTED",
+        "RTT",
+        "CLOCK",
+        "IN",
+        "OUT",
+        "HOW",
+        "VERSION",
+        "ADDRESSES",
+    ]
     assert lines[1].split()[:3] == ["12D3", "b", "node"]
     assert "1.2 ms" in lines[1]
 

@@ -76,3 +76,14 @@ def test_a_damaged_book_is_no_obstacle(make_node: NodeMaker, tmp_path: Path) -> 
     (node.state / "peers.json").write_text('{"mesh_id": 7')
     node.start()
     assert rows(node) == {}
+
+
+def test_the_doctor_asks_peers_how_they_see_this_node(three: list[Node]) -> None:
+    wait_for("all to be connected", lambda: all_connected(three))
+    wait_for("clocks to be compared", lambda: any(row["skew_s"] is not None for row in rows(three[0]).values()))
+
+    def findings() -> dict[str, str]:
+        return {row["what"]: row["level"] for row in three[0].json("doctor")["findings"]}
+
+    found = wait_for("the answer of the peers", lambda: f if "reachable" in (f := findings()) else None)
+    assert (found["reachable"], found["one mesh"], found["versions"], found["clocks"]) == ("ok", "ok", "ok", "ok")

@@ -54,9 +54,9 @@ def peers(run: Run) -> int:
 def _show_peers(run: Run, found: object) -> None:
     rows = rows_of(found, "peers")
     if not rows:
-        run.print("no other node is known; network.static_peers in bzzzd.yaml names nodes to dial")
+        run.print("no other node is known; bzzz mesh invite lets one in, network.bootstrap_peers names nodes to dial")
         return
-    head = ("PEER", "ID", "ROLE", "CONNECTED", "RTT", "HOW", "ADDRESSES")
+    head = ("PEER", "ID", "ROLE", "CONNECTED", "RTT", "CLOCK", "IN", "OUT", "HOW", "VERSION", "ADDRESSES")
     table(head, [_peer(row) for row in rows], run.out)
 
 
@@ -64,8 +64,26 @@ def _peer(row: Mapping[str, Any]) -> tuple[object, ...]:
     rtt = "" if row.get("rtt_ms") is None else f"{number(row.get('rtt_ms')):.1f} ms"
     connected = duration(time.time() - number(row.get("since"))) if row.get("connected") else "no"
     return (
-        row.get("peer_id"), row.get("id"), row.get("role"), connected, rtt, row.get("how"), words(row.get("addresses"))
+        row.get("peer_id"), row.get("id"), row.get("role"), connected, rtt, _clock(row.get("skew_s")),
+        _bytes(row.get("received")), _bytes(row.get("sent")), row.get("how"), row.get("agent_version"),
+        words(row.get("addresses")),
     )  # fmt: skip
+
+
+def _clock(skew: object) -> str:
+    """How far a peer's clock is ahead, to the tenth of a second."""
+    return "" if skew is None else f"{number(skew):+.1f} s"
+
+
+def _bytes(count: object) -> str:
+    size = number(count)
+    if not size:
+        return ""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
 
 
 def health(run: Run) -> int:

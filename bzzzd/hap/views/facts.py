@@ -87,6 +87,8 @@ def _peer(model: Model, peer: Peer) -> tuple[Fact, ...]:
         ("round trip", ("base", f"{peer.rtt_ms:.1f} ms") if peer.rtt_ms is not None else ("dim", "not measured")),
         ("found by", ("base", peer.how)),
         ("software", ("base", peer.agent_version)),
+        ("clock", ("base", f"{peer.skew_s:+.1f} s") if peer.skew_s is not None else ("dim", "not compared")),
+        ("traffic", ("base", f"{words.size(peer.received)} in, {words.size(peer.sent)} out")),
         ("since", _when(model, peer.since)),
         *(("address", ("info", address)) for address in peer.addresses[:8]),
     )

@@ -1,0 +1,89 @@
+"""Nodes on the local network, as the daemon uses multicast DNS: begun when the node is up, and again where it moves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from bzzzd.errors import BzzzError
+from bzzzd.mesh.mdns import Mdns
+from bzzzd.mesh.mesh import Mesh
+from bzzzd.runtime.services import Health
+
+
+class Nearby:
+    """``spawn(service, name, work, ends=…)`` runs a background task."""
+
+    name = "mdns"
+    depends = ("mesh",)
+
+    def __init__(self, mesh: Mesh, mesh_id: str, spawn: Callable[..., Any]) -> None:
+        self._mesh = mesh
+        self._mesh_id = mesh_id
+        self._spawn = spawn
+        self._mdns: Mdns | None = None
+        self._turn = asyncio.Lock()
+        self._stopped = False
+        self.failure = ""
+
+    @property
+    def others(self) -> dict[str, str]:
+        """Nodes of other meshes on this network: a mark of the mesh by peer id."""
+        return self._mdns.others if self._mdns is not None else {}
+
+    @property
+    def working(self) -> bool:
+        return self._mdns is not None
+
+    async def start(self) -> None:
+        # Its library takes a moment to import, and nothing waits for it.
+        self.moved(self._mesh.addresses)
+
+    async def stop(self) -> None:
+        self._stopped = True
+        async with self._turn:
+            await self._end()
+
+    def health(self) -> Health:
+        if self.failure:
+            return Health(degraded=True, detail=f"no multicast here: {self.failure}")
+        if self._mdns is None:
+            return Health(detail="this node listens on its own machine alone, so there is nobody to find")
+        return Health(detail=f"{self._mdns.near} nodes of this mesh on the network, {len(self.others)} of others")
+
+    def moved(self, addresses: Sequence[str]) -> None:
+        """The node listens at these addresses now."""
+        if not self._stopped:
+            self._spawn(self.name, "announcing", self._begin(tuple(addresses)), ends=True)
+
+    async def _begin(self, addresses: Sequence[str]) -> None:
+        async with self._turn:
+            await self._end()
+            if self._stopped:
+                return
+            mdns = Mdns(self._mesh_id, self._mesh.peer_id, self._found)
+            try:
+                self._mdns = mdns if await mdns.start(addresses) else None
+                self.failure = ""
+            except OSError as error:
+                self.failure = error.strerror or str(error)
+                structlog.get_logger().warning("mdns_not_to_be_had", why=self.failure)
+                await mdns.stop()
+
+    async def _end(self) -> None:
+        mdns, self._mdns = self._mdns, None
+        if mdns is not None:
+            await mdns.stop()
+
+    def _found(self, peer_id: str, addresses: tuple[str, ...]) -> None:
+        if not self._stopped:
+            self._spawn(self.name, "telling where a node is", self._know(peer_id, addresses), ends=True)
+
+    async def _know(self, peer_id: str, addresses: tuple[str, ...]) -> None:
+        try:
+            await self._mesh.know(peer_id, addresses, "mdns")
+        except BzzzError as error:
+            structlog.get_logger().info("mdns_peer_not_noted", peer_id=peer_id, why=error.message)
