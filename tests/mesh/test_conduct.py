@@ -1,0 +1,60 @@
+"""Offences add up, fade, and cost a peer its place; honest mistakes do not."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bzzzd.mesh.conduct import LIMIT, POINTS, Conduct
+
+PEER, OTHER = b"peer", b"other"
+
+
+def until_out(conduct: Conduct, now: float) -> int:
+    for count in range(1, 1000):
+        if conduct.offence(PEER, "forged", now):
+            return count
+    raise AssertionError("it was never cut off")
+
+
+def test_who_forges_on_and_on_is_cut_off_and_the_others_are_not() -> None:
+    conduct = Conduct()
+    assert until_out(conduct, 10.0) == LIMIT / POINTS["forged"]
+    assert conduct.left_out_s(PEER, 10.0) == 60.0
+    assert conduct.left_out_s(OTHER, 10.0) == 0.0
+    assert conduct.left_out_s(PEER, 70.0) == 0.0
+
+
+def test_each_time_it_stays_out_twice_as_long_up_to_an_hour() -> None:
+    conduct, now, spans = Conduct(), 0.0, []
+    for _ in range(9):
+        until_out(conduct, now)
+        spans.append(conduct.left_out_s(PEER, now))
+        now += spans[-1]
+    assert spans[:3] == [60.0, 120.0, 240.0]
+    assert spans[-1] == 3600.0
+
+
+def test_a_mistake_now_and_then_costs_nothing() -> None:
+    conduct = Conduct()
+    assert not any(conduct.offence(PEER, "invalid", number * 3.0) for number in range(1000))
+    assert conduct.score(PEER, 5000.0) == 0.0
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([PEER, OTHER]), st.sampled_from(sorted(POINTS)), st.floats(0, 50))))
+def test_scores_stay_within_their_bounds_and_only_offenders_are_out(happened: list[tuple[bytes, str, float]]) -> None:
+    conduct, now, done = Conduct(), 0.0, dict.fromkeys((PEER, OTHER), 0.0)
+    for peer, what, later in happened:
+        now += later
+        done[peer] += POINTS[what]
+        cut = conduct.offence(peer, what, now)
+        assert not cut or conduct.left_out_s(peer, now) > 0
+        for one in (PEER, OTHER):
+            assert 0 <= conduct.score(one, now) < LIMIT
+            assert done[one] >= LIMIT or conduct.left_out_s(one, now) == 0
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    conduct = Conduct()
+    for number in range(5000):
+        conduct.offence(str(number).encode(), "garbage", 1.0)
+    assert len(conduct._records) <= 1024
