@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from bzzzd.daemon.contexts import AddressText, header_map
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.replicas.service import Replicas
-from bzzzd.errors import BadInput, BzzzError, Conflict, NotFound, Overloaded, StorageFailed, Unavailable
+from bzzzd.errors import BadInput, BzzzError, Conflict, NotAllowed, NotFound, Overloaded, StorageFailed, Unavailable
 from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import attached
 from bzzzd.rpc.registry import Registry
@@ -137,9 +137,11 @@ class LargeDesk:
             header = upload.sealing.header
             pending = self._contexts.pending(upload.raw, header, upload.writer, blob)
             id = await self._contexts.store(pending)
-        except BaseException:
+        except BaseException as error:
             self._uploads.pop(params.upload, None)
             upload.sealing.abort()
+            if isinstance(error, TimeoutError):
+                raise _stuck() from error
             raise
         self._uploads.pop(params.upload, None)
         return {"offset": upload.sealing.fed, "version_id": id, "address": header.address}
@@ -183,7 +185,7 @@ class LargeDesk:
         async def taken() -> bytes:
             try:
                 return await opening.take()
-            except StorageFailed as error:
+            except (StorageFailed, NotAllowed) as error:  # its secrets are here, so it is damaged
                 self._replicas.damaged(row.id)
                 raise Unavailable(
                     "the content is damaged on this node and is being replaced by another node's; try again shortly",
@@ -202,9 +204,11 @@ class LargeDesk:
         download.used = asyncio.get_running_loop().time()
         try:
             data = await download.take()
-        except (BzzzError, TimeoutError):
+        except (BzzzError, TimeoutError) as error:
             self._downloads.pop(params.download, None)
             download.abandon()
+            if isinstance(error, TimeoutError):
+                raise _stuck() from error
             raise
         download.offset += len(data)
         if not data:
@@ -232,3 +236,7 @@ class LargeDesk:
             result="{download, version_id, address, size, have, total, complete}",
         )  # fmt: skip
         registry.add("context.receive", member, ReceiveParams, self.receive, result="{data, last}")
+
+
+def _stuck() -> Unavailable:
+    return Unavailable("the disk did not keep up for two minutes; try again when the machine is less busy")

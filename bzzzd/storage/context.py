@@ -342,7 +342,9 @@ class ContextStore:
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._decrypt(row)
-            except (StorageFailed, Unavailable):
+            except NoRoleKey:
+                raise
+            except (StorageFailed, Unavailable, NotAllowed):  # no secret that should fit opens it: it is damaged
                 if self._elsewhere is None or not await self._elsewhere.obtain(row.id, row.address, attempt):
                     raise
             row = await self.show_id(row.id)

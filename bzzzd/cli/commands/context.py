@@ -97,19 +97,23 @@ def listing(run: Run) -> int:
     pattern = run.args["pattern"] and parse(run.args["pattern"]).canonical
     person = person_of(run)
     entries: list[Mapping[str, Any]] = []
+    complete = True
     after: object = None
     while len(entries) < run.args["limit"]:
         asked = {"limit": min(PAGE, run.args["limit"] - len(entries)), "pattern": pattern, "after": after}
         page = mapping(person.read("context.list", {name: value for name, value in asked.items() if value is not None}))
         entries += rows_of(page, "entries")
+        complete &= page.get("complete") is not False
         after = page.get("next")
         if not after:
             break
     head = ("ADDRESS", "VERSIONS", "AUTHOR", "AT", "SIZE", "TYPE")
     run.answer(
-        {"entries": entries, "next": after or None},
+        {"entries": entries, "next": after or None, "complete": complete},
         lambda: table(head, [_entry(row) for row in entries], run.out) if entries else run.print("nothing was found"),
     )
+    if not complete and not run.json:
+        run.say("not every node was reached: there may be more")
     return 0
 
 

@@ -105,9 +105,9 @@ class Publisher:
             for key, value in await self._records(base):
                 await self._mesh.dht_put(key, value)
                 self.published += 1
-        except (BzzzError, TimeoutError) as error:
+        except Exception as error:  # the DHT's library raises what it likes, and its failures stop nothing here
             self.failed += 1
-            _LOG.debug("records were not published", address=base, error=str(error)[:200])
+            _LOG.info("records were not published", address=base, error=f"{type(error).__name__}: {error}"[:200])
         await asyncio.sleep(_PACE_S)
 
     async def _records(self, base: str) -> list[tuple[str, bytes]]:
