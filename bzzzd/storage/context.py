@@ -8,8 +8,6 @@ so that a task's decision and its completion are one commit. Reading checks ids 
 from __future__ import annotations
 
 import asyncio
-import re
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -20,7 +18,6 @@ from msgspec.structs import replace
 
 from bzzzd.errors import (
     BadInput,
-    DiskFull,
     InvalidAddress,
     InvalidEnvelope,
     InvalidTemporal,
@@ -34,7 +31,7 @@ from bzzzd.errors import (
 from bzzzd.identity.epoch import Epoch
 from bzzzd.identity.grants import Trust
 from bzzzd.storage import copies, letting_go, rows
-from bzzzd.storage.adopt import CARRIED_BYTES, Carried, Customs
+from bzzzd.storage.adopt import Carried, Customs
 from bzzzd.storage.bulk import LARGE_BYTES
 from bzzzd.storage.content import SCHEMA as CONTENT_SCHEMA
 from bzzzd.storage.content import Blob, ContentStore
@@ -44,6 +41,7 @@ from bzzzd.storage.plaintexts import Plaintexts
 from bzzzd.storage.records import MAX_HEADS, HeadRecord
 from bzzzd.storage.rolekeys import RoleKeys
 from bzzzd.storage.rows import History, Listing, Pending, VersionRow
+from bzzzd.storage.traffic import ID, Traffic, check_id
 from bzzzd.storage.writing import Writer, check_now, check_writer
 from bzzzd.ucxl.address import Address, Temporal, parse
 from bzzzd.ucxl.version import VersionHeader, open_version, version_id
@@ -55,11 +53,8 @@ MAX_CONTENT_BYTES: Final = 1 << 40
 # What is put or got in one piece; more goes as a stream (``storage/large.py``).
 WHOLE_BYTES: Final = 67_108_864
 CACHE_BYTES: Final = 8_388_608
-# An adopted version's other holders are asked about it only when its writer's node has had the time to tell them.
-_SETTLE_S: Final = 30.0
 # What one node has may be damaged as well, or not what the author signed.
 _ATTEMPTS: Final = 3
-_ID: Final = re.compile(r"[0-9a-f]{64}")
 
 
 async def _nothing(roles: Sequence[str]) -> None:
@@ -89,7 +84,7 @@ class Found(Struct, frozen=True):
     complete: bool = True
 
 
-class ContextStore:
+class ContextStore(Traffic):
     """The versions in ``journal`` (which has ``SCHEMAS``); made once a process, used on its loop.
 
     ``may_write(writer, address)`` is policy's word on addresses that are not the writer's own;
@@ -118,18 +113,15 @@ class ContextStore:
         trust: Trust | None = None,
         obtain: Callable[[Sequence[str]], Awaitable[None]] = _nothing,
     ) -> None:
-        self._journal = journal
-        self._content = content
+        customs = None if trust is None else Customs(trust, may_write, clock)
+        super().__init__(journal, content, customs, holders, clock)
         self._rolekeys = rolekeys
         self._mesh_id = mesh_id
         self._may_write = may_write
-        self._clock = clock
         self._max_content_bytes = max_content_bytes
         self._chain_of = chain_of
-        self._holders = holders
         self._written = written
         self._elsewhere = elsewhere
-        self._customs = None if trust is None else Customs(trust, may_write, clock)
         self._plaintexts = Plaintexts(cache_bytes)
         self._obtain = obtain
 
@@ -170,78 +162,9 @@ class ContextStore:
             chain=tuple(self._chain_of(writer.key)), owed=tuple(self._holders(header.address)),
         )  # fmt: skip
 
-    @staticmethod
-    def insert(connection: sqlite3.Connection, pending: Pending) -> str:
-        """Add a checked version inside a ``journal.write``; gives its id. Repeating it is harmless."""
-        return rows.insert(connection, pending)
-
-    async def discard(self, pending: Pending) -> None:
-        """Remove the file of a checked version that will not be inserted."""
-        await self._content.discard(pending.blob)
-
     async def put(self, raw_header: bytes, plaintext: bytes, writer: Writer) -> str:
         """Check and store a version; durable when its id is returned. Raises as ``check`` and the journal do."""
         return await self.store(await self.check(raw_header, plaintext, writer))
-
-    async def store(self, pending: Pending) -> str:
-        """Store a checked version by itself; durable when its id is returned."""
-        try:
-            return await self._journal.write(partial(rows.insert, pending=pending))
-        except DiskFull:  # after other failures nobody knows whether a row names the file: the next start does
-            await self.discard(pending)
-            raise
-
-    # Between nodes.
-
-    async def verify(self, carried: Carried, *, holder: bytes | None = None) -> Pending:
-        """Check a version that came from another node (``holder``) as far as it can be without reading it.
-
-        Nothing is stored yet but the file of content over ``inline_bytes``; ``insert`` or ``store`` adds the
-        version, alone or in a larger transaction. Raises what ``Customs.check`` raises, and ``DiskFull``.
-        """
-        here = carried.data is None and await self._content.has(carried.hash)
-        pending = self.inspect(carried, here=here)
-        if carried.data is not None:
-            pending = replace(pending, blob=await self._content.stage(carried.data, carried.sealed))
-        others = [node for node in self._holders(pending.header.address) if node != holder]
-        return replace(pending, owed=tuple(others), due=self._clock() + _SETTLE_S)
-
-    def inspect(self, carried: Carried, *, here: bool = False) -> Pending:
-        """Check a version of another node that is only to be shown; raises as ``verify`` does."""
-        if self._customs is None:
-            raise NotAllowed("this store takes no versions of other nodes")
-        return self._customs.check(carried, here=here)
-
-    async def adopt(self, carried: Carried, *, holder: bytes | None = None) -> str:
-        """Take a version from another node; durable when its id is returned. Repeating it is harmless."""
-        return await self.store(await self.verify(carried, holder=holder))
-
-    async def carry(self, id: str, *, content: bool = True) -> Carried:
-        """A version as it travels, with its ciphertext when that is small and wanted.
-
-        Raises ``NotFound`` (also for ``content`` that is not here), ``StorageFailed`` for damaged content,
-        ``NotAllowed`` without its writer's grants.
-        """
-        _check_id(id)
-        row, chain = await self._journal.read(partial(_row_and_chain, id=id))
-        if content and not row.here:
-            raise NotFound(f"the content of version {id} is not on this node", version_id=id)
-        return await self._carried(row.raw, chain, row.blob, content=content)
-
-    async def show_id(self, id: str) -> VersionRow:
-        """What is known of the version with this id; ``NotFound``."""
-        _check_id(id)
-        return await self._journal.read(partial(rows.find_id, id=id))
-
-    async def carry_pending(self, pending: Pending) -> Carried:
-        """A version that was checked here and not inserted yet, as it travels."""
-        return await self._carried(pending.raw, pending.chain, pending.blob, content=True)
-
-    async def _carried(self, raw: bytes, chain: tuple[bytes, ...], blob: Blob, *, content: bool) -> Carried:
-        if not chain:
-            raise NotAllowed(f"version {version_id(raw)} cannot travel: the grants of its writer are not known here")
-        data = await self._content.read(blob) if content and blob.size <= CARRIED_BYTES else None
-        return Carried(raw, chain, blob.hash, blob.size, blob.sealed, data)
 
     async def get(self, address: str | Address, roles: Iterable[str]) -> Found:
         """The version that ``address`` with its temporal part names, for a caller of ``roles``.
@@ -256,7 +179,7 @@ class ContextStore:
 
     async def get_id(self, id: str, roles: Iterable[str]) -> Found:
         """The version with this id; raises as ``get`` does."""
-        _check_id(id)
+        check_id(id)
         try:
             row = await self._journal.read(partial(rows.find_id, id=id))
         except NotFound:
@@ -401,7 +324,7 @@ class ContextStore:
         return plaintext if header.matches(plaintext) else None
 
     async def _pick(self, address: Address, which: str, roles: tuple[str, ...]) -> Found:
-        if _ID.fullmatch(which):
+        if ID.fullmatch(which):
             found = await self.get_id(which, roles)
             if found.version.address != address.base:
                 raise BadInput(f"version {which} belongs to {found.version.address}, not to {address.base}")
@@ -419,15 +342,6 @@ def _check_reader(row: VersionRow, asking: set[str]) -> frozenset[str]:
             readers=list(row.header.readers),
         )
     return readers
-
-
-def _check_id(id: str) -> None:
-    if not _ID.fullmatch(id):
-        raise BadInput(f"{id[:80]!r} is not a version id: expected 64 hex digits")
-
-
-def _row_and_chain(connection: sqlite3.Connection, id: str) -> tuple[VersionRow, tuple[bytes, ...]]:
-    return rows.find_id(connection, id), rows.chain_of(connection, id)
 
 
 def _temporal(which: str) -> Temporal:

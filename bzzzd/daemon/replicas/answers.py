@@ -93,6 +93,11 @@ class Answers:
 
     async def _take_one(self, sender: bytes, carried: Carried) -> Refused | None:
         try:
+            id = bytes.fromhex(carried.id)
+            if not await self._journal.read(partial(held.lacking, ids=(id,))):
+                # It may come under another ciphertext; the one that is here stays.
+                await self._journal.write(partial(self._note, id=carried.id, sender=sender))
+                return None
             pending = await self._contexts.verify(carried, holder=sender)
             if not pending.here and self._clock() < self._no_room_until:
                 return Refused(bytes.fromhex(pending.id), DiskFull.code, "this node's disk is full")
@@ -122,10 +127,13 @@ class Answers:
 
     def _insert(self, connection: sqlite3.Connection, pending: Pending, sender: bytes) -> bool:
         """Add a version that the sender holds; whether some parent of its address is still missing."""
-        now = self._clock()
         rows.insert(connection, pending)
-        copies.confirm(connection, (pending.id,), sender, now, now + self._again_s)
+        self._note(connection, pending.id, sender)
         return rows.awaits(connection, pending.header.address)
+
+    def _note(self, connection: sqlite3.Connection, id: str, sender: bytes) -> None:
+        now = self._clock()
+        copies.confirm(connection, (id,), sender, now, now + self._again_s)
 
     async def _find(self, asked: Find) -> Found:
         address = parse(asked.address)
