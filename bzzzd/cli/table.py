@@ -30,8 +30,7 @@ class Arg(NamedTuple):
 class Command(NamedTuple):
     """One command. ``run`` is ``module:function`` below ``bzzzd.cli.commands``.
 
-    A command with an ``extension`` needs a bzzzd that offers it; ``method`` is what it then calls, with its arguments
-    as parameters. ``tail`` is the metavar of what may follow ``--``. ``follows``: it runs until it is stopped, and
+    ``tail`` is the metavar of what may follow ``--``. ``follows``: it runs until it is stopped, and
     ``--timeout`` bounds that instead of one answer.
     """
 
@@ -39,8 +38,6 @@ class Command(NamedTuple):
     help: str
     run: str
     args: tuple[Arg, ...] = ()
-    extension: str = ""
-    method: str = ""
     tail: str = ""
     follows: bool = False
 
@@ -70,10 +67,6 @@ _TAKE_BACK = (
     Arg("--all", "an administrator: everything it ever signed is void too, for a stolen key", "flag", False),
     Arg("--authority", "sign with the authority's key of this node, as root", "flag", False),
 )
-
-
-def _offered(words: str, help: str, extension: str, method: str, *args: Arg) -> Command:
-    return Command(tuple(words.split()), help, "offered:run", args, extension, method)
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -147,7 +140,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(("ledger", "restore"), "put the ledger back from a file", "ledger:restore",
             (Arg("path", "a file that `ledger backup` wrote", metavar="PATH"),
              Arg("--yes", "do not ask", "flag", False))),
-    _offered("ledger promote", "make this node the coordinator", "ledger.promote", "ledger.promote"),
+    Command(("ledger", "promote"), "make this node the coordinator, when the former one is gone", "ledger:promote",
+            (Arg("--force", "go on with a copy that lacks entries, or with none", "flag", False),)),
     Command(("agent", "list"), "the agents of the mesh", "agents:listing"),
     Command(("agent", "show"), "one agent", "agents:show", (Arg("id", "agent id", metavar="ID"),)),
     Command(("task", "submit"), "ask for something", "tasks:submit", (

@@ -119,12 +119,6 @@ class AdminDesk:
         self._restored()
         return {"upload": name, "status": _status(status)}
 
-    async def promote(self, call: Any, params: NoParams) -> dict[str, Any]:
-        """Make this copy the ledger with a higher term; what a former one promised is void."""
-        status = await self._ledger.promote()
-        self._restored()
-        return _status(status)
-
     def mesh_init(self, call: Any, params: NoParams) -> dict[str, Any]:
         """The mesh that this node belongs to, which a lone node founds at its first start."""
         return {
@@ -178,7 +172,6 @@ class AdminDesk:
         registry.add(
             "ledger.restore", admin, RestoreParams, self.restore, result="{upload, offset} or {upload, status}"
         )
-        registry.add("ledger.promote", admin, NoParams, self.promote, result=status)
         registry.add("mesh.init", anybody, NoParams, self.mesh_init, result="{mesh_id, node_id, founder}", reads=True)
         registry.add("mesh.members", kinds("person", "admin"), NoParams, self.members, result="{members}", reads=True)
         registry.add("mesh.admin_add", anybody, AdminParams, self.admin_add, result="{user, uid, id, role, admin}")

@@ -26,6 +26,7 @@ from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
 from bzzzd.daemon.ledger.part import LedgerPart
+from bzzzd.daemon.ledger.promotion import PromotionDesk
 from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.mesh_checkup import MeshCheckup
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
@@ -133,7 +134,7 @@ class Node:
         ledger, offers = part.seat, part.offers
         tasks = TaskDesk(
             part.seat, part.keeper, store.contexts, members, gate, offers, titles, part.view, who.mesh_id,
-            epoch=self._epoch,
+            epoch=self._epoch, far=part.far, outbox=part.outbox,
         )  # fmt: skip
         agents = AgentBook(who.id, self._agent_events, part.leases.load, time.time)
         mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
@@ -162,8 +163,7 @@ class Node:
             facts=self._facts, peers=self._peering.rows, logs=self._logs.tail,
             checks=(
                 checkup.keys, checkup.grants, checkup.revocations, checkup.machine, checkup.separation, checkup.mesh,
-                topics.check,
-                around.look,
+                topics.check, around.look, part.succession.check,
             ),
             asks=(around.ask,),
             events=self._events, agent_events=self._agent_events, started=self._started,
@@ -194,6 +194,7 @@ class Node:
         contexts.register(registry)
         LargeDesk(store.contexts, store.content, self._identity.rolekeys, gate, self._replicas).register(registry)
         admin.register(registry)
+        PromotionDesk(part, charter, who).register(registry)
         epochs.register(registry)
         RevokeDesk(charter, members, who, self._events, own_uid=os.geteuid(), clock=self._identity.clock).register(
             registry
@@ -223,7 +224,7 @@ class Node:
         self._entry.register(registry)
         await self._entry.open()
         await self._manager.start_phase(Phase.PROCESS)
-        part.begin()
+        await part.begin()
         self._offers = offers
         sessions.register(registry)
         self._sessions = sessions

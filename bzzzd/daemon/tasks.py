@@ -11,6 +11,8 @@ from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.ledger.enclosed import Enclosed
 from bzzzd.daemon.ledger.keeper import Keeper
 from bzzzd.daemon.ledger.named import check_named
+from bzzzd.daemon.ledger.outbox import Outbox
+from bzzzd.daemon.ledger.remote import RemoteLedger
 from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.offers import OfferDesk
@@ -88,6 +90,14 @@ class Call(Protocol):
     def caller(self) -> Any: ...
 
 
+class Waits(Exception):
+    """The command is kept here until the coordinator is back; ``shown`` is what is said of its task."""
+
+    def __init__(self, shown: dict[str, Any]) -> None:
+        super().__init__()
+        self.shown = shown
+
+
 class TaskDesk:
     """The methods between RPC and the ledger, wherever that is kept."""
 
@@ -104,6 +114,8 @@ class TaskDesk:
         mesh_id: str,
         *,
         epoch: Callable[[], int],
+        far: RemoteLedger,
+        outbox: Outbox,
     ) -> None:
         self._seat = seat
         self._keeper = keeper
@@ -115,6 +127,8 @@ class TaskDesk:
         self._view = view
         self._mesh_id = mesh_id
         self._epoch = epoch
+        self._far = far
+        self._outbox = outbox
 
     # Commands.
 
@@ -126,12 +140,17 @@ class TaskDesk:
         return author_of(envelope, self._members.grant_of(envelope.author)), command
 
     async def _run(self, author: Author, command: Command, raw: bytes, pending: Pending | None = None) -> Outcome:
-        here = self._seat.acting
+        here, along = self._seat.acting, None if pending is None else Enclosed(pending)
         try:
             check_named(author, command, pending, self._gate.recipients)
-            outcome = await self._seat.execute(author, command, raw, None if pending is None else Enclosed(pending))
-        except BzzzError:
-            if pending is not None:
+            if self._outbox.takes(command):
+                raise Waits(await self._outbox.keep(author, command, await self._far.prepare(author, raw, along)))
+            outcome = await self._seat.execute(author, command, raw, along)
+        except BzzzError as error:
+            if not here and self._outbox.takes(command, error):
+                kept = await self._outbox.keep(author, command, await self._far.prepare(author, raw, along))
+                raise Waits(kept) from error
+            if pending is not None and (here or pending.blob.data is not None):
                 await self._contexts.discard(pending)
             raise
         if here:
@@ -140,14 +159,23 @@ class TaskDesk:
             self._keeper.noticed(outcome.task)
         return outcome
 
+    async def _task(
+        self, call: Call, author: Author, command: Command, raw: bytes, pending: Pending | None = None
+    ) -> dict[str, Any]:
+        """The answer of most methods: the task as the command left it, or that the command waits here."""
+        try:
+            outcome = await self._run(author, command, raw, pending)
+        except Waits as waits:
+            return {"task": self._view.waiting_map(waits.shown, call.caller)}
+        return {"task": self._view.map(outcome.task, call.caller)}
+
     async def submit(self, call: Call, params: VersionedParams) -> dict[str, Any]:
         """Submit a task: the signed command and its brief's signed header and plaintext."""
         author, command = self._open(params.envelope, Submit)
         brief = open_brief(params.content)
         pending = await self._contexts.check(params.version, params.content, author)
         self._titles.remember(pending.id, brief.title, frozenset({*pending.header.readers, author.role}))
-        outcome = await self._run(author, command, params.envelope, pending)
-        return {"task": self._view.map(outcome.task, call.caller)}
+        return await self._task(call, author, command, params.envelope, pending)
 
     async def claim(self, call: Call, params: CommandParams) -> dict[str, Any]:
         """Take an offered task: a lease with a fencing token, and the brief when the agent's role may read it."""
@@ -179,7 +207,7 @@ class TaskDesk:
         """End a task with its decision; command and version are one transaction."""
         author, command = self._open(params.envelope, Complete)
         pending = await self._contexts.check(params.version, params.content, author)
-        return {"task": self._view.map((await self._run(author, command, params.envelope, pending)).task, call.caller)}
+        return await self._task(call, author, command, params.envelope, pending)
 
     async def fail(self, call: Call, params: FailParams) -> dict[str, Any]:
         """End a task, or give it back for another try, with a reason code and an encrypted explanation."""
@@ -187,12 +215,12 @@ class TaskDesk:
         pending: Pending | None = None
         if params.version is not None:
             pending = await self._contexts.check(params.version, params.content or b"", author)
-        return {"task": self._view.map((await self._run(author, command, params.envelope, pending)).task, call.caller)}
+        return await self._task(call, author, command, params.envelope, pending)
 
     def _plain(self, kind: type[Command]) -> Callable[[Call, CommandParams], Any]:
         async def run(call: Call, params: CommandParams) -> dict[str, Any]:
             author, command = self._open(params.envelope, kind)
-            return {"task": self._view.map((await self._run(author, command, params.envelope)).task, call.caller)}
+            return await self._task(call, author, command, params.envelope)
 
         return run
 

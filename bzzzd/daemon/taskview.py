@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.titles import Titles
-from bzzzd.errors import NotAllowed, NotFound
+from bzzzd.errors import NotAllowed, NotFound, Unavailable, UnknownOutcome
 from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import guest, kinds
 from bzzzd.rpc.registry import Registry
@@ -61,6 +61,14 @@ class Call(Protocol):
     def caller(self) -> Any: ...
 
 
+class Waiting(Protocol):
+    """Tasks that wait on this node to be asked for, as they are shown meanwhile."""
+
+    def find(self, task: str) -> dict[str, Any] | None: ...
+
+    def all(self) -> list[dict[str, Any]]: ...
+
+
 class TaskView:
     """``holder(task id)`` gives the agent that holds a task here, if any."""
 
@@ -79,6 +87,7 @@ class TaskView:
         self._titles = titles
         self._stream = stream
         self._holder = holder
+        self.outbox: Waiting | None = None
         self._progress: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     # What happened.
@@ -92,6 +101,18 @@ class TaskView:
                     "task": event.task.to_map(),
                 }
             )  # fmt: skip
+
+    def waiting(self, kind: str, by: str, shown: dict[str, Any]) -> None:
+        """A command waits on this node for the coordinator, or was refused after it had waited."""
+        self._stream.append({"kind": kind, "number": 0, "at": time.time(), "by": by, "task": shown})
+
+    def waiting_map(self, shown: dict[str, Any], caller: Caller) -> dict[str, Any]:
+        """A task that waits here, for a caller."""
+        return {**shown, "title": self._titles.known(shown["brief"], caller.role), "progress": None}
+
+    def _waiting(self, caller: Caller, project: str | None = None) -> list[dict[str, Any]]:
+        found = [] if self.outbox is None else self.outbox.all()
+        return [self.waiting_map(one, caller) for one in found if project in (None, one["project"])]
 
     def at_rest(self, task_id: str) -> None:
         """Nobody holds the task, so its progress is of the past."""
@@ -118,18 +139,29 @@ class TaskView:
     async def list(self, call: Call, params: ListParams) -> dict[str, Any]:
         """Tasks, newest first, with titles where the caller may read them."""
         self._gate.check(call.caller, "task.list", "task", "read")
-        if params.dead_letters:
-            page = await self._ledger.dead_letters(limit=params.limit, after=params.after)
-        else:
-            page = await self._ledger.list_tasks(
-                state=params.state, project=params.project, limit=params.limit, after=params.after
-            )
-        return {"tasks": [await self._full_map(task, call.caller) for task in page.tasks], "next": page.next}
+        first = params.after is None and params.state is None and not params.dead_letters
+        waiting = self._waiting(call.caller, params.project) if first else []
+        try:
+            if params.dead_letters:
+                page = await self._ledger.dead_letters(limit=params.limit, after=params.after)
+            else:
+                page = await self._ledger.list_tasks(
+                    state=params.state, project=params.project, limit=params.limit, after=params.after
+                )
+        except (Unavailable, UnknownOutcome):
+            if not waiting:
+                raise
+            return {"tasks": waiting[: params.limit], "next": None}
+        tasks = [await self._full_map(task, call.caller) for task in page.tasks]
+        return {"tasks": [*waiting, *tasks], "next": page.next}
 
     async def show(self, call: Call, params: TaskParams) -> dict[str, Any]:
         """One task, with its brief and decision where the caller may read them."""
         caller = call.caller
         self._gate.check(caller, "task.show", f"task:{params.id}", "read")
+        waits = self.outbox.find(params.id) if self.outbox is not None else None
+        if waits is not None and waits["waits_with"] in ("submit", "retry"):
+            return {"task": self.waiting_map(waits, caller), "retries": []}
         task = await self._ledger.show(params.id)
         shown: dict[str, Any] = {
             "task": await self._full_map(task, caller),
@@ -195,14 +227,15 @@ class TaskView:
             return item if title is None else {**item, "task": {**task, "title": title}}  # type: ignore[dict-item]
 
         async def snapshot() -> dict[str, Any]:
-            if only is not None:
-                try:
+            waiting = [one for one in self._waiting(caller) if only in (None, one["id"])]
+            try:
+                if only is not None:
                     tasks = [await self._ledger.show(str(only))]
-                except NotFound:
-                    tasks = []
-            else:
-                tasks = list((await self._ledger.list_tasks(limit=_LATEST_SHOWN)).tasks)
-            return {"tasks": [await self._full_map(task, caller) for task in tasks]}
+                else:
+                    tasks = list((await self._ledger.list_tasks(limit=_LATEST_SHOWN)).tasks)
+            except (NotFound, Unavailable, UnknownOutcome):
+                tasks = []  # those of a coordinator that is away come when it is back, as a `replaced`
+            return {"tasks": [*waiting, *[await self._full_map(task, caller) for task in tasks]]}
 
         return Feed(self._stream, view, snapshot)
 

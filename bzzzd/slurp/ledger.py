@@ -118,6 +118,7 @@ class Status(Struct, frozen=True):
 
     ``durability`` is ``single`` while an acknowledged entry is on one node's disk alone, ``replicated`` while
     nothing is acknowledged that ``standby`` does not hold too; ``reason`` says why it is single.
+    A ledger that was made from a copy says of which incarnation (``base``) and up to which entry (``based_on``).
     """
 
     engine: str
@@ -131,6 +132,8 @@ class Status(Struct, frozen=True):
     coordinator: str = ""
     standby: str = ""
     reason: str = ""
+    base: str = ""
+    based_on: int = 0
 
 
 class Backup(Struct, frozen=True):

@@ -17,9 +17,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.errors import Conflict
-from bzzzd.slurp import schema
+from bzzzd.slurp import schema, sqlite
 from bzzzd.slurp.schema import FIXED_COLUMNS
-from bzzzd.slurp.task import Task
+from bzzzd.slurp.task import LedgerClock, Task
 
 NAME: Final = "slurp_copy"
 MAJOR: Final = 1
@@ -28,9 +28,10 @@ SCHEMA: Final = (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         source TEXT NOT NULL,
         base TEXT NOT NULL,
-        based_on INTEGER NOT NULL
+        based_on INTEGER NOT NULL,
+        office INTEGER NOT NULL
     ) STRICT""",
-    "INSERT OR IGNORE INTO slurp_copy (one, source, base, based_on) VALUES (1, '', '', 0)",
+    "INSERT OR IGNORE INTO slurp_copy (one, source, base, based_on, office) VALUES (1, '', '', 0, 0)",
 )
 
 _FIXED: Final = Task.__struct_fields__.index("state")
@@ -75,12 +76,16 @@ def names(row: Row) -> list[str]:
 
 
 class Standing(NamedTuple):
-    """A copy: of which ledger, up to which entry; ``base`` and ``based_on`` say the same of what it was made from."""
+    """A copy of which ledger (empty: no copy), up to which entry; ``base`` and ``based_on`` say that of its origin.
+
+    ``office`` is the number of the coordinator document under which it was last the ledger itself.
+    """
 
     source: str
     number: int
     base: str
     based_on: int
+    office: int
 
 
 def read(conn: sqlite3.Connection, after: int, limit: int, most_bytes: int) -> list[Row]:
@@ -97,8 +102,8 @@ def read(conn: sqlite3.Connection, after: int, limit: int, most_bytes: int) -> l
 
 
 def standing(conn: sqlite3.Connection) -> Standing:
-    source, base, based_on = conn.execute("SELECT source, base, based_on FROM slurp_copy").fetchone()
-    return Standing(source, _head(conn), base, based_on)
+    source, base, based_on, office = conn.execute("SELECT source, base, based_on, office FROM slurp_copy").fetchone()
+    return Standing(source, _head(conn), base, based_on, office)
 
 
 def apply(
@@ -142,10 +147,28 @@ def clear(conn: sqlite3.Connection) -> None:
     conn.execute("UPDATE slurp_meta SET pruned = 0")
 
 
-def now_a_ledger(conn: sqlite3.Connection) -> None:
-    """Note what the copy was made from, before it becomes the ledger itself."""
+def take_office(conn: sqlite3.Connection, office: int, first: int, clock: LedgerClock, incarnation: str) -> bool:
+    """Make what is held here the ledger, by the coordinator document number ``office``; whether it was not before.
+
+    The term rises over every one that was heard of, and leases are taken back. The ledger of a mesh's ``first``
+    document begins as it is. ``incarnation`` is the journal's.
+    """
     held = standing(conn)
-    conn.execute("UPDATE slurp_copy SET base = source, based_on = ?, source = ''", (held.number,))
+    if held.office == office and not held.source:
+        return False
+    if held.source:
+        conn.execute("UPDATE slurp_copy SET base = source, based_on = ?, source = ''", (held.number,))
+    conn.execute("UPDATE slurp_copy SET office = ?", (office,))
+    if office == first and not held.source:
+        return False
+    schema.set_incarnation(conn, incarnation)
+    sqlite.promote(conn, clock)
+    return True
+
+
+def note_office(conn: sqlite3.Connection, office: int) -> None:
+    """Another document names the node that keeps the ledger already."""
+    conn.execute("UPDATE slurp_copy SET office = ?", (office,))
 
 
 def _head(conn: sqlite3.Connection) -> int:

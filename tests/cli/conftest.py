@@ -49,6 +49,7 @@ class Any_(Struct, frozen=True, forbid_unknown_fields=True):
     holders: bool = False
     download: str = ""
     offset: int = 0
+    force: bool = False
     kind: str | None = None
     admin: bool = False
     everything: bool = False

@@ -6,6 +6,7 @@ from bzzzd.errors import Conflict, from_map
 from bzzzd.identity.charter import open_document
 from bzzzd.identity.revocations import read_list
 from bzzzd.rpc.access import guest
+from bzzzd.slurp.coordinator import read_coordinator
 from tests.cli.conftest import MESH
 
 
@@ -107,11 +108,19 @@ def test_an_error_of_a_newer_daemon_keeps_its_code(node, bzzz):
     assert (found.status, found.err) == (1, "bzzz: the node\nburns (ON_FIRE)\n")
 
 
-def test_what_the_daemon_lacks_is_said_with_what_it_has(node, bzzz):
+def test_promoting_signs_the_next_coordinator_document_for_this_node(node, bzzz):
+    key, signed = b"k" * 32, []
+
+    def promote(call, params):
+        signed.append((read_coordinator(open_document(params.envelope, MESH).payload), params.force))
+        return {"coordinator": "n2", "term": 7}
+
+    node.add("ledger.succession", lambda call, params: {"number": 3, "node": key})
+    node.add("ledger.promote", promote)
     found = bzzz("ledger", "promote")
-    assert found.status == 1
-    assert "does not offer `ledger promote` (extension ledger.promote); it offers agent, context" in found.err
-    assert found.err.endswith("(UNAVAILABLE)\n")
+    assert (found.status, found.out, found.err) == (0, "n2 keeps the ledger, in term 7\n", "")
+    (record, force) = signed[0]
+    assert (record.number, record.node, record.standbys, force) == (4, key, (), False)
 
 
 def test_revoking_signs_the_list_that_follows_the_one_in_force_and_again_when_another_came_between(node, bzzz):

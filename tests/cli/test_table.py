@@ -55,7 +55,3 @@ def test_a_command_runs_a_function_that_exists_and_has_help(command):
 def test_argument_names_do_not_collide_with_the_common_ones(command):
     keys = [arg.key for arg in (*command.args, *COMMON)]
     assert len(keys) == len(set(keys))
-
-
-def test_commands_with_an_extension_name_their_method():
-    assert all(bool(command.extension) == bool(command.method) for command in COMMANDS)

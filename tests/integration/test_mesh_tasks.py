@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from bzzzd.crypto.keys import SigningKey
+from bzzzd.errors import BzzzError
+from bzzzd.slurp.commands import Cancel
 from tests.integration.conftest import Node, NodeMaker, nodes_in, wait_for
 from tests.integration.sessions import FINAL, Session, Watch
 
@@ -94,3 +97,122 @@ def test_every_node_names_the_coordinator(trio: list[Node]) -> None:
         assert found["coordinator"] == "n1"
         assert node.json("ledger", "status")["coordinator"] == "n1"
         assert found["tasks"].get("submitted", 0) == 0
+
+
+def durable(node: Node) -> str:
+    """The standby's id once the ledger is on two nodes."""
+    found = node.json("ledger", "status")
+    return str(found["standby"]) if found["durability"] == "replicated" else ""
+
+
+def test_when_the_coordinator_is_gone_its_standby_takes_over_and_tasks_go_on(make_node: NodeMaker) -> None:
+    nodes = mesh_of(make_node, 3)
+    one, two, three = nodes
+    standby = next(node for node in nodes if node.folder.name == wait_for("a standby", lambda: durable(one)))
+    other = three if standby is two else two
+    other.write_agent("worker")
+    other.start_agent("worker")
+    with other.person() as carol, standby.person() as bob:
+        done = carol.submit("before", capability="run", args={"argv": ["true"]})
+        wait_for("the first task", ended(carol, done))
+        left = carol.submit("nobody does this", capability="nothing")
+        assert one.daemon is not None
+        one.daemon.kill()
+        term = standby.json("ledger", "promote")["term"]
+        wait_for("the new coordinator", lambda: other.json("status")["coordinator"] == standby.folder.name)
+        wait_for("the old tasks", lambda: {done, left} <= set(carol.tasks()))
+        after = carol.submit("after", capability="run", args={"argv": ["true"]})
+        wait_for("the task after", ended(bob, after))
+        shown = bob.show(after)["task"]
+        assert (shown["state"], shown["agent"]) == ("completed", "worker")
+        assert bob.show(done)["task"]["state"] == "completed"
+        assert carol.show(left)["task"]["state"] == "submitted"
+        # The former one comes back, sees who keeps the ledger now, and holds a copy or follows.
+        one.start()
+        wait_for("the former to follow", lambda: one.json("status")["coordinator"] == standby.folder.name)
+        with one.person() as alice:
+            wait_for("its view", lambda: after in alice.tasks())
+            late = alice.submit("late", capability="run", args={"argv": ["true"]})
+            wait_for("the late task", ended(alice, late))
+        assert one.json("ledger", "status")["term"] == term
+        assert not list((one.state / "ledger").glob("*.backup"))
+
+
+def test_what_is_asked_for_while_the_coordinator_is_away_waits_and_arrives_once(make_node: NodeMaker) -> None:
+    one, two = mesh_of(make_node, 2)
+    one.write_agent("worker")
+    assert one.daemon is not None
+    one.daemon.kill()
+    with two.person() as bob:
+        waiting = [bob.submit(f"later {number}", capability="run", args={"argv": ["true"]}) for number in range(5)]
+        dropped = bob.submit("never mind", capability="run", args={"argv": ["true"]})
+        bob.call("task.cancel", **bob.command(Cancel, dropped))
+        assert {bob.state(task) for task in waiting} == {"waiting"}
+        assert two.json("status")["waiting"] == 7
+    # What waits is on the disk: a killed node still brings it.
+    assert two.daemon is not None
+    two.daemon.kill()
+    two.start()
+    listed = {row["id"]: row["state"] for row in two.json("task", "list")["tasks"]}
+    assert listed == dict.fromkeys([*waiting, dropped], "waiting")
+    one.start()
+    one.start_agent("worker")
+    with one.person() as alice, two.person() as bob:
+        for task in waiting:
+            wait_for("a task to arrive and be done", lambda t=task: t in alice.tasks() and alice.state(t) in FINAL)
+            assert alice.state(task) == "completed"
+            assert bob.steps(task).count("submitted") == bob.steps(task).count("completed") == 1
+        wait_for("the canceled one", lambda: bob.state(dropped) == "canceled")
+        assert len(bob.tasks()) == 6
+    assert two.json("status")["waiting"] == 0
+
+
+def test_a_coordinator_killed_under_a_stream_of_tasks_loses_none_and_does_none_twice(make_node: NodeMaker) -> None:
+    one, two, three = mesh_of(make_node, 3)
+    three.write_agent("worker", agent={"slots": 4})
+    three.start_agent("worker")
+    tasks: list[str] = []
+    with two.person() as bob:
+        for number in range(40):
+            tasks.append(bob.submit(f"number {number}", capability="run", args={"argv": ["echo", str(number)]}))
+            if number == 15:
+                assert one.daemon is not None
+                one.daemon.kill()
+            if number == 25:
+                one.start(ready=False)
+        wait_for("everything to be done", lambda: len(done_of(bob, tasks)) == len(tasks), 90.0)
+        for number, task in enumerate(tasks):
+            steps = bob.steps(task)
+            assert steps.count("submitted") == steps.count("completed") == 1, steps
+            assert json.loads(bob.show(task)["decision"]["content"])["stdout"] == f"{number}\n"
+        assert set(bob.tasks()) == set(tasks)
+
+
+def done_of(person: Session, tasks: list[str]) -> list[str]:
+    found = person.tasks()
+    return [task for task in tasks if found.get(task, {}).get("state") == "completed"]
+
+
+def test_when_the_agents_node_dies_its_task_goes_to_another_nodes_agent(make_node: NodeMaker) -> None:
+    one, two, three = mesh_of(make_node, 3)
+    with one.person() as alice, two.agent("second", capabilities=("x",)) as second:
+        with three.agent("first", capabilities=("x",)) as first:
+            Watch(first, "offers")
+            task = alice.submit("outlive your owner", capability="x")
+            wait_for("the claim", lambda: claimed(first, task))
+            assert alice.show(task)["task"]["agent"] == "first"
+            assert three.daemon is not None
+            three.daemon.kill()
+        offers = Watch(second, "offers")
+        wait_for("the offer to the other", lambda: any(item["task"] == task for item in offers.look(0.2)))
+        done = second.complete(second.claim(task), b"done by the second")
+        assert done["task"]["state"] == "completed"
+        assert alice.show(task)["decision"]["content"] == b"done by the second"
+
+
+def claimed(agent: Session, task: str) -> bool:
+    try:
+        agent.claim(task)
+    except BzzzError:
+        return False
+    return True

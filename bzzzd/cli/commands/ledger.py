@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from bzzzd.cli.output import cell, facts, mapping, size
 from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
 from bzzzd.errors import BadInput, Conflict, StorageFailed
+from bzzzd.identity.charter import seal_document
+from bzzzd.slurp.coordinator import Coordinator
 
 LONG_S = 600.0
 PIECE_BYTES = 1_048_576
@@ -68,6 +71,20 @@ def restore(run: Run) -> int:
     status = mapping(found.get("status")) or found
     run.say(f"the ledger is that of {run.args['path']}, restored by {person.id}")
     run.answer(found, lambda: facts([(str(name), cell(value)) for name, value in status.items()], run.out))
+    return 0
+
+
+def promote(run: Run) -> int:
+    person = person_of(run)
+    now = mapping(person.read("ledger.succession"))
+    node, number = now.get("node"), now.get("number")
+    if not isinstance(node, bytes) or not isinstance(number, int):
+        raise BadInput("bzzzd did not say which coordinator is named now; nothing was signed")
+    record = Coordinator(number=number + 1, at=time.time(), node=node)
+    envelope = seal_document(person.key, "coordinator", person.mesh_id, record)
+    asked = {"envelope": envelope, "force": run.args["force"]}
+    found = mapping(run.client.call("ledger.promote", asked, timeout=LONG_S))
+    run.answer(found, lambda: run.print(f"{found.get('coordinator')} keeps the ledger, in term {found.get('term')}"))
     return 0
 
 

@@ -37,11 +37,18 @@ def submit(run: Run) -> int:
     person = person_of(run)
     task, found = person.submit(Brief(run.args["title"], body, args), **wanted)
     if not run.args["wait"]:
-        run.answer(found, lambda: run.print(f"{task}\nfollow it: bzzz task watch {task}"))
+        run.answer(found, lambda: run.print(f"{task}\n{_next(found, task)}"))
         return 0
     if not run.json:
         run.say(f"submitted {task}")
     return follow(run, person, task)
+
+
+def _next(found: object, task: str) -> str:
+    shown = mapping(mapping(found).get("task"))
+    if shown.get("state") == "waiting":
+        return f"the coordinator is away: it waits on {clean(shown.get('waits_at'))} and goes there by itself"
+    return f"follow it: bzzz task watch {task}"
 
 
 def listing(run: Run) -> int:

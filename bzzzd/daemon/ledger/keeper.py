@@ -20,6 +20,7 @@ from bzzzd.daemon.ledger.line import Line
 from bzzzd.daemon.ledger.office import Office
 from bzzzd.daemon.ledger.remote import RemoteLedger
 from bzzzd.daemon.ledger.seat import Seat
+from bzzzd.daemon.ledger.succession import Succession
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.taskview import TaskView
 from bzzzd.errors import BzzzError, StorageFailed, Unavailable
@@ -49,6 +50,7 @@ class Keeper:
         seat: Seat,
         far: RemoteLedger,
         office: Office,
+        succession: Succession,
         offers: OfferDesk,
         view: TaskView,
         leases: Leases,
@@ -61,6 +63,7 @@ class Keeper:
         self._seat = seat
         self._far = far
         self._office = office
+        self._succession = succession
         self._offers = offers
         self._view = view
         self._leases = leases
@@ -80,7 +83,7 @@ class Keeper:
     # The service.
 
     async def start(self) -> None:
-        await self._settle()
+        await self.settle()
         self._begun = True
         self._spawn(self.name, "expiry", self._expire())
         self._spawn(self.name, "pruning", self._prune())
@@ -103,13 +106,16 @@ class Keeper:
     def _changed(self) -> None:
         if not self._office.here:
             self._seat.acting = False  # at once: not one more command
-        self._spawn(self.name, "another coordinator", self._settle(), ends=True)
+        self._spawn(self.name, "another coordinator", self.settle(), ends=True)
 
-    async def _settle(self) -> None:
+    async def settle(self) -> None:
+        """Act as the coordinator document in force says."""
         async with self._changing:
             acting = self._office.here
             if acting and not self._seat.acting:
                 await self._take_office()
+            elif acting:
+                await self._succession.stay()
             elif not acting:
                 self._seat.acting = False
                 self._offers.act(False)
@@ -119,6 +125,7 @@ class Keeper:
         self._settled()
 
     async def _take_office(self) -> None:
+        await self._succession.inherit()
         head = (await self._seat.here.status()).head
         self.line.begin(head)
         self._leases.clear()
@@ -254,6 +261,7 @@ class Keeper:
             self._cursor = (news.incarnation, news.upto)
         if not self.following:
             self.following = True
+            await self._succession.compare(self._far)
             self._settled()
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from bzzzd.slurp import replica
 from bzzzd.slurp.commands import Author, Command
 from bzzzd.slurp.embedded import EmbeddedLedger, Journal
 from bzzzd.slurp.ledger import Along, Backup, Expired, LedgerEvent, Outcome, Rules, Status
@@ -54,9 +55,11 @@ class KeptLedger(EmbeddedLedger):
         standby, reason = self._copies.standby, self._copies.reason
         durability = "replicated" if standby else "single"
         found = await super().status()
+        origin = await self._journal.read(replica.standing)
         return replace(
-            found, durability=durability, coordinator=self._name(), standby=standby, reason="" if standby else reason
-        )
+            found, durability=durability, coordinator=self._name(), standby=standby, reason="" if standby else reason,
+            base=origin.base, based_on=origin.based_on,
+        )  # fmt: skip
 
     async def restore(self, checked: Backup) -> Status:
         await super().restore(checked)

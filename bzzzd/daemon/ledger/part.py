@@ -16,11 +16,13 @@ from bzzzd.daemon.ledger.crew import CrewDesk
 from bzzzd.daemon.ledger.keeper import Keeper
 from bzzzd.daemon.ledger.kept import KeptLedger
 from bzzzd.daemon.ledger.office import Office
+from bzzzd.daemon.ledger.outbox import Outbox
 from bzzzd.daemon.ledger.remote import RemoteLedger
 from bzzzd.daemon.ledger.replicator import Candidate, Replicator
 from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.daemon.ledger.server import LedgerServer
 from bzzzd.daemon.ledger.standby import Standby
+from bzzzd.daemon.ledger.succession import Succession
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.store import Store
@@ -33,7 +35,7 @@ from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
 from bzzzd.slurp import replica
-from bzzzd.slurp.ledger import Rules
+from bzzzd.slurp.ledger import Outcome, Rules
 from bzzzd.slurp.task import LedgerClock, Task
 from bzzzd.storage.adopt import Carried
 from bzzzd.storage.rows import Pending
@@ -71,12 +73,13 @@ class LedgerPart:
         self.replicator = Replicator(self._ask_peer, self._candidates, self._rows, store.contexts.carry, self._tell)
         self.here = KeptLedger(store.journal, rules, clock, self.replicator, lambda: who.id)
         far = RemoteLedger(self.office.ask, self._spawn, chain_of=members.chain_of, pack=self._pack, adopt=self._adopt)
+        self.succession = Succession(store.journal, self.here, self.office, clock, folder / "ledger", self._tell)
         self.seat = Seat(self.here, far)
         self.offers = OfferDesk(self.seat, offer_s=offer_s, spawn=self._spawn)
         self.leases = Leases()
         self.view = TaskView(self.seat, store.contexts, gate, titles, task_events, self.leases.holder)
         self.keeper = Keeper(
-            self.seat, far, self.office, self.offers, self.view, self.leases,
+            self.seat, far, self.office, self.succession, self.offers, self.view, self.leases,
             completed=completed, settled=self._settled, upto=self.replicator.upto, spawn=spawn,
         )  # fmt: skip
         self._server = LedgerServer(
@@ -84,8 +87,11 @@ class LedgerPart:
             grant_of=lambda key, chain: grant_of(members, key, chain), recipients=gate.recipients,
             refused=self.offers.refused, name=lambda: self.office.name,
         )  # fmt: skip
-        self._standby = Standby(store.journal, store.contexts, self.office, folder / "ledger", self._tell)
+        self._standby = Standby(store.journal, store.contexts, self.office, self.succession, self._tell)
         self._acting = asyncio.Event()
+        self.far = far
+        self.outbox = Outbox(store.journal, who.id, self._deliver, self.view.waiting)
+        self.view.outbox = self.outbox
         self._crew = CrewDesk(self.offers, self.office, mesh, events, self._spawn)
 
     def open(self) -> None:
@@ -93,8 +99,10 @@ class LedgerPart:
         self._mesh.handle(wire.LEDGER_PROTOCOL, self._answer)
         self._mesh.handle(wire.OFFERS_PROTOCOL, self._crew.answer)
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         """Run what the service's start does not: after it."""
+        await self.outbox.load()
+        self._spawn_for(_SERVICE, "outbox", self.outbox.run())
         self._spawn_for(_SERVICE, "crew", self._crew.keep_telling())
         self._spawn_for(_SERVICE, "standby", self._keep_standby())
 
@@ -109,10 +117,11 @@ class LedgerPart:
 
     def facts(self) -> dict[str, Any]:
         """What status says of it."""
-        return {"coordinator": self.office.name}
+        return {"coordinator": self.office.name, "waiting": len(self.outbox)}
 
     def _settled(self) -> None:
         self._crew.kick()
+        self.outbox.kick()
         self._acting.set()
 
     async def _answer(self, peer_id: str, raw: bytes) -> bytes:
@@ -149,6 +158,11 @@ class LedgerPart:
 
     def _tell(self, kind: str, detail: str) -> None:
         self._events.append({"source": "ledger", "kind": kind, "at": time.time(), "detail": detail})
+
+    async def _deliver(self, do: wire.Do) -> Outcome:
+        if self.seat.acting:
+            return await self._server.deliver(self._identity.node.key.public, do)
+        return await self.far.send(do)
 
     async def _pack(self, pending: Pending) -> Carried:
         """A version for the way; one whose content lies in a file stays here too, and may be fetched."""

@@ -57,8 +57,12 @@ class RemoteLedger(Ledger):
         return Expired((), None)
 
     async def execute(self, author: Author, command: Command, raw: bytes, along: Along | None = None) -> Outcome:
+        return await self.send(await self.prepare(author, raw, along))
+
+    async def prepare(self, author: Author, raw: bytes, along: Along | None) -> wire.Do:
+        """A command as it travels."""
         version = await self._pack(along.pending) if isinstance(along, Enclosed) else None
-        return await self.send(wire.Do(raw, tuple(self._chain_of(author.key)), version))
+        return wire.Do(raw, tuple(self._chain_of(author.key)), version)
 
     async def send(self, do: wire.Do) -> Outcome:
         """Have the coordinator do a command; raises what its ledger raised."""

@@ -1,21 +1,20 @@
 """The standby's side: the coordinator's entries and the versions that they name, durable here in one transaction.
 
-A copy of another ledger than the one held is begun anew. A node that kept the ledger before puts its own
-away first (``FOLDER/NAME.backup``) where that holds entries which the mesh's ledger does not.
+A copy of another ledger than the one held is begun anew; a node that kept the ledger before has looked
+(``succession.py``) whether its own holds more, and put that away.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 from bzzzd.daemon.ledger import wire
 from bzzzd.daemon.ledger.office import Office
-from bzzzd.errors import BzzzError, Conflict, NotAllowed
+from bzzzd.daemon.ledger.succession import Succession
+from bzzzd.errors import BzzzError, Conflict, NotAllowed, Unavailable
 from bzzzd.mesh.peer_id import key_of
-from bzzzd.slurp import backup, replica
+from bzzzd.slurp import replica
 from bzzzd.storage.context import ContextStore
 from bzzzd.storage.journal import Journal
 from bzzzd.storage.rows import Pending
@@ -25,20 +24,25 @@ class Standby:
     """``tell(kind, detail)`` is for those who watch."""
 
     def __init__(
-        self, journal: Journal, contexts: ContextStore, office: Office, folder: Path, tell: Callable[[str, str], None]
+        self,
+        journal: Journal,
+        contexts: ContextStore,
+        office: Office,
+        succession: Succession,
+        tell: Callable[[str, str], None],
     ) -> None:
         self._journal = journal
         self._contexts = contexts
         self._office = office
-        self._folder = folder
+        self._succession = succession
         self._tell = tell
 
     async def take(self, peer_id: str, copy: wire.Copy) -> wire.Copied:
         """Add what the coordinator sends; gives what is held then. Raises ``NotAllowed`` for anybody else."""
         if self._office.here or peer_id != self._office.peer_id:
             raise NotAllowed(f"a copy of the ledger comes from the coordinator, {self._office.name or 'not known yet'}")
-        if copy.fresh:
-            await self._put_away()
+        if copy.fresh and not self._succession.settled:
+            raise Unavailable("this node still looks whether its own former ledger holds more; try again in a moment")
         versions = await self._checked(peer_id, copy)
 
         def work(conn: sqlite3.Connection) -> int:
@@ -68,12 +72,3 @@ class Standby:
                 # The entry counts all the same: its content is what nobody could use.
                 self._tell("invalid", f"a version that the coordinator sent does not hold: {error.message}"[:300])
         return found
-
-    async def _put_away(self) -> None:
-        held = await self._journal.read(replica.standing)
-        if held.source or not held.number:
-            return
-        await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f"entries-1-to-{held.number}.backup"
-        if not path.exists():
-            await self._journal.read(lambda conn: backup.backup(conn, path))

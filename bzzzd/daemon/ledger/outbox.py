@@ -1,0 +1,167 @@
+"""Commands given while the coordinator is away: kept on this node's disk, and brought to it once when it is back.
+
+Kept are those that stay good for long: asking for a task, again or no longer, and reporting on one whose
+lease is held. Their author is told that they wait. Order holds for each task; the command's own id makes
+a second delivery harmless, so a row goes when the ledger has answered, whatever it said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from bzzzd.daemon.ledger import wire
+from bzzzd.errors import BzzzError, Overloaded, Unavailable, UnknownOutcome
+from bzzzd.slurp import task as rules
+from bzzzd.slurp.commands import Author, Cancel, Command, Complete, Fail, Retry, Submit
+from bzzzd.slurp.ledger import Outcome
+from bzzzd.slurp.task import LedgerClock
+from bzzzd.storage import outbox
+from bzzzd.storage.journal import Journal
+
+MOST: Final = 10_000
+MOST_BYTES: Final = 268_435_456
+_AT_ONCE: Final = 64
+_REST_S: Final = 1.0
+_REFUSED_KEPT: Final = 1000
+_KINDS: Final = (Submit, Cancel, Retry, Complete, Fail)
+_DO: Final = msgspec.msgpack.Decoder(wire.Do)
+_LOG: Final = structlog.get_logger()
+Shown = dict[str, Any]
+
+
+class Outbox:
+    """``deliver(do)`` brings a command to the ledger; ``tell(kind, by, shown)`` is for those who follow tasks."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        node: str,
+        deliver: Callable[[wire.Do], Awaitable[Outcome]],
+        tell: Callable[[str, str, Shown], None],
+    ) -> None:
+        self._journal = journal
+        self._node = node
+        self._deliver = deliver
+        self._tell = tell
+        self._rows: OrderedDict[int, outbox.Kept] = OrderedDict()
+        self._tasks: OrderedDict[str, Shown] = OrderedDict()
+        self._refused: OrderedDict[str, Shown] = OrderedDict()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    async def load(self) -> None:
+        for kept in await self._journal.read(outbox.index):
+            self._enter(kept)
+        self._wake.set()
+
+    def _enter(self, kept: outbox.Kept) -> None:
+        if kept.number not in self._rows:
+            self._rows[kept.number] = kept
+            self._bytes += kept.size
+            self._tasks.setdefault(kept.task, msgspec.msgpack.decode(kept.shown))
+
+    def takes(self, command: Command, error: BzzzError | None = None) -> bool:
+        """Whether this command may wait: for one of its task that waits, or after ``error``, for the coordinator."""
+        if not isinstance(command, _KINDS):
+            return False
+        if error is None:
+            return command.task in self._tasks
+        return isinstance(error, Unavailable | UnknownOutcome) and not isinstance(error, Overloaded)
+
+    async def keep(self, author: Author, command: Command, do: wire.Do) -> Shown:
+        """Keep a command; durable when this returns what to tell its author. Raises ``Overloaded``, ``DiskFull``."""
+        if len(self._rows) >= MOST or self._bytes >= MOST_BYTES:
+            raise Overloaded(f"{len(self._rows)} commands wait here for the coordinator; try again when it is back")
+        by = f"{author.kind}:{author.id}"
+        task, shown = self._shown(author, command)
+        packed, said = wire.encode(do), msgspec.msgpack.encode(shown)
+        number = await self._journal.write(lambda conn: outbox.put(conn, by, command.id, task, packed, said))
+        self._enter(outbox.Kept(number, task, said, len(packed)))
+        self._tell("waiting", by, shown)
+        self._wake.set()
+        return shown
+
+    def _shown(self, author: Author, command: Command) -> tuple[str, Shown]:
+        name = command.new_task if isinstance(command, Retry) else command.task
+        now = LedgerClock(0.0, time.time())
+        if isinstance(command, Submit):
+            made = rules.submit(
+                id=name, author=author.id, author_kind=author.kind, brief=command.brief, now=now, role=command.role,
+                capability=command.capability, priority=command.priority, project=command.project,
+                retry_of=command.retry_of, deadline_s=command.deadline_s, approve=command.approve,
+            )  # fmt: skip
+        else:
+            made = rules.submit(id=name, author=author.id, author_kind=author.kind, brief="", now=now)
+        waits = {"state": "waiting", "waits_at": self._node, "waits_with": type(command).__name__.lower()}
+        return name, made.to_map() | waits
+
+    def find(self, task: str) -> Shown | None:
+        """What is said of a task with a command that waits here, or that was refused after it had waited."""
+        return self._tasks.get(task) or self._refused.get(task)
+
+    def all(self) -> list[Shown]:
+        """Tasks that wait here to be asked for, newest first."""
+        return [shown for shown in reversed(self._tasks.values()) if shown["waits_with"] in ("submit", "retry")]
+
+    def kick(self) -> None:
+        """The ledger can be reached again."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._rows and not await self._bring():
+                await asyncio.sleep(_REST_S)
+                self._wake.set()
+
+    async def _bring(self) -> bool:
+        """Bring what waits, one command of each task at a time; whether the ledger answered all."""
+        while self._rows:
+            first: dict[str, outbox.Kept] = {}
+            for kept in self._rows.values():
+                first.setdefault(kept.task, kept)
+                if len(first) >= _AT_ONCE:
+                    break
+            if not all(await asyncio.gather(*(self._one(kept) for kept in first.values()))):
+                return False
+        return True
+
+    async def _one(self, kept: outbox.Kept) -> bool:
+        try:
+            packed = await self._journal.read(lambda conn: outbox.read(conn, kept.number))
+            if packed is not None:
+                await self._deliver(_DO.decode(packed))
+        except (Unavailable, UnknownOutcome):
+            return False
+        except BzzzError as error:
+            self._refuse(kept, error)
+        await self._journal.write(lambda conn: outbox.remove(conn, kept.number))
+        self._leave(kept)
+        return True
+
+    def _refuse(self, kept: outbox.Kept, error: BzzzError) -> None:
+        shown: Shown = msgspec.msgpack.decode(kept.shown)
+        _LOG.warning("a command that waited was refused", task_id=kept.task, why=error.message)
+        if shown["waits_with"] in ("submit", "retry"):
+            shown |= {"state": "rejected", "reason": error.code.lower(), "why": error.message}
+            self._refused[kept.task] = shown
+            while len(self._refused) > _REFUSED_KEPT:
+                self._refused.popitem(last=False)
+            self._tell("rejected", "ledger", shown)
+
+    def _leave(self, kept: outbox.Kept) -> None:
+        if self._rows.pop(kept.number, None) is not None:
+            self._bytes -= kept.size
+        if all(other.task != kept.task for other in self._rows.values()):
+            self._tasks.pop(kept.task, None)
