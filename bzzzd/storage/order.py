@@ -21,7 +21,23 @@ What a peer claims to hold is a reason to ask it, never to give anything up: tha
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final
+
+from bzzzd.storage.sources import (
+    MAX_JOURNALS,
+    MAX_SOURCES,
+    Arrival,
+    Ask,
+    Chain,
+    Held,
+    Link,
+    Lost,
+    Source,
+    Verdict,
+    Why,
+)  # fmt: skip
+
+__all__ = ["Arrival", "Ask", "Held", "Link", "Lost", "Source", "Tracker", "Verdict"]
 
 GRACE_S: Final = 0.05
 SETTLE_S: Final = 1.0
@@ -30,96 +46,6 @@ REST_S: Final = 1.0
 HOLD_ITEMS: Final = 4096
 HOLD_BYTES: Final = 16 * 1024 * 1024
 ASKS_PER_PEER: Final = 4
-MAX_JOURNALS: Final = 256
-MAX_SOURCES: Final = 16_384
-
-Verdict = Literal["new", "held", "repeated", "clone", "full"]
-
-
-class Source(NamedTuple):
-    """One numbering: a node's key, and the name of one of its journals."""
-
-    node: bytes
-    journal: str
-
-
-class Link(NamedTuple):
-    """The message before a journal's first one: ``number`` in the sender's ``journal`` before."""
-
-    journal: str
-    number: int
-
-
-class Arrival(NamedTuple):
-    """A message whose signatures hold. Only number 1 has ``after``; ``item`` is the caller's, of ``size`` bytes."""
-
-    source: Source
-    number: int
-    after: Link | None
-    digest: bytes
-    item: Any = None
-    size: int = 0
-
-
-class Held(NamedTuple):
-    """What a peer says it can give of a source: numbers ``first`` to ``last`` (``first > last``: all trimmed).
-
-    ``early`` is the highest number that it holds and has not delivered yet, when there is one.
-    """
-
-    first: int
-    last: int
-    early: int = 0
-
-    @property
-    def highest(self) -> int:
-        return max(self.last, self.early)
-
-
-class Ask(NamedTuple):
-    """Ask ``peer`` for what it has of ``source`` after the number ``after``; see ``Tracker.asks``."""
-
-    peer: bytes
-    source: Source
-    after: int
-
-
-class Lost(NamedTuple):
-    """Numbers ``first`` to ``last`` of a source were given up. ``fresh``: nothing of this sender was known before."""
-
-    source: Source
-    first: int
-    last: int
-    why: Literal["trimmed", "refused", "unreachable"]
-    fresh: bool
-
-
-class _Chain:
-    """One source: everything up to ``position`` is done with; ``known`` is the highest number that surely exists.
-
-    ``top`` is the highest that any peer has claimed: as long as it is done with, nobody's claim needs a look.
-    """
-
-    __slots__ = (
-        "after", "asked", "child", "children", "denied", "eager", "early", "held", "known", "position", "resting",
-        "since", "source", "top",
-    )  # fmt: skip
-
-    def __init__(self, source: Source, position: int, now: float) -> None:
-        self.source = source
-        self.position = position
-        self.known = position
-        self.top = 0
-        self.after: Link | None = None
-        self.child: tuple[str, int] | None = None
-        self.children: set[str] = set()
-        self.early: dict[int, Arrival] = {}
-        self.held: dict[bytes, Held] = {}
-        self.denied: set[bytes] = set()
-        self.resting: dict[bytes, float] = {}
-        self.asked: tuple[bytes, int] | None = None
-        self.eager = False
-        self.since = now
 
 
 class Tracker:
@@ -136,7 +62,7 @@ class Tracker:
     ) -> None:
         self._grace_s, self._settle_s, self._patience_s = grace_s, settle_s, patience_s
         self._hold_items, self._hold_bytes = hold_items, hold_bytes
-        self._chains: dict[Source, _Chain] = {}
+        self._chains: dict[Source, Chain] = {}
         self._lagging: set[Source] = set()
         # The nodes that anything was delivered of, and each node's journals, the newest last.
         self._nodes: set[bytes] = set()
@@ -333,10 +259,10 @@ class Tracker:
 
     # Inside.
 
-    def _chain(self, source: Source, now: float) -> _Chain:
+    def _chain(self, source: Source, now: float) -> Chain:
         chain = self._chains.get(source)
         if chain is None:
-            chain = self._chains[source] = _Chain(source, 0, now)
+            chain = self._chains[source] = Chain(source, 0, now)
             journals = self._journals.setdefault(source.node, {})
             journals[source.journal] = None
             if len(journals) > MAX_JOURNALS:
@@ -347,7 +273,7 @@ class Tracker:
         """Whether there are so many sources that another one is not taken up: peers can invent them."""
         return len(self._chains) >= MAX_SOURCES and source not in self._chains
 
-    def _forget(self, chain: _Chain) -> None:
+    def _forget(self, chain: Chain) -> None:
         self._drop_early(chain, chain.known)
         del self._chains[chain.source]
         self._lagging.discard(chain.source)
@@ -359,14 +285,14 @@ class Tracker:
     def _room(self, size: int) -> bool:
         return self._holding < self._hold_items and self._holding_bytes + size <= self._hold_bytes
 
-    def _certain(self, chain: _Chain, number: int) -> None:
+    def _certain(self, chain: Chain, number: int) -> None:
         """``number`` exists: the sender has said so."""
         if number > chain.known:
             chain.known = number
             if chain.child is not None and number > chain.child[1]:
                 self._clones.append(chain.source)
 
-    def _link(self, chain: _Chain, after: Link, now: float) -> None:
+    def _link(self, chain: Chain, after: Link, now: float) -> None:
         """``chain`` goes on from ``after``. Only one journal may, and only from the last number of the one before."""
         if chain.after is not None:
             return
@@ -384,7 +310,7 @@ class Tracker:
         parent.known = max(parent.known, after.number)
         self._refresh(parent, now)
 
-    def _flow(self, chain: _Chain, now: float, *, moved: bool = False) -> None:
+    def _flow(self, chain: Chain, now: float, *, moved: bool = False) -> None:
         """Hand out what is next, here and in the journals that waited for this one; ``moved``: it has advanced."""
         waiting = [chain]
         while waiting:
@@ -395,7 +321,7 @@ class Tracker:
             moved = False
             self._refresh(one, now)
 
-    def _advance(self, chain: _Chain, now: float) -> bool:
+    def _advance(self, chain: Chain, now: float) -> bool:
         begun = chain.position
         while (arrival := chain.early.get(chain.position + 1)) is not None and self._follows(chain):
             del chain.early[arrival.number]
@@ -410,20 +336,20 @@ class Tracker:
         self._nodes.add(chain.source.node)
         return True
 
-    def _follows(self, chain: _Chain) -> bool:
+    def _follows(self, chain: Chain) -> bool:
         """Whether a journal's first message may come: the one before it is done with."""
         if chain.position > 0 or chain.after is None:
             return True
         parent = self._chains.get(Source(chain.source.node, chain.after.journal))
         return parent is None or parent is chain or parent.position >= chain.after.number
 
-    def _drop_early(self, chain: _Chain, position: int) -> None:
+    def _drop_early(self, chain: Chain, position: int) -> None:
         for number in [number for number in chain.early if number <= position]:
             arrival = chain.early.pop(number)
             self._holding -= 1
             self._holding_bytes -= arrival.size
 
-    def _refresh(self, chain: _Chain, now: float) -> None:
+    def _refresh(self, chain: Chain, now: float) -> None:
         claimed = chain.top > chain.position
         if chain.known > chain.position or (claimed and any(self._offers(chain, peer) for peer in chain.held)):
             if chain.source not in self._lagging:
@@ -433,7 +359,7 @@ class Tracker:
             self._lagging.discard(chain.source)
             chain.eager = False
 
-    def _offers(self, chain: _Chain, peer: bytes) -> Held | None:
+    def _offers(self, chain: Chain, peer: bytes) -> Held | None:
         """What ``peer`` may be able to give: what it said, and of its own messages everything until it denies."""
         if peer not in self._peers or peer in chain.denied:
             return None
@@ -442,7 +368,7 @@ class Tracker:
             return Held(1, chain.known) if peer == chain.source.node and chain.known > chain.position else None
         return held if max(held.first, chain.position + 1) <= held.highest else None
 
-    def _choose(self, chain: _Chain, now: float) -> bytes | None:
+    def _choose(self, chain: Chain, now: float) -> bytes | None:
         best: tuple[bool, bool, int, bytes] | None = None
         for peer in {*chain.held, chain.source.node}:
             held = self._offers(chain, peer)
@@ -453,7 +379,7 @@ class Tracker:
             best = rank if best is None or rank < best else best
         return best[3] if best is not None else None
 
-    def _end_ask(self, ask: Ask) -> _Chain | None:
+    def _end_ask(self, ask: Ask) -> Chain | None:
         if ask.peer in self._peers:
             self._peers[ask.peer] = max(0, self._peers[ask.peer] - 1)
         chain = self._chains.get(ask.source)
@@ -461,7 +387,7 @@ class Tracker:
             chain.asked = None
         return chain
 
-    def _give_up(self, chain: _Chain, now: float) -> Lost | None:
+    def _give_up(self, chain: Chain, now: float) -> Lost | None:
         needed = chain.position + 1
         if needed in chain.early or chain.known < needed:
             return None
@@ -469,7 +395,7 @@ class Tracker:
         if any(held.first <= needed <= held.highest for held in offers):
             return None
         later = [held.first for peer, held in chain.held.items() if peer in self._peers and held.first > needed]
-        why: Literal["trimmed", "refused", "unreachable"]
+        why: Why
         if later:
             why = "trimmed"
         elif chain.source.node in chain.denied:

@@ -5,7 +5,8 @@ from collections import defaultdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bzzzd.storage.order import MAX_JOURNALS, Arrival, Ask, Held, Link, Lost, Source, Tracker
+from bzzzd.storage.order import Arrival, Ask, Held, Link, Lost, Source, Tracker
+from bzzzd.storage.sources import MAX_JOURNALS
 
 N, M, P = b"n", b"m", b"p"
 A, B = Source(N, "a"), Source(N, "b")
