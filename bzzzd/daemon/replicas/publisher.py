@@ -39,6 +39,8 @@ from bzzzd.ucxl.address import parse
 # Half of the time after which libp2p forgets a record.
 _AGAIN_S: Final = 43_200.0
 _PACE_S: Final = 0.5
+# Of the time, at most a twentieth goes into it, however many wait: a put makes several nodes work.
+_SHARE: Final = 20
 _WAITING: Final = 4096
 _GET_S: Final = 4.0
 _LOG: Final = structlog.get_logger()
@@ -101,6 +103,7 @@ class Publisher:
         first = next((node for node in self._nodes.targets(base) if node in connected), None)
         if first != self._nodes.own or len(connected) < 2:
             return
+        began = time.monotonic()
         try:
             for key, value in await self._records(base):
                 await self._mesh.dht_put(key, value)
@@ -108,7 +111,7 @@ class Publisher:
         except Exception as error:  # the DHT's library raises what it likes, and its failures stop nothing here
             self.failed += 1
             _LOG.info("records were not published", address=base, error=f"{type(error).__name__}: {error}"[:200])
-        await asyncio.sleep(_PACE_S)
+        await asyncio.sleep(max(_PACE_S, _SHARE * (time.monotonic() - began)))
 
     async def _records(self, base: str) -> list[tuple[str, bytes]]:
         try:
