@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,12 @@ MESH = mesh_id_of(AUTHORITY.public)
 TRUST = Trust(MESH, AUTHORITY.public)
 SALT = bytes(range(32))
 NOW = time.time()
+
+
+@pytest.fixture(autouse=True)
+def proofs_are_made_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long after this file was read a test runs."""
+    monkeypatch.setattr("bzzzd.identity.attach.time", SimpleNamespace(time=lambda: NOW))
 
 
 def granted(kind: str, id: str, key: SigningKey, role: str, **changes: Any) -> bytes:
