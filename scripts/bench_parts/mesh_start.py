@@ -41,12 +41,12 @@ def listening(ports: set[int]) -> bool:
     return ports <= found
 
 
-def until(what: str, condition: Callable[[], bool]) -> float:
+def until(what: str, condition: Callable[[], bool], explain: Callable[[], object] = lambda: "") -> float:
     """Wait for ``condition``; gives the monotonic time at which it held."""
     end = time.monotonic() + LIMIT_S
     while not condition():
         if time.monotonic() > end:
-            raise RuntimeError(f"{what} did not come within {LIMIT_S:g} s")
+            raise RuntimeError(f"{what} did not come within {LIMIT_S:g} s: {explain()}")
         time.sleep(POLL_S)
     return time.monotonic()
 
@@ -74,6 +74,19 @@ def lacks_members(client: BlockingClient, others: int) -> bool:
             return True
         raise
     return sum(row["connected"] for row in rows) < others
+
+
+def missing(nodes: list[Node]) -> dict[str, list[str]]:
+    """Whom each node lacks, and what it said last."""
+    found: dict[str, list[str]] = {}
+    for node in nodes:
+        with node.guest() as guest:
+            there = {row["peer_id"] for row in guest.call("peers", effects=False)["peers"] if row["connected"]}
+        lacks = [other.folder.name for other in nodes if other is not node and other.peer_id not in there]
+        if lacks:
+            assert node.daemon is not None
+            found[node.folder.name] = [*lacks, *node.daemon.text.splitlines()[-5:]]
+    return found
 
 
 class Sayer:
@@ -106,7 +119,7 @@ def measure(count: int) -> tuple[float, float]:
 
         # Following begins at once, as it does for agents that come up with their node.
         sayers = [Sayer(node, stack) for node in nodes]
-        all_joined = until("the joining of all", joined)
+        all_joined = until("the joining of all", joined, lambda: missing(nodes))
         everybody = {sayer.session.id for sayer in sayers}
         for sayer in sayers:
             sayer.speak()

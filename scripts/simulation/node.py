@@ -72,7 +72,8 @@ class Node:
             self.tracker.know(source, position, after, self.world.now)
         self._before = self.own
         self.own = Source(self.key, f"life {life}")
-        for each, every_s in ((self._dial, 1.0), (self._tell_all, TELL_S), (self._compare_one, COMPARE_S)):
+        rounds = ((self._dial, 1.0), (self._explore, 30.0), (self._tell_all, TELL_S), (self._compare_one, COMPARE_S))
+        for each, every_s in rounds:
             self.world.at(self.world.chance.uniform(0, every_s), self._repeat, life, each, every_s)
 
     def _repeat(self, life: int, work: object, every_s: float) -> None:
@@ -94,13 +95,23 @@ class Node:
     # ── connections ──────────────────────────────────────────────────────────
 
     def _dial(self) -> None:
-        """Bootstrap nodes always, others until there are enough; see ``mesh/dialler.py``."""
+        """Until there are enough: bootstrap nodes, and members that are known."""
+        if len(self.connected) >= ENOUGH:
+            return
         wanted = [peer for peer in self.mesh.bootstrap if peer not in self.connected and peer != self.index]
-        if len(self.connected) < ENOUGH:
-            others = [peer for peer in self.mesh.members_in(self.known) if peer not in self.connected]
-            if self.index in others:
-                others.remove(self.index)
-            wanted += self.world.chance.sample(others, min(len(others), DIALS_AT_ONCE))
+        self._call(wanted + self._others(DIALS_AT_ONCE))
+
+    def _explore(self) -> None:
+        """One more, whoever it is: without it two halves that have enough of their own would never meet again."""
+        self._call(self._others(1))
+
+    def _others(self, count: int) -> list[int]:
+        others = [
+            peer for peer in self.mesh.members_in(self.known) if peer not in self.connected and peer != self.index
+        ]
+        return self.world.chance.sample(others, min(len(others), count))
+
+    def _call(self, wanted: list[int]) -> None:
         for peer in wanted:
             self.world.counts["dials"] += 1
             # TCP, Noise, and the two ways of joining.
@@ -110,8 +121,11 @@ class Node:
         other = self.mesh.nodes[peer]
         if life != self.lives or peer in self.connected or not self.world.reaches(self.index, peer):
             return
-        if len(other.connected) >= MOST or self.mesh.refuses(self, other) or self.mesh.refuses(other, self):
+        if self.mesh.refuses(self, other) or self.mesh.refuses(other, self):
             return
+        for full in (self, other):
+            if len(full.connected) >= MOST:  # it makes room: a node that nobody can reach any more is no bootstrap
+                full.part(self.world.chance.choice(sorted(full.connected)))
         self.world.counts["joins"] += 1
         for one, two in ((self, other), (other, self)):
             one.connected.add(two.index)
@@ -125,6 +139,11 @@ class Node:
         if len(self.gossip_peers) < DEGREE and len(other.gossip_peers) < DEGREE_HIGH:
             self.gossip_peers.add(other.index)
             other.gossip_peers.add(self.index)
+
+    def part(self, peer: int) -> None:
+        """Close a connection."""
+        self.lost(peer)
+        self.world.at(self.world.delay_s(), self.mesh.nodes[peer].lost, self.index)
 
     def lost(self, peer: int) -> None:
         """A connection has ended."""
