@@ -54,6 +54,7 @@ from bzzzd.mesh.values import (
 )
 
 _UPKEEP_S: Final = 2.0
+_INTRODUCE_S: Final = 10.0
 _RECHECK_EVERY: Final = 30
 _HANG_UP_S: Final = 1.0
 _ORDINARY: Final = (
@@ -115,6 +116,7 @@ class Node:
         self._tally = wiring.tally
         self._nursery: trio.Nursery | None = None
         self._told: tuple[PeerInfo, ...] = ()
+        self._introducing: set[bytes] = set()
         self._members = Membership(wiring.admit)
         self._admission = Admission(
             self._members,
@@ -275,13 +277,22 @@ class Node:
         self._start(self._introduce, member)
 
     async def _introduce(self, member: Member) -> None:
-        """Open a member's way into gossip and DHT, and learn what it says about itself."""
-        peer_id = ID(member.raw_id)
-        await self._pubsub.ensure_peer_stream(peer_id, timeout=_UPKEEP_S)
-        if peer_id not in self._host.agent_versions:
-            await self._host.identify(peer_id)
-        if self._host.is_member(peer_id) and not self._records.routes_to(peer_id):
-            await self._records.enter(peer_id)
+        """Open a member's way into gossip and DHT, and learn what it says about itself.
+
+        Once at a time for each: on a machine that is short of time a second try would only take from the first.
+        """
+        if member.raw_id in self._introducing:
+            return
+        self._introducing.add(member.raw_id)
+        try:
+            peer_id = ID(member.raw_id)
+            await self._pubsub.ensure_peer_stream(peer_id, timeout=_INTRODUCE_S)
+            if peer_id not in self._host.agent_versions:
+                await self._host.identify(peer_id)
+            if self._host.is_member(peer_id) and not self._records.routes_to(peer_id):
+                await self._records.enter(peer_id)
+        finally:
+            self._introducing.discard(member.raw_id)
         self._tell_peers()
 
     def _superseded(self, stream: INetStream) -> None:
