@@ -225,6 +225,8 @@ class Exchange:
             await self._take(told)
         except BzzzError as error:
             self._say("invalid", f"a node record: {error.message}", peer_id)
+            if isinstance(error, InvalidEnvelope):
+                await self._mesh.blame(peer_id, "invalid")
 
     async def _take(self, told: Told) -> None:
         known = next((known for _, known in self._records.values() if known.record == told.record), None)

@@ -88,7 +88,12 @@ class Peering:
         peers = self.mesh.peers()
         skews = [abs(skew.certain) for skew in self.exchange.clocks.all().values()]
         others = len(self.nearby.others) if self.nearby is not None else 0
+        load = self.mesh.load
         return {
+            "bzzz_mesh_connections": (load.get("connections", 0), "Connections, of members and of strangers."),
+            "bzzz_mesh_strangers": (load.get("strangers", 0), "Inbound connections that have shown no grant yet."),
+            "bzzz_mesh_streams": (load.get("streams", 0), "Inbound streams that are being served."),
+            "bzzz_mesh_contacts": (load.get("contacts", 0), "Peers whose addresses are known."),
             "bzzz_mesh_peers_missing": (sum(not p.connected for p in peers), "Peers that are being looked for."),
             "bzzz_mesh_bytes_received": (sum(p.received for p in peers), "Bytes from the peers connected now."),
             "bzzz_mesh_bytes_sent": (sum(p.sent for p in peers), "Bytes to the peers connected now."),

@@ -7,7 +7,7 @@ selects among what they and we hold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import trio
@@ -21,8 +21,9 @@ from libp2p.peer.peerinfo import PeerInfo
 from libp2p.records.utils import InvalidRecordType
 from libp2p.records.validator import NamespacedValidator, Validator
 
-from bzzzd.errors import BadInput, BzzzError, Conflict, TooLarge
+from bzzzd.errors import BadInput, BzzzError, Conflict, InvalidEnvelope, TooLarge
 from bzzzd.mesh.describe import describe
+from bzzzd.mesh.host import SPEAKER
 from bzzzd.mesh.values import MAX_RECORD_BYTES, MAX_RECORD_KEY_BYTES, RecordRule
 
 _HOLDERS_ASKED: Final = 8
@@ -35,11 +36,18 @@ _INBOUND_STREAMS: Final = 64
 class _Rule(Validator):
     """A namespace's rule in the library's shape."""
 
-    def __init__(self, rule: RecordRule) -> None:
+    def __init__(self, rule: RecordRule, blame: Callable[[ID], None]) -> None:
         self._rule = rule
+        self._blame = blame
 
     def validate(self, key: str, value: bytes) -> None:
-        self._rule.validate(key, value)
+        try:
+            self._rule.validate(key, value)
+        except InvalidEnvelope:
+            speaker = SPEAKER.get()
+            if speaker is not None:
+                self._blame(speaker)
+            raise
 
     def select(self, key: str, values: list[bytes]) -> int:
         return self._rule.select(key, values)
@@ -82,10 +90,11 @@ class _BoundedStore(ValueStore):
 class Records:
     """Put and get by key, like ``/NAMESPACE/name``; each namespace has its rule."""
 
-    def __init__(self, host: BasicHost, rules: Mapping[str, RecordRule]) -> None:
+    def __init__(self, host: BasicHost, rules: Mapping[str, RecordRule], blame: Callable[[ID], None]) -> None:
         self._namespaces = tuple(rules)
+        self._blame = blame
         self._validator = NamespacedValidator(
-            {name: _Rule(rule) for name, rule in rules.items()}, strict_validation=True
+            {name: _Rule(rule, blame) for name, rule in rules.items()}, strict_validation=True
         )
         self.service = KadDHT(
             host, DHTMode.SERVER, validator=self._validator, validator_changed=True, strict_validation=True
@@ -152,6 +161,9 @@ class Records:
             if isinstance(answer, Record):
                 try:
                     self._validate(key, answer.value)
+                except InvalidEnvelope:
+                    self._blame(peer)
+                    return
                 except BzzzError:
                     return
                 found.append(answer)

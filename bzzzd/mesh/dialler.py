@@ -17,8 +17,8 @@ from libp2p.abc import INetConn
 from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
-from bzzzd.errors import BzzzError, Unavailable
-from bzzzd.mesh.addresses import PeerAddress
+from bzzzd.errors import BzzzError, P2PInitFailed, Unavailable
+from bzzzd.mesh.addresses import PeerAddress, parse_peers
 from bzzzd.mesh.admission import Admission, Refused
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import last_words
@@ -76,6 +76,22 @@ class Dialler:
         self._nursery = nursery
         for known in self.known.values():
             nursery.start_soon(self._keep, known)
+
+    def configure(self, static: Sequence[str], bootstrap: Sequence[str]) -> list[PeerAddress]:
+        """Make the peers of the configuration known; gives those that are named by an address alone."""
+        for peer in parse_peers(static, self._own):
+            if peer.peer_id is None:
+                raise P2PInitFailed(f"network.static_peers: {peer.address} lacks /p2p/ID; or is it a bootstrap peer?")
+            known = self.known.get(peer.peer_id)
+            before = known.contact.addresses if known else ()
+            self.know(peer.peer_id, (*before, str(peer.address)), "static")
+        bare: list[PeerAddress] = []
+        for peer in parse_peers(bootstrap, self._own, "network.bootstrap_peers"):
+            if peer.peer_id is None:
+                bare.append(peer)
+            else:
+                self.know(peer.peer_id, (str(peer.address),), "bootstrap")
+        return bare
 
     # ── what is known ────────────────────────────────────────────────────────
 

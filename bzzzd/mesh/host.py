@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, Final
 
 import trio
@@ -60,6 +61,10 @@ class _AtTheDoor(MultiselectCommunicator):
         return wanted
 
 
+# Whose stream a task serves; what is found wrong deep inside the library's handlers is then nobody else's.
+SPEAKER: Final[ContextVar[ID | None]] = ContextVar("speaker", default=None)
+
+
 class MemberHost(BasicHost):
     """A libp2p host whose protocols exist for members only."""
 
@@ -71,6 +76,7 @@ class MemberHost(BasicHost):
         *,
         max_streams: int,
         on_fault: Callable[[ID, Exception], None],
+        on_crowd: Callable[[ID], None] = lambda peer_id: None,
     ) -> None:
         self._addrs: tuple[list[str], list[Multiaddr]] = ([], [])
         super().__init__(network=network, negotiate_timeout=_NEGOTIATE_S, disable_identify_address_discovery=True)
@@ -80,8 +86,14 @@ class MemberHost(BasicHost):
         self.multiselect.add_handler(JOIN, join_handler)
         self._max_streams = max_streams
         self._on_fault = on_fault
+        self._on_crowd = on_crowd
         self._streams: Counter[ID] = Counter()
         self.agent_versions: dict[ID, str] = {}
+
+    @property
+    def streams_open(self) -> int:
+        """Inbound streams that are being served."""
+        return self._streams.total()
 
     def is_member(self, peer_id: ID) -> bool:
         return peer_id.to_bytes() in self._members
@@ -91,9 +103,11 @@ class MemberHost(BasicHost):
         peer_id = net_stream.muxed_conn.peer_id
         member = self.is_member(peer_id)
         if self._streams[peer_id] >= (self._max_streams if member else _STRANGER_STREAMS):
+            self._on_crowd(peer_id)
             await net_stream.reset()
             return
         self._streams[peer_id] += 1
+        SPEAKER.set(peer_id)
         try:
             protocol, handler = await (self._let_choose if member else self._receive)(net_stream, peer_id)
             if protocol is None or handler is None or (protocol != JOIN and not self.is_member(peer_id)):

@@ -8,7 +8,7 @@ being found, being dialled, or sitting in the routing table implies nothing.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
 
@@ -37,10 +37,11 @@ class Member:
 
 
 class Membership:
-    """The table of members, by peer id bytes."""
+    """The table of members, by peer id bytes. ``left_out_s`` says for how long a peer is kept out."""
 
-    def __init__(self, admit: Admit) -> None:
+    def __init__(self, admit: Admit, left_out_s: Callable[[bytes], float] = lambda raw_id: 0.0) -> None:
         self._admit = admit
+        self._left_out_s = left_out_s
         self._members: dict[bytes, Member] = {}
 
     def __contains__(self, raw_id: bytes) -> bool:
@@ -61,6 +62,8 @@ class Membership:
         Raises what ``admit`` raises, and ``GrantRefused`` for a good grant of somebody else, or of an
         agent or a person: those are members of the mesh through a node, not peers in it.
         """
+        if left_s := self._left_out_s(raw_id):
+            raise GrantRefused(f"this peer was cut off for what it sent, and is let in again in {left_s:.0f} s")
         try:
             grant = self._admit(chain)
         except BzzzError:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, NotFound, NotReady, P2PInitFailed, TooLarge, Unavailable
 from bzzzd.mesh.bridge import Bridge, Main
+from bzzzd.mesh.conduct import Offence
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.peer_id import key_of, peer_id_of
 from bzzzd.mesh.tally import Tally
@@ -351,6 +352,15 @@ class Mesh:
         """Join with this chain, a newer one for this node's key, from now on; who is joined stays so."""
         self._own_chain = tuple(chain)
         await self._call("show", self._own_chain)
+
+    async def blame(self, peer_id: str, what: Offence) -> None:
+        """Count against a member that something it sent was found wrong; who goes on is cut off."""
+        await self._call("blame", peer_id, what)
+
+    @property
+    def load(self) -> dict[str, int]:
+        """How many connections, strangers, streams and contacts there are now; empty before the start."""
+        return self._node.load if self._node is not None else {}
 
     async def recheck(self) -> None:
         """Check every member's grants again; those that are no longer accepted are cut off."""

@@ -200,6 +200,11 @@ class MemberSwarm(Swarm):
             self.meters.pop(muxed_conn, None)
             raise
 
+    def forget_meters(self) -> None:
+        """Drop the meters of connections that have ended."""
+        for muxed in [muxed for muxed in self.meters if muxed.is_closed]:
+            del self.meters[muxed]
+
     def rivals(self, connection: INetConn) -> list[INetConn]:
         """Other connections to the same peer that are open."""
         found = self.get_connections(connection.muxed_conn.peer_id)

@@ -25,17 +25,18 @@ from libp2p.protocol_muxer.exceptions import MultiselectError
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
 
-from bzzzd.errors import BadInput, P2PInitFailed, Unavailable
-from bzzzd.mesh.addresses import PeerAddress, parse_peers
+from bzzzd.errors import BadInput, Unavailable
 from bzzzd.mesh.admission import Admission
 from bzzzd.mesh.bridge import Bridge
+from bzzzd.mesh.conduct import Conduct, Offence
 from bzzzd.mesh.dht import Records
 from bzzzd.mesh.dialler import Dialler
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.invited import Reception, Visits
+from bzzzd.mesh.listeners import listen_on
 from bzzzd.mesh.membership import Member, Membership
-from bzzzd.mesh.network import build_swarm, check_free, parse_listen, why_unreachable
+from bzzzd.mesh.network import build_swarm, why_unreachable
 from bzzzd.mesh.peers import Peers
 from bzzzd.mesh.pubsub import Deliver, MemberPubsub
 from bzzzd.mesh.router import MemberRouter
@@ -117,7 +118,8 @@ class Node:
         self._nursery: trio.Nursery | None = None
         self._told: tuple[PeerInfo, ...] = ()
         self._introducing: set[bytes] = set()
-        self._members = Membership(wiring.admit)
+        self._conduct = Conduct()
+        self._members = Membership(wiring.admit, self._left_out_s)
         self._admission = Admission(
             self._members,
             wiring.own_chain,
@@ -139,37 +141,26 @@ class Node:
             self._admission.answer,
             max_streams=settings.max_streams_per_peer,
             on_fault=self._stream_fault,
+            on_crowd=self._crowded,
         )
         self._router = MemberRouter(self._tally)
         self._pubsub = MemberPubsub(
-            self._host, self._router, deliver=self._deliver, room=bridge.room, tally=self._tally
+            self._host, self._router, deliver=self._deliver, room=bridge.room, tally=self._tally, blame=self._blame
         )
-        self._records = Records(self._host, wiring.rules)
+        self._records = Records(self._host, wiring.rules, lambda peer_id: self._blame(peer_id, "forged"))
         self._requests = Requests(self._host, self._ask_loop, limit=settings.max_request_bytes, tally=self._tally)
         self._visits = Visits(self._host, self._swarm)
         self._dialler = Dialler(
-            self._host, self._swarm, self._admission, self._refused, self._tally, lambda peer_id: False
+            self._host,
+            self._swarm,
+            self._admission,
+            self._refused,
+            self._tally,
+            self._kept_out,
         )
-        self._bootstrap = self._configured(settings)
+        self._bootstrap = self._dialler.configure(settings.static_peers, settings.bootstrap_peers)
         self._peers = Peers(self._host, self._swarm, self._members, self._dialler)
         self._swarm.register_notifee(_Connections(self._ended))
-
-    def _configured(self, settings: MeshSettings) -> list[PeerAddress]:
-        """Make the peers of the configuration known; gives those that are named by an address alone."""
-        own = self._host.get_id()
-        for peer in parse_peers(settings.static_peers, own):
-            if peer.peer_id is None:
-                raise P2PInitFailed(f"network.static_peers: {peer.address} lacks /p2p/ID; or is it a bootstrap peer?")
-            known = self._dialler.known.get(peer.peer_id)
-            before = known.contact.addresses if known else ()
-            self._dialler.know(peer.peer_id, (*before, str(peer.address)), "static")
-        bare: list[PeerAddress] = []
-        for peer in parse_peers(settings.bootstrap_peers, own, "network.bootstrap_peers"):
-            if peer.peer_id is None:
-                bare.append(peer)
-            else:
-                self._dialler.know(peer.peer_id, (str(peer.address),), "bootstrap")
-        return bare
 
     # ── life ─────────────────────────────────────────────────────────────────
 
@@ -184,7 +175,9 @@ class Node:
                 await self._pubsub.wait_until_ready()
                 await self.follow(self._wiring.topics)
                 await self.offer(self._wiring.protocols)
-                addresses = await self._listen()
+                settings = self._wiring.settings
+                await listen_on(self._swarm, settings.listen, some=settings.some_listen)
+                addresses = tuple(str(address) for address in self._host.get_addrs())
                 self._tell_peers()
                 self._phase("listening")
                 self._bridge.post(self._wiring.on_ready, self, addresses)
@@ -204,35 +197,10 @@ class Node:
                 with suppress(Exception):  # what is broken already is closed enough
                     await muxed.secured_conn.close()
 
-    async def _listen(self) -> tuple[str, ...]:
-        settings = self._wiring.settings
-        return await self._listen_on(settings.listen, some=settings.some_listen)
-
-    async def _listen_on(self, wanted: Sequence[str], *, some: bool) -> tuple[str, ...]:
-        """Listen on exactly these; raises the first fault unless ``some`` is enough and one could be had."""
-        fault: P2PInitFailed | None = None
-        parsed = [parse_listen(text) for text in wanted]
-        for address, endpoint in parsed:
-            if str(address) in self._swarm.listeners:
-                continue
-            try:
-                check_free(address, endpoint)
-                await self._swarm.listen(address)
-                if str(address) not in self._swarm.listeners:
-                    raise P2PInitFailed(f"cannot listen on {address}; check that this machine has the address")
-            except P2PInitFailed as error:
-                if not some:
-                    raise
-                fault = fault or error
-        for gone in set(self._swarm.listeners) - {str(address) for address, _ in parsed}:
-            await self._swarm.stop_listening(gone)
-        if fault is not None and not self._swarm.listeners:
-            raise fault
-        return tuple(str(address) for address in self._host.get_addrs())
-
     async def listen_on(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """The machine's addresses have changed: listen on these from now on; gives where it does."""
-        return await self._listen_on(wanted, some=True)
+        await listen_on(self._swarm, wanted, some=True)
+        return tuple(str(address) for address in self._host.get_addrs())
 
     async def _upkeep(self) -> None:
         """Every two seconds: members that are not in the gossip mesh or the DHT yet, grants that ended, the table."""
@@ -300,10 +268,6 @@ class Node:
             if connection.muxed_conn is stream.muxed_conn:
                 self._dialler.superseded(connection)
 
-    def _forget_meters(self) -> None:
-        for muxed in [muxed for muxed in self._swarm.meters if muxed.is_closed]:
-            del self._swarm.meters[muxed]
-
     def _refused(self, peer_id: ID, reason: str) -> None:
         self._tally.refused += 1
         self._event("refused", reason, str(peer_id))
@@ -311,7 +275,7 @@ class Node:
     def _ended(self, peer_id: ID) -> None:
         """One connection has ended. With a peer's last one its membership ends, whatever it was."""
         self._pubsub.connection_ended(peer_id)
-        self._forget_meters()
+        self._swarm.forget_meters()
         if self._host.is_peer_connected(peer_id):
             return
         self._records.leave(peer_id)
@@ -333,7 +297,50 @@ class Node:
 
     def _stream_fault(self, peer_id: ID, error: Exception) -> None:
         """Count what a peer sent that made no sense. Streams that end early are nothing to count."""
-        self._tally.invalid += not isinstance(error, _ORDINARY)
+        if not isinstance(error, _ORDINARY):
+            self._tally.invalid += 1
+            self._blame(peer_id, "garbage")
+
+    # ── conduct ──────────────────────────────────────────────────────────────
+
+    def _left_out_s(self, raw_id: bytes) -> float:
+        return self._conduct.left_out_s(raw_id, time.monotonic())
+
+    def _kept_out(self, peer_id: ID) -> bool:
+        return self._left_out_s(peer_id.to_bytes()) > 0
+
+    def _crowded(self, peer_id: ID) -> None:
+        self._tally.streams_refused += 1
+        self._blame(peer_id, "streams")
+
+    def _blame(self, peer_id: ID, what: Offence) -> None:
+        """Count what a member did; one that goes on and on is cut off. Strangers have other bounds."""
+        member = self._members.get(peer_id.to_bytes())
+        if member is None:
+            return
+        self._tally.offences += 1
+        if self._conduct.offence(member.raw_id, what, time.monotonic()):
+            self._tally.cut_off += 1
+            self._members.remove(member.raw_id)
+            left_s = self._left_out_s(member.raw_id)
+            detail = f"it went on sending what does not hold (last: {what}); it is kept out for {left_s:.0f} s"
+            self._event("cut_off", detail, str(peer_id), member.grant.id)
+            self._start(self._host.disconnect, peer_id)
+            self._tell_peers()
+
+    async def blame(self, peer_id: str, what: Offence) -> None:
+        """Something that a member sent was found wrong on the other side of the bridge."""
+        self._blame(ID.from_base58(peer_id), what)
+
+    @property
+    def load(self) -> dict[str, int]:
+        """How much there is of what is bounded; may be read from any thread."""
+        return {
+            "connections": len(self._swarm.get_connections()),
+            "strangers": len(self._swarm.waiting),
+            "streams": self._host.streams_open,
+            "contacts": len(self._dialler.known),
+        }
 
     # ── across the bridge ────────────────────────────────────────────────────
 

@@ -25,6 +25,7 @@ from libp2p.utils.varint import encode_varint_prefixed
 
 from bzzzd.crypto.keys import verify
 from bzzzd.errors import BadInput, BzzzError
+from bzzzd.mesh.conduct import Offence
 from bzzzd.mesh.frames import VarintFrames
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.peer_id import key_of_raw
@@ -40,6 +41,7 @@ _TOPICS_PER_PEER: Final = 4096
 _PREFIX: Final = PUBSUB_SIGNING_PREFIX.encode()
 
 Deliver = Callable[[str, str, bytes], None]
+Blame = Callable[[ID, Offence], None]
 Room = Callable[[], Awaitable[None]]
 
 
@@ -57,7 +59,9 @@ class MemberPubsub(Pubsub):
     before a message is taken in. Own messages are not delivered to ourselves.
     """
 
-    def __init__(self, host: MemberHost, router: MemberRouter, *, deliver: Deliver, room: Room, tally: Tally) -> None:
+    def __init__(
+        self, host: MemberHost, router: MemberRouter, *, deliver: Deliver, room: Room, tally: Tally, blame: Blame
+    ) -> None:
         super().__init__(
             host,
             router,
@@ -70,6 +74,7 @@ class MemberPubsub(Pubsub):
         self._deliver = deliver
         self._room = room
         self._tally = tally
+        self._blame = blame
         self._registering: set[ID] = set()
         self._topics_lock = trio.Lock()
         # The library starts at the second of the start: a node that had published faster than one message
@@ -104,6 +109,7 @@ class MemberPubsub(Pubsub):
                 with trio.move_on_after(_STALLED_S) as waited:
                     await queue.until_less()
                 if waited.cancelled_caught:
+                    self._tally.stalled += 1
                     self._handle_dead_peer(peer_id)
 
     async def follow(self, topics: Iterable[str]) -> None:
@@ -130,6 +136,7 @@ class MemberPubsub(Pubsub):
                 await self._take(rpc_pb2.RPC.FromString(await frames.next()), peer_id)
         except (DecodeError, BzzzError):
             self._tally.invalid += 1
+            self._blame(peer_id, "garbage")
             self._handle_dead_peer(peer_id)
         except (StreamError, IOException):
             return
@@ -138,6 +145,7 @@ class MemberPubsub(Pubsub):
     async def _take(self, rpc: rpc_pb2.RPC, peer_id: ID) -> None:
         if not maybe_consume_signed_record(rpc, self.host, peer_id):
             self._tally.invalid += 1
+            self._blame(peer_id, "invalid")
             return
         for subscription in rpc.subscriptions:
             self.handle_subscription(peer_id, subscription)
@@ -152,8 +160,12 @@ class MemberPubsub(Pubsub):
         if message.from_id == self.my_id.to_bytes():
             return
         self._tally.received += 1
-        if self.is_peer_blacklisted(ID(message.from_id)) or not self._genuine(message):
+        if self.is_peer_blacklisted(ID(message.from_id)):
             self._tally.invalid += 1
+            return
+        if not self._genuine(message):  # whoever forwards it has checked it before, if it is honest
+            self._tally.invalid += 1
+            self._blame(forwarder, "forged")
             return
         await self._room()
         if self._is_msg_seen(message):  # another forwarder was faster while we waited

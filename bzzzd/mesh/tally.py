@@ -25,6 +25,10 @@ class Tally:
     join_refused: int = 0
     dials: int = 0
     dials_failed: int = 0
+    stalled: int = 0
+    streams_refused: int = 0
+    offences: int = 0
+    cut_off: int = 0
 
     def snapshot(self) -> Counters:
         return Counters(**{field.name: getattr(self, field.name) for field in fields(self)})

@@ -167,3 +167,7 @@ class Counters:
     join_refused: int = 0
     dials: int = 0
     dials_failed: int = 0
+    stalled: int = 0
+    streams_refused: int = 0
+    offences: int = 0
+    cut_off: int = 0
