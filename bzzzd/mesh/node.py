@@ -156,7 +156,7 @@ class Node:
             self._admission,
             self._refused,
             self._tally,
-            self._kept_out,
+            lambda peer: self._left_out_s(peer.to_bytes()) > 0,
         )
         self._bootstrap = self._dialler.configure(settings.static_peers, settings.bootstrap_peers)
         self._peers = Peers(self._host, self._swarm, self._members, self._dialler)
@@ -177,7 +177,7 @@ class Node:
                 await self.offer(self._wiring.protocols)
                 settings = self._wiring.settings
                 await listen_on(self._swarm, settings.listen, some=settings.some_listen)
-                addresses = tuple(str(address) for address in self._host.get_addrs())
+                addresses = self._where()
                 self._tell_peers()
                 self._phase("listening")
                 self._bridge.post(self._wiring.on_ready, self, addresses)
@@ -200,7 +200,10 @@ class Node:
     async def listen_on(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """The machine's addresses have changed: listen on these from now on; gives where it does."""
         await listen_on(self._swarm, wanted, some=True)
-        return tuple(str(address) for address in self._host.get_addrs())
+        return self._where()
+
+    def _where(self) -> tuple[str, ...]:
+        return tuple(map(str, self._host.get_addrs()))
 
     async def _upkeep(self) -> None:
         """Every two seconds: members that are not in the gossip mesh or the DHT yet, grants that ended, the table."""
@@ -301,13 +304,8 @@ class Node:
             self._tally.invalid += 1
             self._blame(peer_id, "garbage")
 
-    # ── conduct ──────────────────────────────────────────────────────────────
-
     def _left_out_s(self, raw_id: bytes) -> float:
         return self._conduct.left_out_s(raw_id, time.monotonic())
-
-    def _kept_out(self, peer_id: ID) -> bool:
-        return self._left_out_s(peer_id.to_bytes()) > 0
 
     def _crowded(self, peer_id: ID) -> None:
         self._tally.streams_refused += 1
@@ -335,12 +333,9 @@ class Node:
     @property
     def load(self) -> dict[str, int]:
         """How much there is of what is bounded; may be read from any thread."""
-        return {
-            "connections": len(self._swarm.get_connections()),
-            "strangers": len(self._swarm.waiting),
-            "streams": self._host.streams_open,
-            "contacts": len(self._dialler.known),
-        }
+        strangers, contacts = len(self._swarm.waiting), len(self._dialler.known)
+        connections, streams = len(self._swarm.get_connections()), self._host.streams_open
+        return {"connections": connections, "strangers": strangers, "streams": streams, "contacts": contacts}
 
     # ── across the bridge ────────────────────────────────────────────────────
 

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bzzzd.mesh.conduct import LIMIT, POINTS, Conduct
+from tests.mesh.kit import Town, eventually
 
 PEER, OTHER = b"peer", b"other"
 
@@ -58,3 +59,16 @@ def test_what_is_remembered_is_bounded() -> None:
     for number in range(5000):
         conduct.offence(str(number).encode(), "garbage", 1.0)
     assert len(conduct._records) <= 1024
+
+
+async def test_a_member_that_goes_on_sending_nonsense_is_cut_off_and_kept_out(town: Town) -> None:
+    first, second = await town.pair()
+    for _ in range(9):
+        await first.mesh.blame(second.mesh.peer_id, "garbage")
+    assert "cut_off" not in first.kinds()
+    for _ in range(2):  # the first points have faded a little
+        await first.mesh.blame(second.mesh.peer_id, "garbage")
+    await eventually("it to be cut off", lambda: "cut_off" in first.kinds())
+    await eventually("it to be refused", lambda: any("was cut off" in event.detail for event in second.events))
+    assert not [peer for peer in first.mesh.peers() if peer.connected]
+    assert first.mesh.counters.cut_off == 1
