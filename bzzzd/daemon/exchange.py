@@ -35,6 +35,7 @@ _REQUEST_S: Final = 10.0
 _MOST: Final = 1024
 _ANSWER_BYTES: Final = 1_048_576
 _SAVE_S: Final = 30.0
+_LOOK_S: Final = 5.0
 _CLOCKS_S: Final = 300.0
 _TRIES: Final = 3
 _DIAL_BACK_S: Final = 3.0
@@ -274,17 +275,21 @@ class Exchange:
     # ── upkeep ───────────────────────────────────────────────────────────────
 
     async def _keep(self) -> None:
-        measured = time.monotonic()
+        saved = compared = time.monotonic()
         while True:
-            await asyncio.sleep(_SAVE_S)
-            await self._save()
-            if time.monotonic() - measured >= _CLOCKS_S:
-                measured = time.monotonic()
-                await self._look_at_clocks()
+            await asyncio.sleep(_LOOK_S)
+            now = time.monotonic()
+            anew = now - compared >= _CLOCKS_S
+            compared = now if anew else compared
+            await self._compare_clocks(anew)
+            if now - saved >= _SAVE_S:
+                saved = now
+                await self._save()
 
-    async def _look_at_clocks(self) -> None:
+    async def _compare_clocks(self, anew: bool) -> None:
+        """Ask peers for their time: those that were not asked yet, or all of them."""
         for peer in self._mesh.peers():
-            if peer.connected:
+            if peer.connected and (anew or self.clocks.of(peer.peer_id) is None):
                 try:
                     await self._request(peer.peer_id, Time())
                 except (BzzzError, msgspec.DecodeError) as error:
