@@ -37,10 +37,10 @@ class _Lane:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
+        self.outside: deque[_Waiting] = deque()
         self.waiting: deque[_Waiting] = deque()
         self.numbered: deque[tuple[Bundle, int]] = deque()
         self.bytes = 0
-        self.room = asyncio.Event()
         self.numbering = self.sending = False
 
 
@@ -67,24 +67,31 @@ class Outgoing:
         lane = self._lanes.get(channel.name)
         if lane is None:
             lane = self._lanes[channel.name] = _Lane(channel)
-        while lane.bytes >= _MOST_BYTES:
-            lane.room.clear()
-            await lane.room.wait()
-        lane.bytes += len(envelope.raw)
         waiting = _Waiting(envelope, message, asyncio.get_running_loop().create_future())
-        lane.waiting.append(waiting)
-        if not lane.numbering:
+        lane.outside.append(waiting)
+        self._let_in(lane)
+        return await waiting.numbered
+
+    def _let_in(self, lane: _Lane) -> None:
+        """Take in publishers as far as there is room, in their order: nobody passes one that waits."""
+        while lane.outside and lane.bytes < _MOST_BYTES:
+            waiting = lane.outside.popleft()
+            if not waiting.numbered.done():  # or its caller has gone
+                lane.bytes += len(waiting.envelope.raw)
+                lane.waiting.append(waiting)
+        if lane.waiting and not lane.numbering:
             lane.numbering = True
             self._spawn("topics", "numbering", self._number(lane), ends=True)
-        return await waiting.numbered
 
     async def _number(self, lane: _Lane) -> None:
         try:
             while lane.waiting:
                 await self._number_some(lane)
+                self._let_in(lane)
         finally:
             lane.numbering = False
-            for waiting in lane.waiting:
+            # Empty, unless this task was ended with the node.
+            for waiting in (*lane.waiting, *(lane.outside if lane.waiting else ())):
                 if not waiting.numbered.done():
                     waiting.numbered.set_exception(NotReady("bzzzd is stopping; the message was not published"))
             lane.waiting.clear()
@@ -146,14 +153,14 @@ class Outgoing:
                     # Not lost: it is kept, and who follows the topic asks for it.
                     self.unsent += len(bundles)
                 lane.bytes -= size
-                lane.room.set()
+                self._let_in(lane)
         finally:
             lane.sending = False
             self._leave(lane)
 
     def _leave(self, lane: _Lane) -> None:
         """A topic that is quiet costs nothing."""
-        if not (lane.numbering or lane.sending or lane.waiting or lane.numbered) and lane.bytes == 0:
+        if not (lane.numbering or lane.sending or lane.waiting or lane.numbered or lane.outside) and lane.bytes == 0:
             self._lanes.pop(lane.channel.name, None)
 
 
