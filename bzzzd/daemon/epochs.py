@@ -7,9 +7,10 @@ document of the charter. Between the two the secrets exist in memory alone.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -27,6 +28,9 @@ from bzzzd.identity.policy import Policy
 from bzzzd.rpc.access import kinds
 from bzzzd.rpc.registry import NoParams, Registry
 from bzzzd.storage.rolekeys import RoleKeys, recovery_of
+
+# An administrator's client that removes a member makes the new keys itself, at once.
+_PATIENCE_S: Final = 10.0
 
 
 class PrepareParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -104,9 +108,24 @@ class EpochDesk:
         if authority is not None and set(self._policy().roles) - self._rolekeys.roles:
             self._spawn("keys", "keys for new roles", self._add_roles(authority), ends=True)
 
+    def revoked(self, document: Document) -> None:
+        """Where the authority's key is, a removal that nobody makes new keys for gets them after a while."""
+        if self._identity.authority_key is not None:
+            self._spawn("keys", f"keys after list {document.number} of revocations", self._renew_late(), ends=True)
+
+    async def _renew_late(self) -> None:
+        await asyncio.sleep(_PATIENCE_S)
+        authority, epoch = self._identity.authority_key, self._rolekeys.epoch
+        if authority is None or epoch is None or epoch.record.revocations >= self._identity.trust.revocations.number:
+            return
+        await self._sign(authority, renew=True)
+
     async def _add_roles(self, authority: SigningKey) -> None:
+        await self._sign(authority, renew=False)
+
+    async def _sign(self, authority: SigningKey, *, renew: bool) -> None:
         record, secrets = self._rolekeys.next(
-            self._policy().roles, now=self._charter.now(), renew=False, recovery=self._recovery(),
+            self._policy().roles, now=self._charter.now(), renew=renew, recovery=self._recovery(),
             revocations=self._identity.trust.revocations.number,
         )  # fmt: skip
         raw = seal_epoch(authority, self._identity.mesh_id, record)

@@ -207,6 +207,7 @@ class Node:
         charter.watch("revocations", lambda _: self._recheck())
         charter.watch("epoch", keys.in_force)
         charter.watch("policy", epochs.policy_changed)
+        charter.watch("revocations", epochs.revoked)
         self._manager.add(part.keeper, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import sqlite3
+import subprocess
 import threading
 import time
 from contextlib import closing, suppress
@@ -13,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from bzzzd.crypto.age import new_identity, recipient_of, write_identity
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.daemon.charter import Charter
 from bzzzd.errors import NoRoleKey, NotAllowed
@@ -236,3 +238,33 @@ def test_killed_in_the_middle_of_an_epoch_a_node_has_the_old_or_the_new_one_whol
     found = RoleKeys.load(node.state / "keys" / "roles", mesh)
     assert found.current >= number > 1
     assert all(found.held(known.number) == {"admin", "operator", *GRANTED} for known in found.epochs)
+
+
+def test_debians_age_decrypts_an_exported_version(make_node: NodeMaker) -> None:
+    age = shutil.which("age")
+    if age is None:
+        pytest.fail("age is missing: apt-get install age")
+    node = make_node("n1")
+    node.start()
+    address = "ucxl://alice:admin@garden:map/*^/plan"
+    with node.person() as alice:
+        alice.put(address, b"a well in the north")
+    identity = node.folder / "key.age"
+    write_identity(identity, new_identity())
+    recipient = recipient_of(identity.read_text().strip())
+    for name, to in (("named", ("--to", recipient)), ("roles", ())):
+        output = node.folder / name
+        assert node.json("context", "export", address, "--output", str(output), *to)["address"] == address
+        key = identity if to else next((node.state / "keys" / "roles").glob("admin.1.*.age"))
+        opened = subprocess.run(
+            [age, "--decrypt", "-i", str(key), str(output)], capture_output=True, timeout=30, check=False
+        )
+        assert (opened.returncode, opened.stdout) == (0, b"a well in the north"), opened.stderr
+        assert output.stat().st_mode & 0o777 == 0o600
+
+
+def test_removing_a_member_starts_an_epoch(three: tuple[Node, Node, Node]) -> None:
+    one, two, _ = three
+    wait_for("n3 to be known", lambda: any(row["id"] == "n3" for row in one.json("mesh", "members")["members"]))
+    assert one.json("mesh", "revoke", "n3")["epoch"] == 2
+    wait_for("the new secrets", lambda: epoch(two) == 2 and held(two) >= GRANTED)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from bzzzd.cli.output import clean, mapping, rows_of
-from bzzzd.cli.person import person_of
+from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
-from bzzzd.errors import Conflict, NotFound
+from bzzzd.errors import BzzzError, Conflict, NotFound
 from bzzzd.identity.charter import seal_document
 from bzzzd.identity.grants import Revocations
 from bzzzd.identity.node import next_serial
@@ -60,8 +60,18 @@ def _signed(run: Run, name: str, kind: str | None, *, admin: bool, everything: b
             if not left:
                 raise
         else:
-            return {"number": listed.number, "revoked": said(found)}
+            told = {"number": listed.number, "revoked": said(found)}
+            return told if admin else {**told, "epoch": _new_keys(run, person)}
     raise AssertionError("the last try returns or raises")
+
+
+def _new_keys(run: Run, person: Person) -> int | None:
+    """What is written from now on is for new role keys; the member is removed also where none could be made."""
+    try:
+        return int(mapping(person.new_epoch())["number"])
+    except BzzzError as error:
+        run.say(f"no new role keys were made ({error.message}); an administrator makes them: bzzz mesh epoch new")
+        return None
 
 
 def _known(told: Mapping[str, Any]) -> Revocations:
