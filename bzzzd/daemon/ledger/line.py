@@ -28,13 +28,14 @@ class Line:
         tell: Callable[[LedgerEvent], None],
         spawn: Callable[[str, Coroutine[Any, Any, None]], object],
         upto: Callable[[], int | None] = lambda: None,
+        keep: int = KEPT,
     ) -> None:
         self._ledger = ledger
         self._tell = tell
         self._spawn = spawn
         self._upto = upto
         self._early: dict[int, LedgerEvent] = {}
-        self._kept: deque[LedgerEvent] = deque(maxlen=KEPT)
+        self._kept: deque[LedgerEvent] = deque(maxlen=keep)
         self._waiting: set[asyncio.Future[None]] = set()
         self._filling = False
         self.number = 0

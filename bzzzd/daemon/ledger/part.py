@@ -15,6 +15,7 @@ from bzzzd.daemon.ledger import wire
 from bzzzd.daemon.ledger.crew import CrewDesk
 from bzzzd.daemon.ledger.keeper import Keeper
 from bzzzd.daemon.ledger.kept import KeptLedger
+from bzzzd.daemon.ledger.named import check_named
 from bzzzd.daemon.ledger.office import Office
 from bzzzd.daemon.ledger.outbox import Outbox
 from bzzzd.daemon.ledger.remote import RemoteLedger
@@ -84,7 +85,8 @@ class LedgerPart:
         )  # fmt: skip
         self._server = LedgerServer(
             self.seat, self.keeper.line, store.contexts, who.mesh_id,
-            grant_of=lambda key, chain: grant_of(members, key, chain), recipients=gate.recipients,
+            grant_of=lambda key, chain: grant_of(members, key, chain),
+            check=lambda author, command, pending: check_named(author, command, pending, gate.recipients),
             refused=self.offers.refused, name=lambda: self.office.name,
         )  # fmt: skip
         self._standby = Standby(store.journal, store.contexts, self.office, self.succession, self._tell)

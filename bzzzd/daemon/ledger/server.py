@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from bzzzd.daemon.ledger import wire
 from bzzzd.daemon.ledger.enclosed import Enclosed
 from bzzzd.daemon.ledger.line import Line
-from bzzzd.daemon.ledger.named import Recipients, check_named
 from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.errors import BzzzError, Conflict, FinalState, NotAllowed, Unavailable
 from bzzzd.identity.grants import Grant
 from bzzzd.mesh.peer_id import key_of
-from bzzzd.slurp.commands import Author, Claim, author_of, open_command
+from bzzzd.slurp.commands import Author, Claim, Command, author_of, open_command
 from bzzzd.slurp.ledger import EventPage, LedgerEvent, Outcome
 from bzzzd.storage.adopt import Carried
 from bzzzd.storage.context import ContextStore
+from bzzzd.storage.rows import Pending
 
 _WAIT_MOST_S = 30.0
 
@@ -24,6 +24,7 @@ _WAIT_MOST_S = 30.0
 class LedgerServer:
     """``grant_of(key, chain)`` gives an author's grant, or raises; the forwarder's plays no part.
 
+    ``check(author, command, pending)`` raises where another version came than the one that the command names;
     ``refused(task, agent)`` hears of claims that were refused.
     """
 
@@ -35,7 +36,7 @@ class LedgerServer:
         mesh_id: str,
         *,
         grant_of: Callable[[bytes, Sequence[bytes]], Grant],
-        recipients: Recipients,
+        check: Callable[[Author, Command, Pending | None], None],
         refused: Callable[[str, str], None],
         name: Callable[[], str],
     ) -> None:
@@ -44,7 +45,7 @@ class LedgerServer:
         self._contexts = contexts
         self._mesh_id = mesh_id
         self._grant_of = grant_of
-        self._recipients = recipients
+        self._check = check
         self._refused = refused
         self._name = name
 
@@ -111,7 +112,7 @@ class LedgerServer:
         author = author_of(envelope, self._grant_of(envelope.author, do.chain))
         pending = None if do.version is None else await self._contexts.verify(do.version, holder=holder)
         try:
-            check_named(author, command, pending, self._recipients)
+            self._check(author, command, pending)
             along = None if pending is None else Enclosed(pending)
             outcome = await self._seat.here.execute(author, command, do.raw, along)
         except BzzzError as error:
