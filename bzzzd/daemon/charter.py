@@ -200,14 +200,15 @@ class Charter:
             await asyncio.to_thread(self._write, document, paper)
         changed = self._book.take(paper)
         self._in_force()
-        if not self._ahead(document):
-            await self.saw(document.at)
-        await asyncio.to_thread(self._tidy)
+        # In the same breath: nobody sees a number whose rules are not in force yet.
         for kind in CHARTER_KINDS:
             standing = self.current(kind)
             if kind in changed and standing is not None:
                 for callback in self._watchers[kind]:
                     callback(standing)
+        if not self._ahead(document):
+            await self.saw(document.at)
+        await asyncio.to_thread(self._tidy)
         if new and spread and self._book.holds(document.digest):
             for tell in self._spread:
                 tell(paper)
