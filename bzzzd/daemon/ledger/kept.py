@@ -11,7 +11,7 @@ from bzzzd.slurp import replica
 from bzzzd.slurp.commands import Author, Command
 from bzzzd.slurp.embedded import EmbeddedLedger, Journal
 from bzzzd.slurp.ledger import Along, Backup, Expired, LedgerEvent, Outcome, Rules, Status
-from bzzzd.slurp.task import LedgerClock
+from bzzzd.slurp.task import LedgerClock, Task
 
 
 class Copies(Protocol):
@@ -25,7 +25,10 @@ class Copies(Protocol):
 
 
 class KeptLedger(EmbeddedLedger):
-    """``name()`` is this node's id, for whoever asks who keeps the ledger."""
+    """``name()`` is this node's id, for whoever asks who keeps the ledger.
+
+    ``opened(task)`` hears of a task that is open here, maybe before the standby holds it.
+    """
 
     def __init__(
         self, journal: Journal, rules: Rules, clock: Callable[[], LedgerClock], copies: Copies, name: Callable[[], str]
@@ -33,6 +36,7 @@ class KeptLedger(EmbeddedLedger):
         super().__init__(journal, rules, clock)
         self._copies = copies
         self._name = name
+        self.opened: Callable[[Task], None] = lambda task: None
 
     async def start(self) -> Expired:
         expired = await super().start()
@@ -41,6 +45,9 @@ class KeptLedger(EmbeddedLedger):
 
     async def execute(self, author: Author, command: Command, raw: bytes, along: Along | None = None) -> Outcome:
         outcome = await super().execute(author, command, raw, along)
+        if self._copies.standby and outcome.events and outcome.task.state == "submitted":
+            # An offer is a hint: it need not wait for the standby, and the claim that follows waits for both.
+            self.opened(outcome.task)
         # What was done before may have been acknowledged to nobody yet, so a repetition waits as well.
         await self._copies.durable(None if outcome.repeated else _last(outcome.events))
         return outcome

@@ -77,6 +77,7 @@ class LedgerPart:
         self.succession = Succession(store.journal, self.here, self.office, clock, folder / "ledger", self._tell)
         self.seat = Seat(self.here, far)
         self.offers = OfferDesk(self.seat, offer_s=offer_s, spawn=self._spawn)
+        self.here.opened = self.offers.follow
         self.leases = Leases()
         self.view = TaskView(self.seat, store.contexts, gate, titles, task_events, self.leases.holder)
         self.keeper = Keeper(
