@@ -108,6 +108,13 @@ class SecuritySection(_Section, frozen=True):
 
     key_file: Annotated[str, doc("this process's key; empty: made in the state folder")] = ""
     grants_dir: Annotated[str, doc("folder of grants, one file each; empty: grants/ in the state folder")] = ""
+    join_file: Annotated[
+        str,
+        doc(
+            "file with an invitation, closed to others; a node that is alone and empty joins by it, unattended; "
+            "empty: it joins only when told to"
+        ),
+    ] = ""
     agents: Annotated[tuple[LocalAgent, ...], doc("agents on this machine that the node may grant")] = (
         LocalAgent(user="bzzz-agent"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -134,7 +135,8 @@ class AdminDesk:
     def admin_add(self, call: Any, params: AdminParams) -> dict[str, Any]:
         """Let a system user of this machine become a person and administrator, or make a person of the mesh one."""
         caller: Caller = call.caller
-        if caller.kind != "admin" and caller.uid != 0:
+        # The daemon's own user holds the authority's key anyway; in a container without root it is all there is.
+        if caller.kind != "admin" and caller.uid not in (0, os.geteuid()):
             raise NotAllowed(
                 f"an administrator is added by root or by an administrator; run: sudo bzzz mesh admin add {params.user}"
             )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bzzzd.config.settings import Settings
+from bzzzd.config.settings import Settings, Surroundings, expand
 from bzzzd.crypto.age import recipient_of
 from bzzzd.daemon.authority import AuthorityDesk
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.inviting import InviteDesk
 from bzzzd.daemon.joining import JoinDesk
+from bzzzd.daemon.unattended import FileJoin
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Stream
@@ -35,6 +36,7 @@ class Entry:
         restart: Restart,
         *,
         recovered: Callable[[], object],
+        spawn: Callable[..., Any],
     ) -> None:
         self._who = who
         self._events = events
@@ -54,7 +56,11 @@ class Entry:
         self._joining = JoinDesk(
             who.node, who.members, mesh, journal, state, own_id=settings.config.agent.id,
             age=recipient_of(who.age_secret), clock=who.clock, restart=restart.request,
+            meeting=settings.config.network.bootstrap_peers,
         )  # fmt: skip
+        self._spawn = spawn
+        given = settings.config.security.join_file
+        self._file = FileJoin(expand(given, Surroundings.here()), self._joining.node) if given else None
 
     def register(self, registry: Registry) -> None:
         self._authority.register(registry)
@@ -62,8 +68,10 @@ class Entry:
         self._joining.register(registry)
 
     async def open(self) -> None:
-        """Begin to answer joiners."""
+        """Begin to answer joiners, and to look for an invitation in the file that the configuration names."""
         await self._inviting.open()
+        if self._file is not None:
+            self._spawn("mesh", "join by file", self._file.run(), ends=True)
 
     def facts(self) -> dict[str, Any]:
         """What status says: where the authority's key is, and how many wait to be let in."""

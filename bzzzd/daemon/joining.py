@@ -63,7 +63,10 @@ class JoinParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class JoinDesk:
-    """``restart(reason)`` starts the process again, in the mesh that it has joined; ``state`` is its folder."""
+    """``restart(reason)`` starts the process again, in the mesh that it has joined; ``state`` is its folder.
+
+    ``meeting`` are more addresses at which the inviter may be: those where members meet (network.bootstrap_peers).
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class JoinDesk:
         age: str | None,
         clock: Callable[[], float],
         restart: Callable[[str], None],
+        meeting: Sequence[str] = (),
     ) -> None:
         self._identity = identity
         self._members = members
@@ -87,6 +91,7 @@ class JoinDesk:
         self._age = age
         self._clock = clock
         self._restart = restart
+        self._meeting = tuple(address.split("/p2p/")[0] for address in meeting)
         self._asks: OrderedDict[tuple[bytes, str], bytes] = OrderedDict()
         self._joining = asyncio.Lock()
 
@@ -98,16 +103,19 @@ class JoinDesk:
         token = read_token(params.invitation)
         if token.kind == "person":
             return await self._person(call.caller, token, params)
-        return await self._node(call.caller, token, params)
-
-    # ── this node ────────────────────────────────────────────────────────────
-
-    async def _node(self, caller: Caller, token: Token, params: JoinParams) -> dict[str, Any]:
-        if caller.kind != "admin" and caller.uid not in (0, os.geteuid()):
+        if call.caller.kind != "admin" and call.caller.uid not in (0, os.geteuid()):
             raise NotAllowed(
                 "joining makes this machine part of another mesh, so root or an administrator does it: "
                 "sudo bzzz mesh join INVITATION"
             )
+        return await self.node(token, params.id, set_aside=params.set_aside)
+
+    # ── this node ────────────────────────────────────────────────────────────
+
+    async def node(self, token: Token, id: str | None = None, *, set_aside: bool = False) -> dict[str, Any]:
+        """Let this node try to join, once, whoever wished for it; what ``join`` answers."""
+        if token.kind != "node":
+            raise BadInput("this invitation is for a person; a machine needs one for a node (bzzz mesh invite)")
         found = {"mesh_id": token.mesh_id, "inviter": peer_id_of(token.inviter), "kind": "node"}
         if token.authority == self._identity.trust.authority:
             return {**found, "state": "member", "id": self._identity.id, "role": self._identity.grant.role}
@@ -118,9 +126,9 @@ class JoinDesk:
                     f"this node has joined mesh {mesh_id_of(decided.authority)} and is about to start again in it; "
                     "wait a moment, then: bzzz status"
                 )
-            await self._check_lone(params.set_aside)
-            raw = self._ask_of(token, params.id or self._own_id)
-            outcome = await self._visit(token, raw, token.addresses)
+            await self._check_lone(set_aside)
+            raw = self._ask_of(token, id or self._own_id)
+            outcome = await self._visit(token, raw, (*token.addresses, *self._meeting))
             ask = open_ask(raw, token.mesh_id)
             if not outcome.chain:
                 return {**found, "state": "waiting", **_waiting(token, ask, raw, outcome)}

@@ -221,6 +221,7 @@ class Node:
         self._entry = Entry(
             self._settings, self._identity, mesh, store.journal, self._events, door.restart,
             recovered=keys.met,  # with the authority's key come all role secrets
+            spawn=self._manager.spawn,
         )  # fmt: skip
         self._entry.register(registry)
         await self._entry.open()
