@@ -106,6 +106,10 @@ COMMANDS: tuple[Command, ...] = (
         Arg("id", "the member's id, or its key", metavar="ID"),
         Arg("--kind", "which one, where members of several kinds have this id", metavar="KIND",
             choices=("node", "agent", "person")), *_TAKE_BACK)),
+    Command(("mesh", "renew"), "sign a member's grant anew, where no node holds the authority's key", "revoke:renew", (
+        Arg("id", "the member's id, or its key", metavar="ID"),
+        Arg("--kind", "which one, where members of several kinds have this id", metavar="KIND",
+            choices=("node", "person")))),
     Command(("mesh", "admin", "add"), "make a local user, or a person of the mesh, an administrator", "mesh:admin_add",
             (Arg("user", "user name of this machine, or id of a person", metavar="USER"),)),
     Command(("mesh", "admin", "remove"), "take an administrator's rights back; the person stays", "revoke:admin_remove",

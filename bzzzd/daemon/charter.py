@@ -230,7 +230,10 @@ class Charter:
 
     def fresh(self) -> bool:
         """Whether the revocations known here may be relied on: a member has confirmed them lately, or there is none."""
-        return self._alone() or (self._confirmed is not None and self._boot() - self._confirmed <= self._max_age_s)
+        if self._alone():  # whoever is alone knows best, and its time counts from when others come
+            self._confirmed = self._boot()
+            return True
+        return self._confirmed is not None and self._boot() - self._confirmed <= self._max_age_s
 
     def check_fresh(self, what: str) -> None:
         """Refuse a high-risk action while nobody has confirmed for too long who was revoked; ``Unavailable``."""

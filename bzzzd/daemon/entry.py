@@ -43,7 +43,7 @@ class Entry:
         state = settings.state_dir
         self._inviting = InviteDesk(
             Invitations(journal), who.members, lambda: who.policies.current, who.node, mesh, settings.grants_dir,
-            clock=who.clock, tell=self._tell,
+            clock=who.clock, tell=self._tell, check_fresh=who.charter.check_fresh,
         )  # fmt: skip
         self._authority = AuthorityDesk(
             who.node,

@@ -98,6 +98,9 @@ class IdentityService:
         self.members.load()
         self.member_log = MemberLog(settings.state_dir / "members.log")
         self.member_log.load(self.members.recall)
+        # From the first peer on: the mesh runs before what tells others of members does.
+        self.members.heard_by(lambda entry, renewed: self.member_log.note(entry.chain))
+        self.charter.fresh()
         self.rolekeys = (
             RoleKeys.load(keys / "roles", node.mesh_id)
             if node.authority_key is None

@@ -74,7 +74,9 @@ class InviteDesk:
         *,
         clock: Callable[[], float],
         tell: Callable[[str, dict[str, Any]], object],
+        check_fresh: Callable[[str], None] = lambda what: None,
     ) -> None:
+        self._check_fresh = check_fresh
         self._invitations = invitations
         self._members = members
         self._policy = policy
@@ -290,6 +292,7 @@ class InviteDesk:
 
     async def _let_in(self, request: Request, chain: Sequence[bytes], by: str) -> tuple[bytes, ...]:
         """Count the use and keep the grant, durably and together; then make it known here."""
+        self._check_fresh("letting somebody in")
         async with self._lock:  # between the look at the name and its taking nobody else takes it
             self._check_name(request.ask)
             standing = await self._invitations.spend(request.ask, chain, self._clock())

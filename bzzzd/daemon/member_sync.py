@@ -152,7 +152,6 @@ class MemberSync:
     def _heard_of(self, entry: Entry, renewed: bool) -> None:
         """A grant is new here. New nodes are met, and compared with, one by one, so they are not told around."""
         self._new += 1
-        self._log.note(entry.chain)
         if not self._told and (renewed or entry.grant.kind != "node"):
             self._to_tell.append(entry)
         if not self._gathering and not self._stopped:

@@ -21,6 +21,7 @@ from bzzzd.identity.roll import Entry, Roll
 
 PERSON_VALIDITY_S: Final = YEAR_S
 _ENDED_SHOWN_S: Final = 30 * 86400.0
+_RENEWED_BEFORE_S: Final = 30 * 86400.0
 _ANNOUNCED_S: Final = 14 * 86400.0
 _KIND_ORDER: Final = ("node", "person", "agent")
 
@@ -290,16 +291,21 @@ class Members:
         self, proof: AttachProof, key: bytes, chain: Sequence[bytes], peer: Peer
     ) -> tuple[Grant, tuple[bytes, ...]]:
         self._check_own(peer, key)
-        if chain:
-            grant = self.admit(chain)
-            if grant.key != key or grant.kind != "person":
-                raise GrantRefused("the grant shown is not a person's, or not for this key")
-            # A later grant counts, also where it gives less.
-            return self.grant_of(key), self.chain_of(key)
-        known = self.roll.get(key)
-        if known is not None and known.grant.kind == "person":
-            return self.grant_of(key), known.chain
         binding = self._people.find(peer.uid)
+        if chain and not self.is_member(key):
+            try:
+                self.admit(chain)
+            except GrantRefused:  # one that has ended is made anew below, where that may be done
+                known = self.roll.get(key)
+                if known is None or not self._renewable(known, binding):
+                    raise
+        known = self.roll.get(key)
+        if chain and (known is None or known.grant.kind != "person"):
+            raise GrantRefused("the grant shown is not a person's, or not for this key")
+        # A later grant than the one that is shown counts, also where it gives less. One that has ended, or soon
+        # will, is made anew where that may be done.
+        if known is not None and known.grant.kind == "person" and not self._renewable(known, binding):
+            return self.grant_of(key), known.chain
         founder = self._identity.authority_key is not None
         if binding is None and founder and self._security.development and peer.uid == self._own_uid:
             binding = Binding(uid=peer.uid, id=proof.id, role="admin", admin=True)
@@ -309,6 +315,15 @@ class Members:
             mend = f"sudo bzzz mesh admin add {user}" if founder else _invite(user)
             raise GrantRefused(f"{user} has no person grant in this mesh; an administrator runs: {mend}")
         return self._issue_person(self._people.pin(peer.uid, key), key)
+
+    def _renewable(self, known: Entry, binding: Binding | None) -> bool:
+        """Whether a person bound here gets a new grant from the authority's key here: the last month, and after it."""
+        return (
+            binding is not None
+            and self._identity.authority_key is not None
+            and self._clock() > known.grant.not_after - _RENEWED_BEFORE_S
+            and not any(self._identity.trust.revocations.void(grant) for grant in known.grants)
+        )
 
     def _check_own(self, peer: Peer, key: bytes) -> None:
         """A person's key that another user's process has got hold of is of no use to it."""

@@ -217,6 +217,7 @@ class Node:
             announce=mesh_desk.announce, recheck=lambda: sessions.recheck(self._door.server.sessions),
             spawn=self._manager.spawn,
         )  # fmt: skip
+        self._renewals.register(registry)
         self._manager.add(self._renewals, Phase.PROCESS)
         self._entry = Entry(
             self._settings, self._identity, mesh, store.journal, self._events, door.restart,

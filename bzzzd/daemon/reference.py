@@ -11,6 +11,7 @@ from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.inviting import InviteDesk
 from bzzzd.daemon.joining import JoinDesk
 from bzzzd.daemon.meshdesk import MeshDesk
+from bzzzd.daemon.renewing import Renewals
 from bzzzd.daemon.revoking import RevokeDesk
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
@@ -54,6 +55,7 @@ def listed() -> tuple[Registry, StreamTable]:
     AdminDesk.__new__(AdminDesk).register(registry)
     EpochDesk.__new__(EpochDesk).register(registry)
     RevokeDesk.__new__(RevokeDesk).register(registry)
+    Renewals.__new__(Renewals).register(registry)
     MeshDesk.__new__(MeshDesk).register(registry)
     AuthorityDesk.__new__(AuthorityDesk).register(registry)
     InviteDesk.__new__(InviteDesk).register(registry)

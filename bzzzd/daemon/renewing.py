@@ -13,20 +13,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta, Struct
 
 from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.members import Members
-from bzzzd.errors import BzzzError, GrantRefused, InvalidEnvelope, NotAllowed
+from bzzzd.errors import BadInput, BzzzError, GrantRefused, InvalidEnvelope, NotAllowed
 from bzzzd.identity.charter import Chain
-from bzzzd.identity.grants import Grant
+from bzzzd.identity.grants import GRANT_LIMIT, Grant
 from bzzzd.identity.node import NodeIdentity, make_grant, write_grant
 from bzzzd.identity.roll import Entry
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.peer_id import key_of
+from bzzzd.rpc.access import kinds
+from bzzzd.rpc.registry import Registry
+from bzzzd.rpc.session import Call
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
 
@@ -36,6 +40,12 @@ _SHORTEST_PAUSE_S: Final = 0.5
 _REQUEST_S: Final = 10.0
 _MOST_ASKED: Final = 16
 _CHAIN: Final = msgspec.msgpack.Decoder(Chain)
+
+
+class RenewParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``grant`` is signed by the caller for a member's key, id and kind as they are."""
+
+    grant: Annotated[bytes, Meta(max_length=GRANT_LIMIT)]
 
 
 def reissued(identity: NodeIdentity, chain: Sequence[bytes], key: bytes, *, now: float) -> tuple[bytes, ...]:
@@ -126,6 +136,22 @@ class Renewals:
             return
         if grant.key == self._identity.key.public:
             await self._adopt(tuple(chain), grant)
+
+    async def renew(self, call: Call, params: RenewParams) -> dict[str, Any]:
+        """Make a member's newer grant, which an administrator's client signed, known in the whole mesh."""
+        self._charter.check_fresh("the renewal of a grant")
+        chain = (params.grant, *self._members.admin_chain(call.caller.key or b""))
+        grant = self._identity.trust.admit(chain, now=self._charter.now())
+        known = self._members.roll.get(grant.key)
+        if known is None or (known.grant.kind, known.grant.id) != (grant.kind, grant.id):
+            raise BadInput("a grant is renewed for a member that is known, as what it is (bzzz mesh members)")
+        if self._identity.trust.revocations.removed(grant.key):
+            raise GrantRefused(f"the grant of {grant.kind} {grant.id} was revoked; it is not renewed")
+        self._members.admit(chain)
+        return {"id": grant.id, "kind": grant.kind, "not_after": grant.not_after}
+
+    def register(self, registry: Registry) -> None:
+        registry.add("mesh.renew", kinds("admin"), RenewParams, self.renew, result="{id, kind, not_after}")
 
     def _newer(self, key: bytes, chain: Sequence[bytes]) -> tuple[bytes, ...]:
         entry = self._members.roll.get(key)

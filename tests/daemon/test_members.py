@@ -12,6 +12,7 @@ from bzzzd.daemon.members import Attached, Members, Peer
 from bzzzd.daemon.people import People
 from bzzzd.errors import BadInput, GrantRefused, InvalidEnvelope, NotFound
 from bzzzd.identity.attach import attach_params
+from bzzzd.identity.grants import Revocations
 from bzzzd.identity.node import NodeIdentity, load_or_found
 from bzzzd.identity.policy import Policy, PolicyRecord
 
@@ -167,3 +168,34 @@ def test_damaged_bindings_stop_the_start_with_their_file(tmp_path: Path) -> None
     path.chmod(0o600)
     with pytest.raises(BadInput, match=r"people\.json"):
         People(path).load()
+
+
+def test_a_person_bound_where_the_authority_is_gets_a_new_grant_in_the_last_month_and_after_the_end(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    desk.members.bind("root", role="operator", admin=False)
+    first = desk.attach(KEY, uid=0, kind="person", id="root").chain
+    desk.now += 200 * 86400
+    assert desk.attach(KEY, uid=0, kind="person", id="root").chain == first
+    desk.now += 150 * 86400
+    second = desk.attach(KEY, uid=0, kind="person", id="root", chain=first).chain
+    assert second != first
+    desk.now += 400 * 86400
+    assert desk.attach(KEY, uid=0, kind="person", id="root", chain=second).chain not in (first, second)
+
+
+def test_a_revoked_key_gets_nothing_back_by_itself(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, development=True)
+    shown = desk.attach(KEY, kind="person", id="alice").chain
+    agent = desk.attach(OTHER).chain
+    desk.identity.trust.revocations = Revocations(number=1, keys={KEY.public: desk.now, OTHER.public: desk.now})
+    desk.now += 10
+    for chain in (shown, ()):
+        with pytest.raises(GrantRefused, match="revoked"):
+            desk.attach(KEY, kind="person", id="alice", chain=chain)
+    for chain in (agent, ()):
+        with pytest.raises(GrantRefused, match="revoked"):
+            desk.attach(OTHER, chain=chain)
+    assert not desk.members.is_admin(KEY.public)
+    assert desk.members.rows()[-1]["state"] == "revoked"

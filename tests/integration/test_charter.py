@@ -11,7 +11,7 @@ import pytest
 
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.identity.grants import mesh_id_of
-from bzzzd.identity.node import make_grant, write_grant
+from bzzzd.identity.node import make_grant, read_grants, write_grant
 from tests.integration.conftest import HOUR_S, Node, NodeMaker, nodes_in, wait_for
 
 Trio = tuple[Node, Node, Node]
@@ -92,6 +92,22 @@ def test_every_node_lists_every_member_of_the_mesh(trio: Trio) -> None:
         assert rows["digger", "agent"]["issuer"] == "n2"
         assert rows["alice", "person"]["admin"] is True
         assert rows["n1", "node"]["issuer"] == "authority"
+
+
+def test_an_administrator_renews_a_node_where_nobody_holds_the_authoritys_key(trio: Trio) -> None:
+    one, two, _ = trio
+    before = {row["id"]: row for row in one.json("mesh", "members")["members"]}["n2"]
+    one.json("mesh", "renew", "n2")
+    for node in trio:
+        wait_for(
+            "the newer grant",
+            lambda n=node: any(
+                (row["id"], row["issuer"], row["not_after"] > before["not_after"]) == ("n2", "alice", True)
+                for row in n.json("mesh", "members")["members"]
+            ),
+        )
+    path = two.state / "grants" / "node.grant"
+    wait_for("the node to have written it down", lambda: len(dict(read_grants(path.parent))[path].chain) == 2)
 
 
 def test_only_an_administrator_revokes(trio: Trio) -> None:

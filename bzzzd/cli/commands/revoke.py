@@ -1,4 +1,4 @@
-"""mesh revoke and mesh admin remove: rights taken back, signed with the administrator's own key."""
+"""mesh revoke, mesh admin remove and mesh renew: rights taken back and renewed, signed with the administrator's key."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from bzzzd.cli.output import clean, mapping, rows_of
+from bzzzd.cli.output import clean, mapping, rows_of, when
 from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
 from bzzzd.errors import BzzzError, Conflict, NotFound
 from bzzzd.identity.charter import seal_document
 from bzzzd.identity.grants import Revocations
-from bzzzd.identity.node import next_serial
+from bzzzd.identity.node import make_grant, next_serial
 from bzzzd.identity.revocations import next_list
 from bzzzd.identity.revoking import removal, said, subjects
 
@@ -25,6 +25,27 @@ def revoke(run: Run) -> int:
 
 def admin_remove(run: Run) -> int:
     return _take_back(run, clean(run.args["user"]), kind="person", admin=True)
+
+
+def renew(run: Run) -> int:
+    """The same grant as before, from now on and for as long, issued by the person at this command."""
+    name = clean(run.args["id"])
+    person = person_of(run)
+    rows = [row for row in rows_of(mapping(person.read("mesh.members")), "members") if row["kind"] != "agent"]
+    found = subjects(rows, name, run.args.get("kind"))
+    keys = {each.key.hex() for each in found}
+    renewed: list[Mapping[str, Any]] = []
+    for row in rows:
+        if row["key"] in keys:
+            raw = make_grant(
+                person.key, person.mesh_id, kind=row["kind"], id=row["id"], key=bytes.fromhex(row["key"]),
+                role=row["role"], capabilities=row["capabilities"], valid_s=row["not_after"] - row["not_before"],
+                now=time.time(), may_grant=row["may_grant"], max_validity_s=row["max_validity_s"], age=row["age"],
+            )  # fmt: skip
+            renewed.append(mapping(person.act("mesh.renew", {"grant": raw})))
+    until = when(renewed[0].get("not_after"))
+    run.answer({"renewed": renewed}, lambda: run.print(f"{said(found)} is a member until {until}"))
+    return 0
 
 
 def _take_back(run: Run, name: str, *, kind: str | None, admin: bool) -> int:
