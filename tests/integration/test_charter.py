@@ -12,7 +12,7 @@ import pytest
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import make_grant, read_grants, write_grant
-from tests.integration.conftest import HOUR_S, Node, NodeMaker, nodes_in, wait_for
+from tests.integration.conftest import HOUR_S, ROLES, Node, NodeMaker, nodes_in, wait_for
 
 Trio = tuple[Node, Node, Node]
 
@@ -40,7 +40,7 @@ def delegate(node: Node, authority: SigningKey) -> None:
     key = load_or_create_key(node.person_state / "person.key")
     raw = make_grant(
         authority, mesh_id_of(authority.public), kind="admin", id=node.person_id, key=key.public, role="admin",
-        valid_s=HOUR_S, now=time.time(), may_grant=("node", "admin", "worker"), max_validity_s=HOUR_S,
+        valid_s=HOUR_S, now=time.time(), may_grant=("node", "admin", *ROLES), max_validity_s=24 * HOUR_S,
     )  # fmt: skip
     write_grant(node.state / "grants", f"admin-{node.person_id}", authority.public, [raw])
 
