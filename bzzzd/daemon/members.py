@@ -1,14 +1,15 @@
-"""Who is a member: admits grants, issues those this node may issue, and turns an attach into a caller."""
+"""Who becomes a member here: grants that this node may issue, and an attach turned into a caller."""
 
 from __future__ import annotations
 
 import pwd
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bzzzd.config.schema import LocalAgent, SecuritySection
 from bzzzd.crypto.keys import SigningKey, key_text
+from bzzzd.daemon.grantbook import GrantBook
 from bzzzd.daemon.people import Binding, People
 from bzzzd.errors import BadInput, GrantRefused, InvalidEnvelope, NotFound
 from bzzzd.identity.attach import AttachProof, open_attach
@@ -17,13 +18,10 @@ from bzzzd.identity.grants import Grant
 from bzzzd.identity.node import YEAR_S, NodeIdentity, make_grant, read_grants, write_grant
 from bzzzd.identity.policy import Policy
 from bzzzd.identity.records import open_record
-from bzzzd.identity.roll import Entry, Roll
+from bzzzd.identity.roll import Entry
 
 PERSON_VALIDITY_S: Final = YEAR_S
-_ENDED_SHOWN_S: Final = 30 * 86400.0
 _RENEWED_BEFORE_S: Final = 30 * 86400.0
-_ANNOUNCED_S: Final = 14 * 86400.0
-_KIND_ORDER: Final = ("node", "person", "agent")
 
 
 class Peer(NamedTuple):
@@ -51,8 +49,8 @@ def uid_of(user: str) -> int | None:
         return None
 
 
-class Members:
-    """Grants by key, as far as this node has seen and admitted them."""
+class Members(GrantBook):
+    """The grants that this node knows, those that it issues, and who attaches with them."""
 
     def __init__(
         self,
@@ -65,15 +63,12 @@ class Members:
         own_uid: int,
         clock: Callable[[], float],
     ) -> None:
-        self._identity = identity
+        super().__init__(identity, clock)
         self._policy = policy
         self._security = security
         self._people = people
         self._grants = grants
         self._own_uid = own_uid
-        self._clock = clock
-        self._heard: list[Callable[[Entry, bool], None]] = []
-        self.roll = Roll()
 
     def load(self) -> None:
         """Admit the grant files of this node; those that have expired are passed over."""
@@ -83,125 +78,6 @@ class Members:
                     self.admit(file.chain)
                 except GrantRefused:
                     continue
-
-    def heard_by(self, callback: Callable[[Entry, bool], None]) -> None:
-        """Have ``callback(entry, renewed)`` called for each grant that is new here, or newer than one known."""
-        self._heard.append(callback)
-
-    def admit(self, chain: Sequence[bytes]) -> Grant:
-        """Check a chain now and remember its leaf."""
-        chain = tuple(chain)
-        grants = self._identity.trust.read(chain, now=self._clock())
-        find = self.roll.delegation if grants[0].kind == "admin" else self.roll.get
-        renewed = find(grants[0].key) is not None
-        if self.roll.add(grants, chain):
-            entry = find(grants[0].key)
-            if entry is not None:
-                for callback in self._heard:
-                    callback(entry, renewed)
-        return grants[0]
-
-    def recall(self, chain: Sequence[bytes]) -> None:
-        """Remember a chain that was admitted once; one that has ended is still shown, for a while."""
-        grants = self._identity.trust.links(chain)
-        if self._clock() <= grants[0].not_after + _ENDED_SHOWN_S:
-            self.roll.add(grants, tuple(chain))
-
-    def grant_of(self, key: bytes) -> Grant:
-        """The grant of a key, valid now; raises ``GrantRefused``."""
-        entry = self.roll.get(key)
-        if entry is None:
-            raise GrantRefused(
-                "this key has no grant in this mesh; attach first, or ask an administrator (bzzz mesh members)"
-            )
-        self._check(entry)
-        return entry.grant
-
-    def _check(self, entry: Entry) -> None:
-        self._identity.trust.check_now(entry.grants, now=self._clock())
-
-    def _holds(self, entry: Entry | None) -> bool:
-        try:
-            if entry is not None:
-                self._check(entry)
-        except GrantRefused:
-            return False
-        return entry is not None
-
-    def chain_of(self, key: bytes) -> tuple[bytes, ...]:
-        """The chain that a key was admitted with; empty when it is not known."""
-        entry = self.roll.get(key)
-        return entry.chain if entry is not None else ()
-
-    def name_of(self, key: bytes) -> str:
-        """The id that a key's grant gives it; the key itself, shortened, where no grant is known."""
-        entry = self.roll.get(key) or self.roll.delegation(key)
-        return entry.grant.id if entry is not None else f"{key.hex()[:12]}…"
-
-    def holder(self, kind: str, id: str) -> bytes | None:
-        """The key that has ``id`` among members of ``kind``, by a grant that holds now."""
-        return next(
-            (e.grant.key for e in self.roll if (e.grant.kind, e.grant.id) == (kind, id) and self._holds(e)), None
-        )
-
-    def signer(self, key: bytes) -> str:
-        """Who signs for the mesh with this key, for people: the authority, or a member's id."""
-        return "authority" if key == self._identity.trust.authority else self.name_of(key)
-
-    def is_member(self, key: bytes) -> bool:
-        """Whether a key's grant holds now."""
-        return self._holds(self.roll.get(key))
-
-    def holds(self, key: bytes, *, admin: bool) -> bool:
-        """Whether a key's grant, and its delegation where it is an ``admin``'s, holds now."""
-        return self.is_member(key) and (not admin or self.is_admin(key))
-
-    def is_admin(self, key: bytes) -> bool:
-        """Whether a key's delegation holds now."""
-        return self._holds(self.roll.delegation(key))
-
-    def admin_chain(self, key: bytes) -> tuple[bytes, ...]:
-        """The delegation of a key as its chain; empty when none is known."""
-        entry = self.roll.delegation(key)
-        return entry.chain if entry is not None else ()
-
-    def nodes(self) -> dict[bytes, str]:
-        """Key and id of every node whose grant holds now, this one among them."""
-        found = {e.grant.key: e.grant.id for e in self.roll if e.grant.kind == "node" and self._holds(e)}
-        return {self._identity.key.public: self._identity.id, **found}
-
-    @property
-    def alone(self) -> bool:
-        """Whether this node knows of no other node of the mesh."""
-        return len(self.nodes()) == 1
-
-    def valid(self) -> list[Entry]:
-        """Every entry that holds now."""
-        return [entry for entry in self.roll if self._holds(entry)]
-
-    def ending(self, now: float) -> list[Entry]:
-        """Delegations that hold and end within 14 days."""
-        return [e for e in self.valid() if e.grant.kind == "admin" and e.grant.not_after - now <= _ANNOUNCED_S]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Every known member, for ``bzzz mesh members``: nodes, then people, then agents."""
-        rows = [self._row(entry) for entry in self.roll if entry.grant.kind != "admin"]
-        return sorted(rows, key=lambda row: (_KIND_ORDER.index(row["kind"]), row["id"], row["key"]))
-
-    def _row(self, entry: Entry) -> dict[str, Any]:
-        grant = entry.grant
-        return {
-            "id": grant.id, "kind": grant.kind, "role": grant.role, "capabilities": list(grant.capabilities),
-            "key": grant.key.hex(), "not_before": grant.not_before, "not_after": grant.not_after,
-            "age": grant.age, "may_grant": list(grant.may_grant), "max_validity_s": grant.max_validity_s,
-            "admin": self.is_admin(grant.key), "issuer": self.signer(grant.issuer), "state": self._state(entry),
-        }  # fmt: skip
-
-    def _state(self, entry: Entry) -> str:
-        if self._holds(entry):
-            return "valid"
-        void = self._identity.trust.revocations.void
-        return "revoked" if any(void(grant, leaf=not at) for at, grant in enumerate(entry.grants)) else "expired"
 
     def attach(self, raw: bytes, record: bytes, chain: Sequence[bytes], nonce: bytes, peer: Peer) -> Attached:
         """Verify a proof and give the caller that its key's grant makes of it.
