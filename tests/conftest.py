@@ -1,7 +1,34 @@
-"""What all tests share: the option that asks for booted machines."""
+"""What all tests share: the option that asks for booted machines and containers, and the package they all use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[1]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--appliance", action="store_true", help="also boot Debian machines with the package on them")
+    parser.addoption(
+        "--appliance", action="store_true", help="also boot Debian machines and run containers with the package"
+    )
+
+
+@pytest.fixture(scope="session")
+def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The packages by name: of the commit that is checked out, or those in the folder that BZZZ_DEBS names."""
+    given = os.environ.get("BZZZ_DEBS")
+    folder = Path(given) if given else tmp_path_factory.mktemp("debs")
+    if not given:
+        argv = [str(ROOT / "scripts" / "package"), "--output", str(folder)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    return {path.name.partition("_")[0]: path for path in folder.glob("*.deb")}
+
+
+@pytest.fixture(scope="session")
+def deb(debs: dict[str, Path]) -> Path:
+    return debs["bzzz"]

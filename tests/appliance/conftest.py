@@ -6,7 +6,6 @@ They need root and a quarter of an hour: ``scripts/test --appliance``. The packa
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -105,23 +104,6 @@ class Box:
 
     def wait_healthy(self) -> None:
         wait_for(f"{self.name} to be healthy", self.healthy)
-
-
-@pytest.fixture(scope="session")
-def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The packages by name: of the commit that is checked out, or those in the folder that BZZZ_DEBS names."""
-    given = os.environ.get("BZZZ_DEBS")
-    folder = Path(given) if given else tmp_path_factory.mktemp("debs")
-    if not given:
-        argv = [str(ROOT / "scripts" / "package"), "--output", str(folder)]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return {path.name.partition("_")[0]: path for path in folder.glob("*.deb")}
-
-
-@pytest.fixture(scope="session")
-def deb(debs: dict[str, Path]) -> Path:
-    return debs["bzzz"]
 
 
 @pytest.fixture(scope="session")
