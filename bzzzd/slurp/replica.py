@@ -68,11 +68,13 @@ class Row(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 def names(row: Row) -> list[str]:
     """The versions that an entry names: the brief of a new task, and what a task was ended with."""
+    if row.kind not in _NAMING:
+        return []
     left = _AFTER.decode(row.after)
     found = [left[at] for at in _NAMED]
     if row.fixed:
         found.append(row.fixed[_BRIEF])
-    return [id for id in found if isinstance(id, str)] if row.kind in _NAMING else []
+    return [id for id in found if isinstance(id, str)]
 
 
 class Standing(NamedTuple):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +15,7 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BzzzError
 from bzzzd.slurp.commands import Cancel
 from tests.integration.conftest import Node, NodeMaker, nodes_in, wait_for
-from tests.integration.sessions import FINAL, Session, Watch
+from tests.integration.sessions import FINAL, Session, Watch, refusal
 
 LEASE_S = 3.0
 
@@ -199,7 +201,7 @@ def test_when_the_agents_node_dies_its_task_goes_to_another_nodes_agent(make_nod
         with three.agent("first", capabilities=("x",)) as first:
             Watch(first, "offers")
             task = alice.submit("outlive your owner", capability="x")
-            wait_for("the claim", lambda: claimed(first, task))
+            wait_for("the claim", lambda: claim_of(first, task))
             assert alice.show(task)["task"]["agent"] == "first"
             assert three.daemon is not None
             three.daemon.kill()
@@ -210,9 +212,72 @@ def test_when_the_agents_node_dies_its_task_goes_to_another_nodes_agent(make_nod
         assert alice.show(task)["decision"]["content"] == b"done by the second"
 
 
-def claimed(agent: Session, task: str) -> bool:
+def test_an_agent_whose_node_was_cut_off_loses_its_lease_and_its_late_result_is_refused(make_node: NodeMaker) -> None:
+    one, two, three = mesh_of(make_node, 3)
+    with (
+        one.person() as alice, two.agent("second", capabilities=("x",)) as second,
+        three.agent("first", capabilities=("x",)) as first, three.person() as carol,
+    ):  # fmt: skip
+        Watch(first, "offers")
+        task = alice.submit("outlive a partition", capability="x")
+        stale = wait_for("the claim", lambda: claim_of(first, task))
+        assert three.daemon is not None
+        os.kill(three.daemon.pid, signal.SIGSTOP)
+        try:
+            offers = Watch(second, "offers")
+            wait_for("the offer to the other", lambda: any(item["task"] == task for item in offers.look(0.2)))
+            second.complete(second.claim(task), b"done by the second")
+        finally:
+            os.kill(three.daemon.pid, signal.SIGCONT)
+        wait_for("the cut off node to hear of it", lambda: heard(carol, task) == "completed")
+        assert refusal(lambda: first.complete(stale, b"done by the first")).code in ("STALE_TOKEN", "FINAL_STATE")
+        for person in (alice, carol):
+            shown = person.show(task)
+            assert (shown["task"]["agent"], shown["decision"]["content"]) == ("second", b"done by the second")
+            assert person.steps(task) == ["submitted", "claimed", "lease_ended", "claimed", "completed"]
+
+
+def claim_of(agent: Session, task: str) -> Any:
+    """What the claim gave; nothing before the offer has come."""
     try:
-        agent.claim(task)
+        return agent.claim(task)
     except BzzzError:
-        return False
-    return True
+        return None
+
+
+def heard(person: Session, task: str) -> str:
+    """How a task stands there; empty while its node cannot ask."""
+    try:
+        return person.state(task)
+    except BzzzError:
+        return ""
+
+
+def test_what_a_former_coordinator_acknowledged_alone_is_put_aside_and_told(make_node: NodeMaker) -> None:
+    one, two = mesh_of(make_node, 2)
+    wait_for("a copy", lambda: durable(one))
+    with one.person() as alice:
+        shared = alice.submit("known to both", capability="nothing")
+        assert two.daemon is not None
+        two.daemon.kill()
+        wait_for("the standby to be let go", lambda: one.json("ledger", "status")["durability"] == "single")
+        alone = alice.submit("known to one", capability="nothing")
+    assert one.daemon is not None
+    one.daemon.kill()
+    two.start()
+    two.json("ledger", "promote")
+    with two.person() as bob:
+        assert set(bob.tasks()) == {shared}
+        later = bob.submit("known to the new one", capability="nothing")
+        one.start()
+        wait_for("the former to follow", lambda: one.json("status")["coordinator"] == "n2")
+        (file,) = wait_for("what is put aside", lambda: list((one.state / "ledger").glob("entries-*.backup")))
+        found = [row for row in one.json("doctor")["findings"] if row["what"] == "ledger entries of this node alone"]
+        assert [row["level"] for row in found] == ["warn"]
+        assert str(file) in str(found[0])
+        assert "bzzz ledger restore" in found[0]["fix"]
+        wait_for("the copy on the former", lambda: durable(two) == "n1")
+        with one.person() as alice:
+            assert set(alice.tasks()) == set(bob.tasks()) == {shared, later}
+            assert refusal(lambda: alice.show(alone)).code == "NOT_FOUND"
+        assert one.json("ledger", "status")["head"] == two.json("ledger", "status")["head"]

@@ -59,8 +59,11 @@ class Replicator:
         read: Callable[[int, int, int], Awaitable[list[replica.Row]]],
         carry: Callable[[str], Awaitable[Carried]],
         tell: Callable[[str, str], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ask = ask
+        self._clock = clock
         self._candidates = candidates
         self._read = read
         self._carry = carry
@@ -100,7 +103,7 @@ class Replicator:
     async def run(self, ledger: Source, acting: Callable[[], bool]) -> None:
         """Keep a standby for ``ledger`` while ``acting()``; returns when that has ended."""
         while acting():
-            now = time.monotonic()
+            now = self._clock()
             self._failed = {peer_id: at for peer_id, at in self._failed.items() if now - at < _REST_S}
             chosen = next((one for one in self._candidates() if one.peer_id not in self._failed), None)
             if chosen is None:
@@ -109,7 +112,7 @@ class Replicator:
             try:
                 await self._feed(chosen, ledger, acting)
             except BzzzError as error:
-                self._failed[chosen.peer_id] = time.monotonic()
+                self._failed[chosen.peer_id] = self._clock()
                 self._drop(f"{chosen.id} holds no copy: {error.message}")
         self._drop("this node is not the coordinator any more")
 
