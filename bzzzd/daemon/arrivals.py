@@ -13,12 +13,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from bzzzd.daemon.channels import MESH_PREFIX, Channel
 from bzzzd.daemon.speakers import Speakers, Unknown
 from bzzzd.errors import BzzzError
+from bzzzd.mesh.judging import is_sender_s
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.storage.carry import Bundle, Numbered, Received, digest_of, open_bundle, open_numbered, unpack
 from bzzzd.storage.messages import MessageStore, Skip
@@ -36,6 +37,8 @@ class Intake(Protocol):
 
     def hold(self, size: int) -> None: ...
     def release(self, size: int) -> None: ...
+    def blame(self, peer_id: str) -> None: ...
+    def judging(self, peer_id: str) -> AbstractContextManager[None]: ...
 
 
 class Packet(NamedTuple):
@@ -60,13 +63,14 @@ class _Raw(NamedTuple):
 
 
 class _Checked(NamedTuple):
-    """One message of a packet: ``received`` is ``None`` when its author's signature does not hold."""
+    """One message of a packet: ``received`` is ``None`` when it does not hold, ``fault`` when that is the sender's."""
 
     source: Source
     number: int
     after: Link | None
     digest: bytes
     received: Received | None
+    fault: bool
 
 
 class Arrivals:
@@ -137,6 +141,7 @@ class Arrivals:
             return Packet(raw.channel, raw.peer_id, unpack(raw.raw))
         except BzzzError:
             self.refused += 1
+            self._mesh.blame(raw.peer_id)
             return None
 
     async def take(self, packets: Sequence[Packet]) -> Taken:
@@ -153,6 +158,9 @@ class Arrivals:
             channels: dict[str, Channel] = {}
             for packet, (found, faults) in zip(packets, checked, strict=True):
                 self.refused += faults
+                # Whoever passes messages on has checked them, and the node that numbered them did so first.
+                for _ in range(faults + sum(one.fault for one in found)):
+                    self._mesh.blame(packet.peer_id)
                 channels[packet.channel.name] = packet.channel
                 again, whole = self._order(packet, found)
                 complete = complete and whole
@@ -186,12 +194,13 @@ class Arrivals:
     def _check_one(self, numbered: Numbered, index: int, now: float) -> _Checked:
         place = numbered.start + index
         after = Link(*numbered.carry.after) if numbered.carry.after is not None and place == 0 else None
+        received, fault = None, False
         try:
             received = open_numbered(numbered, index, self._mesh_id, now=now)
-        except BzzzError:
-            received = None
+        except BzzzError as error:
+            fault = is_sender_s(error)
         digest = digest_of(numbered.messages[index])
-        return _Checked(numbered.source, numbered.carry.first + place, after, digest, received)
+        return _Checked(numbered.source, numbered.carry.first + place, after, digest, received, fault)
 
     def _order(self, packet: Packet, found: Sequence[_Checked]) -> tuple[list[tuple[Source, int, bytes]], bool]:
         """Hand a packet's messages to the topic's order; gives those whose number is done with, and if it was all."""

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from bzzzd.daemon.arrivals import Arrivals, Packet
+from bzzzd.daemon.arrivals import Arrivals, Intake, Packet
 from bzzzd.daemon.channels import Channel, Channels
 from bzzzd.errors import BzzzError
 from bzzzd.mesh.peer_id import key_of, peer_id_of
@@ -51,7 +51,7 @@ _NAMED: Final = 4096
 _ALIVE_S: Final = 30.0
 
 
-class Requests(Protocol):
+class Requests(Intake, Protocol):
     """The mesh, as catching up sees it."""
 
     async def request(self, peer_id: str, protocol: str, data: bytes, timeout: float = 10.0) -> bytes: ...
@@ -150,7 +150,9 @@ class CatchUp:
             answer = await self._mesh.request(
                 peer_id, PROTOCOL, encode(Tell(self._store.own.journal, heads, ask)), _REQUEST_S
             )
-            self._hear(peer_id, read_told(answer).heads)
+            with self._mesh.judging(peer_id):
+                heads = read_told(answer).heads
+            self._hear(peer_id, heads)
         except BzzzError:
             return False  # the peer has gone, or is slow: it is told again in a few seconds
         return True
@@ -275,7 +277,8 @@ class CatchUp:
         try:
             async with self._slots:
                 raw = await self._mesh.request(peer_id, PROTOCOL, encode(Fetch(channel.name, wants)), _REQUEST_S)
-            given = read_found(raw, len(wants)).given
+            with self._mesh.judging(peer_id):
+                given = read_found(raw, len(wants)).given
             taken = await self._arrivals.take([Packet(channel, peer_id, one.bundles) for one in given if one.bundles])
             self.fetched += taken.fresh
             now = asyncio.get_running_loop().time()

@@ -164,10 +164,13 @@ class Charter:
             await self._take(document, paper, spread=True)
         return document
 
-    async def learn(self, papers: Iterable[Paper], *, spread: bool = True) -> list[str]:
+    async def learn(
+        self, papers: Iterable[Paper], *, spread: bool = True, invalid: Callable[[], None] = lambda: None
+    ) -> list[str]:
         """Take what other members hold; what does not hold is left out, and the reasons are given.
 
-        ``spread`` tells others of what is new; what all were told already needs no telling.
+        ``spread`` tells others of what is new; what all were told already needs no telling. ``invalid`` is called
+        for each paper that is damaged or forged.
         """
         reasons: list[str] = []
         for paper in papers:
@@ -184,6 +187,8 @@ class Charter:
                         await self._take(document, paper, spread=spread)
                 except BzzzError as error:
                     reasons.append(error.message)
+                    if isinstance(error, InvalidEnvelope):
+                        invalid()
         return reasons
 
     def _ahead(self, document: Document) -> bool:

@@ -202,7 +202,9 @@ class CharterSync:
             await self._members.exchange(peer_id)
 
     async def _request(self, peer_id: str, what: Ask | Tell) -> Answer:
-        return _ANSWER.decode(await self._mesh.request(peer_id, CHARTER_PROTOCOL, _encode(what), _REQUEST_S))
+        raw = await self._mesh.request(peer_id, CHARTER_PROTOCOL, _encode(what), _REQUEST_S)
+        with self._mesh.judging(peer_id):
+            return _ANSWER.decode(raw)
 
     async def _answer(self, peer_id: str, raw: bytes) -> bytes:
         try:
@@ -231,7 +233,8 @@ class CharterSync:
 
     def _heard(self, topic: str, peer_id: str, raw: bytes) -> None:
         try:
-            paper = _PAPER.decode(raw)
+            with self._mesh.judging(peer_id):
+                paper = _PAPER.decode(raw)
         except msgspec.DecodeError as error:
             self._say("invalid", f"no paper of the charter: {error}", peer_id)
             return
@@ -239,7 +242,9 @@ class CharterSync:
             self._spawn(self.name, "learning", self._learn((paper,), peer_id, spread=False), ends=True)
 
     async def _learn(self, papers: tuple[Paper, ...], peer_id: str, *, spread: bool) -> bool:
-        reasons = await self._charter.learn(papers, spread=spread)
+        # Every member checks a paper before it keeps it, so one that does not hold is the fault of whoever gave it.
+        # What is dated ahead, or refused for its author's grant, may look different there.
+        reasons = await self._charter.learn(papers, spread=spread, invalid=lambda: self._mesh.blame(peer_id))
         for reason in reasons:
             self._say("invalid", reason, peer_id)
         return not reasons

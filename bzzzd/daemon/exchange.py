@@ -174,7 +174,9 @@ class Exchange:
 
     async def _request(self, peer_id: str, what: Ask | Time | DialBack) -> Answer:
         began, sent = time.monotonic(), time.time()
-        answer = _ANSWER.decode(await self._mesh.request(peer_id, PEERS_PROTOCOL, _encode(what), _REQUEST_S))
+        raw = await self._mesh.request(peer_id, PEERS_PROTOCOL, _encode(what), _REQUEST_S)
+        with self._mesh.judging(peer_id):
+            answer = _ANSWER.decode(raw)
         if not isinstance(what, DialBack):
             self.clocks.measured(peer_id, sent, answer.at, time.monotonic() - began)
         return answer
@@ -223,11 +225,10 @@ class Exchange:
 
     async def _learn(self, told: Told, peer_id: str) -> None:
         try:
-            await self._take(told)
+            with self._mesh.judging(peer_id):
+                await self._take(told)
         except BzzzError as error:
             self._say("invalid", f"a node record: {error.message}", peer_id)
-            if isinstance(error, InvalidEnvelope):
-                await self._mesh.blame(peer_id, "invalid")
 
     async def _take(self, told: Told) -> None:
         known = next((known for _, known in self._records.values() if known.record == told.record), None)
@@ -250,7 +251,8 @@ class Exchange:
 
     def _heard(self, topic: str, peer_id: str, raw: bytes) -> None:
         try:
-            told = _TOLD.decode(raw)
+            with self._mesh.judging(peer_id):
+                told = _TOLD.decode(raw)
         except msgspec.DecodeError as error:
             self._say("invalid", f"no node record: {error}", peer_id)
             return

@@ -249,11 +249,14 @@ class KeyDesk:
         asked = tuple(missing.recipient for missing in self.missing())[:MAX_SECRETS]
         unknown = tuple(self._rolekeys.unknown())[:MAX_EPOCHS]
         request = Ask(asked, unknown, tuple(self._evidence.values()), claim)
-        given = _GIVEN.decode(await self._mesh.request(peer_id, KEYS_PROTOCOL, _encode(request), _REQUEST_S))
+        raw = await self._mesh.request(peer_id, KEYS_PROTOCOL, _encode(request), _REQUEST_S)
+        with self._mesh.judging(peer_id):
+            given = _GIVEN.decode(raw)
         self._refusals.update(given.refused)
         if not given.sealed and not given.epochs:
             return False
-        return await self._take(given, peer_id)
+        with self._mesh.judging(peer_id):
+            return await self._take(given, peer_id)
 
     async def _take(self, given: Given, peer_id: str) -> bool:
         found: tuple[str, ...] = ()

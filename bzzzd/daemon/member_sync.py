@@ -104,7 +104,8 @@ class MemberSync:
         for _ in range(_MOST_ROUNDS):
             want = Want(b"".join(entry.digest[:_PREFIX_BYTES] for entry in self._members.roll))
             raw = await self._mesh.request(peer_id, MEMBERS_PROTOCOL, _encode(want), _REQUEST_S)
-            given = _GIVE.decode(raw)
+            with self._mesh.judging(peer_id):
+                given = _GIVE.decode(raw)
             new = await self._admit(given.chains, peer_id)
             if given.whole or not new:
                 return
@@ -131,7 +132,9 @@ class MemberSync:
         for at, chain in enumerate(chains):
             self._told = told
             try:
-                self._members.admit(chain)
+                # A roll holds what was checked: a forged chain is made by whoever gives it.
+                with self._mesh.judging(peer_id):
+                    self._members.admit(chain)
             except BzzzError as error:
                 self._say(peer_id, error.message)
             finally:
@@ -142,7 +145,8 @@ class MemberSync:
 
     def _arrived(self, topic: str, peer_id: str, raw: bytes) -> None:
         try:
-            chains = _CHAINS.decode(raw)
+            with self._mesh.judging(peer_id):
+                chains = _CHAINS.decode(raw)
         except msgspec.DecodeError as error:
             self._say(peer_id, f"these are no grants: {error}")
             return

@@ -206,7 +206,8 @@ class MeshDesk:
         self._mesh.subscribe(AGENTS_TOPIC, self._announced)
         self._mesh.subscribe(DECISIONS_TOPIC, self._heard_decisions)
         self._mesh.handle(CHAIN_PROTOCOL, self._give_chain)
-        self._mesh.handle(SERVICE_PROTOCOL, self._serve)
+        # The data is a client's there, for a client here: neither node can tell whether it is good.
+        self._mesh.handle(SERVICE_PROTOCOL, self._serve, passes_on=True)
 
     # What happens on the mesh.
 
@@ -231,9 +232,10 @@ class MeshDesk:
 
     def _announced(self, topic: str, peer_id: str, raw: bytes) -> None:
         try:
-            record_raw, chain = _ANNOUNCED.decode(raw)
-            record = open_record(record_raw, self._identity.mesh_id)
-            grant = self._members.admit(chain)
+            with self._mesh.judging(peer_id):
+                record_raw, chain = _ANNOUNCED.decode(raw)
+                record = open_record(record_raw, self._identity.mesh_id)
+                grant = self._members.admit(chain)
             if (grant.kind, grant.key, grant.id) != ("agent", record.public_key, record.id):
                 raise GrantRefused("an agent record and its grant name different agents")
             node = self._members.name_of(grant.issuer)
@@ -265,11 +267,13 @@ class MeshDesk:
 
     def _heard_decisions(self, topic: str, peer_id: str, raw: bytes) -> None:
         try:
-            envelope = open_envelope(raw, kind="decisions", mesh_id=self._identity.mesh_id)
+            with self._mesh.judging(peer_id):
+                envelope = open_envelope(raw, kind="decisions", mesh_id=self._identity.mesh_id)
+                decisions = _DECISIONS.decode(envelope.payload)
             node = self._members.grant_of(envelope.author)
             if node.kind != "node":
                 raise GrantRefused(f"{node.kind} {node.id} announces decisions like a node")
-            for decision in _DECISIONS.decode(envelope.payload):
+            for decision in decisions:
                 self._tell(decision, node.id)
         except (BzzzError, msgspec.DecodeError) as error:
             self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": str(error)[:200]})
@@ -281,8 +285,10 @@ class MeshDesk:
 
     async def find_chain(self, peer_id: str, key: bytes) -> list[bytes]:
         """Ask the member that carried something for the grant chain of a key."""
+        raw = await self._mesh.request(peer_id, CHAIN_PROTOCOL, key, _REQUEST_S)
         try:
-            return list(_CHAIN.decode(await self._mesh.request(peer_id, CHAIN_PROTOCOL, key, _REQUEST_S)))
+            with self._mesh.judging(peer_id):
+                return list(_CHAIN.decode(raw))
         except msgspec.DecodeError as error:
             raise InvalidEnvelope("a member answered with something that is no grant chain") from error
 
@@ -335,7 +341,8 @@ class MeshDesk:
 
     async def _serve(self, peer_id: str, raw: bytes) -> bytes:
         try:
-            asked = _ASKED.decode(raw)
+            with self._mesh.judging(peer_id):
+                asked = _ASKED.decode(raw)
         except msgspec.DecodeError as error:
             raise InvalidEnvelope("this is not a request for a service") from error
         session = self._servers.get(asked.service)

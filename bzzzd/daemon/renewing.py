@@ -217,7 +217,9 @@ class Renewals:
         for peer in [peer for peer in self._mesh.peers() if peer.connected][:_MOST_ASKED]:
             raw = msgspec.msgpack.encode(self._identity.chain)
             try:
-                return [_CHAIN.decode(await self._mesh.request(peer.peer_id, RENEW_PROTOCOL, raw, _REQUEST_S))]
+                answer = await self._mesh.request(peer.peer_id, RENEW_PROTOCOL, raw, _REQUEST_S)
+                with self._mesh.judging(peer.peer_id):
+                    return [_CHAIN.decode(answer)]
             except (BzzzError, msgspec.DecodeError) as error:
                 refused = str(error)
         self._say("renewal_refused", f"{refused}; an administrator can renew it: bzzz mesh renew {self._identity.id}")

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from bzzzd.crypto.envelope import Envelope
 from bzzzd.crypto.keys import key_text
 from bzzzd.daemon.arrivals import Arrivals
-from bzzzd.daemon.catchup import CatchUp
+from bzzzd.daemon.catchup import CatchUp, Requests
 from bzzzd.daemon.channels import Channel, Channels
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.members import Members
@@ -42,7 +42,7 @@ _FOLLOW_S: Final = 30 * 86_400.0
 _CLONES: Final = 256
 
 
-class MeshOfTopics(Protocol):
+class MeshOfTopics(Requests, Protocol):
     """The mesh, as topics see it."""
 
     def peers(self) -> list[PeerInfo]: ...
@@ -50,9 +50,6 @@ class MeshOfTopics(Protocol):
     def subscribe(self, topic: str, handler: Callable[[str, str, bytes], None]) -> None: ...
     def unsubscribe(self, topic: str, handler: Callable[[str, str, bytes], None]) -> None: ...
     def handle(self, protocol: str, handler: RequestHandler) -> None: ...
-    async def request(self, peer_id: str, protocol: str, data: bytes, timeout: float = 10.0) -> bytes: ...
-    def hold(self, size: int) -> None: ...
-    def release(self, size: int) -> None: ...
 
 
 class PublishParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -136,6 +136,11 @@ class Bridge:
         finally:
             self._calls.discard(call)
 
+    def tell(self, fn: Callable[..., object], *args: Any) -> None:
+        """Have ``fn(*args)``, which raises nothing, run in the trio thread; without one, nothing happens."""
+        if self.alive:
+            self._cast(lambda: fn(*args))
+
     def _because(self) -> str:
         return f": {describe(self.failure)}" if self.failure is not None else ""
 

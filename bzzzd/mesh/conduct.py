@@ -16,7 +16,7 @@ POINTS: Final[dict[Offence, float]] = {
     "forged": 5.0,  # a signature that does not hold, on a message or a record
     "invalid": 2.0,  # well signed, and still not what it must be
     "streams": 1.0,  # a stream over the limit
-    "slow": 5.0,  # began something and did not go on
+    "slow": 5.0,  # read nothing for so long that it was disconnected
 }
 LIMIT: Final = 100.0
 _FADE_PER_S: Final = 1.0

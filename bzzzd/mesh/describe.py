@@ -1,8 +1,8 @@
-"""One line for an error of the mesh's thread."""
+"""Errors of the mesh's thread in words, and what is at the bottom of a group of them."""
 
 from __future__ import annotations
 
-from bzzzd.errors import BzzzError
+from bzzzd.errors import BzzzError, P2PInitFailed
 
 
 def describe(error: BaseException) -> str:
@@ -12,3 +12,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, BzzzError):
         return error.message
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def leaf(failure: BaseException | None) -> P2PInitFailed | None:
+    """The configuration's fault inside an exception group, told as it is."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure if isinstance(failure, P2PInitFailed) else None

@@ -11,16 +11,25 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BadInput, NotFound, NotReady, P2PInitFailed, TooLarge, Unavailable
+from bzzzd.errors import (
+    BadInput,
+    InvalidEnvelope,
+    MalformedFrame,
+    NotFound,
+    NotReady,
+    P2PInitFailed,
+    TooLarge,
+    Unavailable,
+)
 from bzzzd.mesh.bridge import Bridge, Main
 from bzzzd.mesh.conduct import Offence
-from bzzzd.mesh.describe import describe
+from bzzzd.mesh.describe import describe, leaf
+from bzzzd.mesh.judging import Judging, is_sender_s
+from bzzzd.mesh.names import check_protocol, check_topic
 from bzzzd.mesh.peer_id import key_of, peer_id_of
 from bzzzd.mesh.tally import Tally
 from bzzzd.mesh.values import (
-    JOIN_PROTOCOL,
     MAX_MESSAGE_BYTES,
-    MAX_TOPIC_BYTES,
     Admit,
     Briefing,
     Counters,
@@ -38,10 +47,9 @@ if TYPE_CHECKING:
     from bzzzd.mesh.node import Node
 
 _STUCK_S: Final = 20.0
-_RESERVED: Final = ("/ipfs/", "/meshsub/", "/multistream/", "/noise", "/yamux/")
 
 
-class Mesh:
+class Mesh(Judging):
     """One node of a mesh. Made and used on one asyncio loop.
 
     ``seed`` is the node's Ed25519 seed (32 bytes), ``own_chain`` its grants, leaf first. ``admit(chain)``
@@ -72,6 +80,7 @@ class Mesh:
         self._tally = Tally()
         self._topics: dict[str, list[MessageHandler]] = {}
         self._handlers: dict[str, RequestHandler] = {}
+        self._passed_on: set[str] = set()
         self._welcome: Callable[[JoinTry], Awaitable[bytes]] | None = None
         self._peers: tuple[PeerInfo, ...] = ()
         self._bridge: Bridge | None = None
@@ -110,7 +119,8 @@ class Mesh:
         from bzzzd.mesh import library
 
         library.load(self._settings.version)
-        from bzzzd.mesh.node import Node, Wiring
+        from bzzzd.mesh.node import Node
+        from bzzzd.mesh.wiring import Wiring
 
         wiring = Wiring(
             settings=self._settings,
@@ -181,7 +191,7 @@ class Mesh:
         why = describe(failure) if failure is not None else "it returned without being asked to"
         if self._ready is not None and not self._ready.done():
             error = failure if isinstance(failure, P2PInitFailed) else P2PInitFailed(f"the mesh did not start: {why}")
-            self._ready.set_exception(_leaf(failure) or error)
+            self._ready.set_exception(leaf(failure) or error)
         self._peers = ()
         self._event("failed", f"the mesh has stopped: {why}")
 
@@ -201,11 +211,8 @@ class Mesh:
         return min(self._settings.max_message_bytes, MAX_MESSAGE_BYTES)
 
     async def publish(self, topic: str, data: bytes) -> None:
-        """Send ``data`` to all members that follow ``topic``; returns once it is queued for them.
-
-        Waits while the peers' queues are full. Our own subscribers do not get it. Raises ``TooLarge``.
-        """
-        _check_topic(topic)
+        """Queue ``data`` for all members that follow ``topic``, not for ourselves; waits for room. ``TooLarge``."""
+        check_topic(topic)
         if len(data) > self.max_message_bytes:
             raise TooLarge(
                 f"a mesh message of {len(data)} bytes is over the limit of {self.max_message_bytes}; "
@@ -220,7 +227,7 @@ class Mesh:
 
         Messages of one peer come in its order unless the network reordered them; each comes once.
         """
-        _check_topic(topic)
+        check_topic(topic)
         self._topics.setdefault(topic, []).append(handler)
         self._settle()
 
@@ -245,8 +252,7 @@ class Mesh:
 
     async def followers(self, topic: str) -> list[str]:
         """Peer ids of the connected members that follow ``topic``."""
-        found: list[str] = await self._call("followers", topic)
-        return found
+        return list(await self._call("followers", topic))
 
     def _deliver(self, topic: str, peer_id: str, data: bytes) -> None:
         for handler in tuple(self._topics.get(topic, ())):
@@ -266,12 +272,12 @@ class Mesh:
     # ── requests ─────────────────────────────────────────────────────────────
 
     async def request(self, peer_id: str, protocol: str, data: bytes, timeout: float = 10.0) -> bytes:
-        """Ask a connected member on ``protocol`` and give its answer, within ``timeout`` seconds.
+        """The answer of a connected member on ``protocol``, within ``timeout`` seconds.
 
         Raises the handler's error; ``Unavailable`` when nothing was sent, ``UnknownOutcome`` when it was
         and no answer came, ``NotFound`` when the member does not serve the protocol, ``TooLarge``.
         """
-        _check_protocol(protocol)
+        check_protocol(protocol)
         key_of(peer_id)
         limit = self._settings.max_request_bytes
         if len(data) > limit:
@@ -279,19 +285,29 @@ class Mesh:
         answer: bytes = await self._call("request", peer_id, protocol, data, timeout)
         return answer
 
-    def handle(self, protocol: str, handler: RequestHandler) -> None:
-        """Serve ``protocol`` to members by ``await handler(peer_id, data)``, on the loop."""
-        _check_protocol(protocol)
+    def handle(self, protocol: str, handler: RequestHandler, *, passes_on: bool = False) -> None:
+        """Serve ``protocol`` to members by ``await handler(peer_id, data)``, on the loop.
+
+        A request that it calls invalid counts against the member, unless it ``passes_on`` what others judge.
+        """
+        check_protocol(protocol)
         if protocol in self._handlers:
             raise BadInput(f"{protocol} has a handler already")
         self._handlers[protocol] = handler
+        if passes_on:
+            self._passed_on.add(protocol)
         self._settle()
 
     async def _answer(self, protocol: str, peer_id: str, data: bytes) -> bytes:
         handler = self._handlers.get(protocol)
         if handler is None:
             raise NotFound(f"this node does not serve {protocol}")
-        return await handler(peer_id, data)
+        try:
+            return await handler(peer_id, data)
+        except (InvalidEnvelope, MalformedFrame) as error:
+            if protocol not in self._passed_on and is_sender_s(error):
+                self.blame(peer_id)
+            raise
 
     # ── joining by invitation ────────────────────────────────────────────────
 
@@ -313,8 +329,7 @@ class Mesh:
         ``prove(challenge)`` runs in the mesh's thread. ``Unavailable`` when no address leads to ``peer_id``.
         """
         key_of(peer_id)
-        outcome: bytes = await self._call("visit", peer_id, tuple(addresses), invitation, ask, prove, timeout)
-        return outcome
+        return bytes(await self._call("visit", peer_id, tuple(addresses), invitation, ask, prove, timeout))
 
     # ── peers ────────────────────────────────────────────────────────────────
 
@@ -353,9 +368,9 @@ class Mesh:
         self._own_chain = tuple(chain)
         await self._call("show", self._own_chain)
 
-    async def blame(self, peer_id: str, what: Offence) -> None:
-        """Count against a member that something it sent was found wrong; who goes on is cut off."""
-        await self._call("blame", peer_id, what)
+    def blame(self, peer_id: str, what: Offence = "invalid") -> None:
+        if self._bridge is not None and self._node is not None:
+            self._bridge.tell(self._node.blame, peer_id, what)
 
     @property
     def load(self) -> dict[str, int]:
@@ -382,22 +397,3 @@ class Mesh:
             await self._call("follow", tuple(self._topics))
         except Unavailable:  # the node is gone; its death is reported on its own
             return
-
-
-def _leaf(failure: BaseException | None) -> P2PInitFailed | None:
-    """The configuration's fault inside an exception group, told as it is."""
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure if isinstance(failure, P2PInitFailed) else None
-
-
-def _check_topic(topic: str) -> None:
-    if not topic or len(topic.encode("utf-8")) > MAX_TOPIC_BYTES:
-        raise BadInput(f"a topic has 1 to {MAX_TOPIC_BYTES} bytes; {topic[:40]!r} does not")
-
-
-def _check_protocol(protocol: str) -> None:
-    if not protocol.startswith("/") or len(protocol) > 128 or "\n" in protocol:
-        raise BadInput(f"a protocol is named like /bzzz/ledger/1; {protocol[:40]!r} is not")
-    if protocol == JOIN_PROTOCOL or protocol.startswith(_RESERVED):
-        raise BadInput(f"{protocol} is spoken by the mesh itself")

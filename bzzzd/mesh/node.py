@@ -9,13 +9,12 @@ listening comes last. Everything here runs in the trio thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 import trio
-from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.abc import INetStream
 from libp2p.host.exceptions import StreamFailure
 from libp2p.io.exceptions import IOException
 from libp2p.network.exceptions import SwarmException
@@ -23,7 +22,6 @@ from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
 from libp2p.protocol_muxer.exceptions import MultiselectError
 from libp2p.tools.anyio_service import background_trio_service
-from multiaddr import Multiaddr
 
 from bzzzd.errors import BadInput, Unavailable
 from bzzzd.mesh.admission import Admission
@@ -38,21 +36,16 @@ from bzzzd.mesh.listeners import listen_on
 from bzzzd.mesh.membership import Member, Membership
 from bzzzd.mesh.network import build_swarm, why_unreachable
 from bzzzd.mesh.peers import Peers
-from bzzzd.mesh.pubsub import Deliver, MemberPubsub
+from bzzzd.mesh.pubsub import MemberPubsub
 from bzzzd.mesh.router import MemberRouter
-from bzzzd.mesh.streams import Answer, Requests
-from bzzzd.mesh.tally import Tally
+from bzzzd.mesh.streams import Requests
 from bzzzd.mesh.values import (
-    Admit,
-    Briefing,
     EventKind,
     JoinTry,
     MeshEvent,
-    MeshSettings,
     PeerInfo,
-    RecordRule,
-    Renewal,
 )
+from bzzzd.mesh.wiring import Connections, Wiring
 
 _UPKEEP_S: Final = 2.0
 _INTRODUCE_S: Final = 10.0
@@ -67,44 +60,6 @@ _ORDINARY: Final = (
     trio.BrokenResourceError,
     trio.ClosedResourceError,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """What a node is made of and whom it tells. The callbacks run on the asyncio loop."""
-
-    settings: MeshSettings
-    seed: bytes
-    own_chain: tuple[bytes, ...]
-    admit: Admit
-    rules: Mapping[str, RecordRule]
-    tally: Tally
-    on_event: Callable[[MeshEvent], None]
-    on_ready: Callable[[Node, tuple[str, ...]], None]
-    on_peers: Callable[[tuple[PeerInfo, ...]], None]
-    deliver: Deliver
-    answer: Answer
-    decide: Callable[[JoinTry], Coroutine[Any, Any, bytes]]
-    briefing: Briefing
-    renewal: Renewal | None
-    topics: tuple[str, ...]
-    protocols: frozenset[str]
-
-
-class _Connections(INotifee):
-    """Hears of connections that end."""
-
-    def __init__(self, ended: Callable[[ID], None]) -> None:
-        self._ended = ended
-
-    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
-        self._ended(conn.muxed_conn.peer_id)
-
-    async def connected(self, network: INetwork, conn: INetConn) -> None: ...
-    async def opened_stream(self, network: INetwork, stream: INetStream) -> None: ...
-    async def closed_stream(self, network: INetwork, stream: INetStream) -> None: ...
-    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None: ...
-    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None: ...
 
 
 class Node:
@@ -160,7 +115,7 @@ class Node:
         )
         self._bootstrap = self._dialler.configure(settings.static_peers, settings.bootstrap_peers)
         self._peers = Peers(self._host, self._swarm, self._members, self._dialler)
-        self._swarm.register_notifee(_Connections(self._ended))
+        self._swarm.register_notifee(Connections(self._ended))
 
     # ── life ─────────────────────────────────────────────────────────────────
 
@@ -326,7 +281,7 @@ class Node:
             self._start(self._host.disconnect, peer_id)
             self._tell_peers()
 
-    async def blame(self, peer_id: str, what: Offence) -> None:
+    def blame(self, peer_id: str, what: Offence) -> None:
         """Something that a member sent was found wrong on the other side of the bridge."""
         self._blame(ID.from_base58(peer_id), what)
 

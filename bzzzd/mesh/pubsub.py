@@ -110,6 +110,7 @@ class MemberPubsub(Pubsub):
                     await queue.until_less()
                 if waited.cancelled_caught:
                     self._tally.stalled += 1
+                    self._blame(peer_id, "slow")
                     self._handle_dead_peer(peer_id)
 
     async def follow(self, topics: Iterable[str]) -> None:

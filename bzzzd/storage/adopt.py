@@ -82,7 +82,9 @@ class Customs:
         envelope, header = open_version(carried.header, self._trust.mesh_id)
         ahead = header.at - self._clock()
         if ahead > FUTURE_S:
-            raise InvalidEnvelope(f"this version is dated {ahead:.0f} s in the future; set its author's clock")
+            raise InvalidEnvelope(
+                f"this version is dated {ahead:.0f} s in the future; set its author's clock", at=header.at
+            )
         writer = self.writer(carried.chain, header.at)
         if (envelope.author, header.author) != (writer.key, writer.id):
             raise NotAllowed(

@@ -22,6 +22,8 @@ from bzzzd.identity.charter import Paper, open_document
 from bzzzd.identity.epoch import seal_epoch
 from bzzzd.identity.grants import Grant, Revocations, Trust, mesh_id_of
 from bzzzd.identity.node import NodeIdentity, make_grant
+from bzzzd.mesh.conduct import Offence
+from bzzzd.mesh.judging import Judging
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.mesh.values import PeerInfo
 from bzzzd.rpc.streams import Stream
@@ -42,7 +44,7 @@ class Net:
         self.seen: list[bytes] = []
 
 
-class FakeMesh:
+class FakeMesh(Judging):
     def __init__(self, net: Net, peer_id: str) -> None:
         self.net, self.peer_id = net, peer_id
         self.handlers: dict[str, Any] = {}
@@ -56,6 +58,8 @@ class FakeMesh:
             how="static",
         )  # fmt: skip
         return [replace(row, peer_id=peer) for peer in self.net.nodes if peer != self.peer_id]
+
+    def blame(self, peer_id: str, what: Offence = "invalid") -> None: ...
 
     async def request(self, peer_id: str, protocol: str, data: bytes, timeout: float) -> bytes:
         other = self.net.nodes.get(peer_id)

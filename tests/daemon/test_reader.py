@@ -12,6 +12,7 @@ from bzzzd.daemon.replicas.reader import Reader
 from bzzzd.errors import InvalidEnvelope, NotFound, Unavailable
 from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.node import make_grant
+from bzzzd.mesh.judging import Judging
 from bzzzd.slurp.commands import Author
 from bzzzd.storage.content import ContentStore
 from bzzzd.storage.context import SCHEMAS, ContextStore
@@ -51,6 +52,14 @@ class Placed:
         return self._connected
 
 
+class Judge(Judging):
+    def __init__(self, told):
+        self.told = told
+
+    def blame(self, peer_id, what="invalid"):
+        self.told()
+
+
 class Holders:
     """Each node answers from a store of its own, through what a test makes of its answers."""
 
@@ -58,6 +67,10 @@ class Holders:
         self.stores = {}
         self.asked = []
         self.change = lambda node, carried: carried
+        self.blamed = []
+
+    def judging(self, node):
+        return Judge(lambda: self.blamed.append(node)).judging("")
 
     async def ask(self, node, question, kind, timeout_s=10.0):
         self.asked.append((node, type(question).__name__))

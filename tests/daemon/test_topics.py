@@ -16,6 +16,8 @@ import pytest
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.daemon.topics import PublishParams, TopicDesk
 from bzzzd.errors import GrantRefused, Unavailable
+from bzzzd.mesh.conduct import Offence
+from bzzzd.mesh.judging import Judging
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
@@ -35,7 +37,7 @@ class Net:
         self.sites: dict[str, Site] = {}
 
 
-class Site:
+class Site(Judging):
     """One node: its desk, and its end of the mesh."""
 
     def __init__(self, net: Net, seed: int, known: set[bytes]) -> None:
@@ -47,6 +49,7 @@ class Site:
         self.served: dict[str, Callable[[str, bytes], Awaitable[bytes]]] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
         self.held = self.most_held = self.asked = 0
+        self.blamed: list[str] = []
         self.open_gate = asyncio.Event()
         self.open_gate.set()
         net.sites[self.peer_id] = self
@@ -114,6 +117,9 @@ class Site:
 
     def release(self, size: int) -> None:
         self.held -= size
+
+    def blame(self, peer_id: str, what: Offence = "invalid") -> None:
+        self.blamed.append(peer_id)
 
     async def publish(self, topic: str, data: bytes) -> None:
         await self.open_gate.wait()

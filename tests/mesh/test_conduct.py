@@ -1,8 +1,13 @@
 """Offences add up, fade, and cost a peer its place; honest mistakes do not."""
 
+from contextlib import suppress
+
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bzzzd.errors import BzzzError, InvalidEnvelope, NotFound
 from bzzzd.mesh.conduct import LIMIT, POINTS, Conduct
 from tests.mesh.kit import Town, eventually
 
@@ -64,11 +69,73 @@ def test_what_is_remembered_is_bounded() -> None:
 async def test_a_member_that_goes_on_sending_nonsense_is_cut_off_and_kept_out(town: Town) -> None:
     first, second = await town.pair()
     for _ in range(9):
-        await first.mesh.blame(second.mesh.peer_id, "garbage")
+        first.mesh.blame(second.mesh.peer_id, "garbage")
     assert "cut_off" not in first.kinds()
     for _ in range(2):  # the first points have faded a little
-        await first.mesh.blame(second.mesh.peer_id, "garbage")
+        first.mesh.blame(second.mesh.peer_id, "garbage")
     await eventually("it to be cut off", lambda: "cut_off" in first.kinds())
     await eventually("it to be refused", lambda: any("was cut off" in event.detail for event in second.events))
     assert not [peer for peer in first.mesh.peers() if peer.connected]
     assert first.mesh.counters.cut_off == 1
+
+
+async def test_requests_and_answers_that_do_not_hold_count_against_their_sender(town: Town) -> None:
+    first, second = await town.pair()
+
+    async def strict(peer_id: str, data: bytes) -> bytes:
+        raise InvalidEnvelope("these bytes are signed by nobody")
+
+    async def early(peer_id: str, data: bytes) -> bytes:
+        raise InvalidEnvelope("this is dated ahead", at=1e12)
+
+    first.mesh.handle("/bzzz/strict/1", strict)
+    first.mesh.handle("/bzzz/other/1", strict, passes_on=True)
+    first.mesh.handle("/bzzz/early/1", early)
+
+    async def refused(protocol: str) -> bool:
+        try:
+            await second.mesh.request(first.mesh.peer_id, protocol, b"x")
+        except InvalidEnvelope:
+            return True
+        except NotFound:  # it is not served yet
+            return False
+        return False
+
+    for protocol in ("/bzzz/other/1", "/bzzz/early/1", "/bzzz/strict/1"):
+        await eventually(protocol, lambda protocol=protocol: refused(protocol))
+    await eventually("the request to count", lambda: first.mesh.counters.offences == 1)
+    with pytest.raises(msgspec.DecodeError), first.mesh.judging(second.mesh.peer_id):
+        msgspec.msgpack.decode(b"\xc1")
+    await eventually("the answer to count", lambda: first.mesh.counters.offences == 2)
+    # Its word about our bytes is no offence of its own, and of ours only there.
+    assert second.mesh.counters.offences == 0
+
+
+async def test_a_member_whose_requests_never_hold_is_cut_off_while_another_stays(town: Town) -> None:
+    first, second = await town.pair()
+    third = await town.node("third", static_peers=first.mesh.addresses)
+    await eventually("both to be in", lambda: sum(peer.connected for peer in first.mesh.peers()) == 2)
+
+    async def strict(peer_id: str, data: bytes) -> bytes:
+        if data == b"bad":
+            raise InvalidEnvelope("these bytes are signed by nobody")
+        return data
+
+    first.mesh.handle("/bzzz/strict/1", strict)
+
+    async def served() -> bool:
+        try:
+            return await third.mesh.request(first.mesh.peer_id, "/bzzz/strict/1", b"good") == b"good"
+        except NotFound:
+            return False
+
+    await eventually("the protocol to be served", served)
+
+    async def cut() -> bool:
+        with suppress(BzzzError):
+            await second.mesh.request(first.mesh.peer_id, "/bzzz/strict/1", b"bad", timeout=2.0)
+        return "cut_off" in first.kinds()
+
+    await eventually("it to be cut off", cut)
+    assert await served()
+    assert second.mesh.peer_id not in [peer.peer_id for peer in first.mesh.peers() if peer.connected]

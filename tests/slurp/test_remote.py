@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -83,7 +84,8 @@ class FarWorld(World):
         self.line = line
         server = LedgerServer(
             seat, line, Contexts(), MESH,  # type: ignore[arg-type]
-            grant_of=self.grant_of, check=lambda *_: None, refused=lambda *_: None, name=lambda: "n1",
+            grant_of=self.grant_of, check=lambda *_: None, judging=lambda _: nullcontext(),
+            refused=lambda *_: None, name=lambda: "n1",
         )  # fmt: skip
         self.wire = Wire(server)
         far = RemoteLedger(self.wire.ask, self.spawn, chain_of=lambda key: CHAIN, pack=self.nothing, adopt=self.nothing)

@@ -88,6 +88,7 @@ class LedgerPart:
             self.seat, self.keeper.line, store.contexts, who.mesh_id,
             grant_of=lambda key, chain: grant_of(members, key, chain),
             check=lambda author, command, pending: check_named(author, command, pending, gate.recipients),
+            judging=mesh.judging,
             refused=self.offers.refused, name=lambda: self.office.name,
         )  # fmt: skip
         self._standby = Standby(store.journal, store.contexts, self.office, self.succession, self._tell)

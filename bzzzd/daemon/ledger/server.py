@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from bzzzd.daemon.ledger import wire
 from bzzzd.daemon.ledger.enclosed import Enclosed
@@ -11,7 +12,7 @@ from bzzzd.daemon.ledger.line import Line
 from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.errors import BzzzError, Conflict, FinalState, NotAllowed, Unavailable
 from bzzzd.identity.grants import Grant
-from bzzzd.mesh.peer_id import key_of
+from bzzzd.mesh.peer_id import key_of, peer_id_of
 from bzzzd.slurp.commands import Author, Claim, Command, author_of, open_command
 from bzzzd.slurp.ledger import EventPage, LedgerEvent, Outcome
 from bzzzd.storage.adopt import Carried
@@ -37,6 +38,7 @@ class LedgerServer:
         *,
         grant_of: Callable[[bytes, Sequence[bytes]], Grant],
         check: Callable[[Author, Command, Pending | None], None],
+        judging: Callable[[str], AbstractContextManager[None]],
         refused: Callable[[str, str], None],
         name: Callable[[], str],
     ) -> None:
@@ -46,6 +48,7 @@ class LedgerServer:
         self._mesh_id = mesh_id
         self._grant_of = grant_of
         self._check = check
+        self._judging = judging
         self._refused = refused
         self._name = name
 
@@ -108,7 +111,9 @@ class LedgerServer:
             return wire.Done(None, wire.error_map(error))
 
     async def _execute(self, holder: bytes, do: wire.Do) -> tuple[Outcome, Author | None]:
-        envelope, command = open_command(do.raw, self._mesh_id)
+        # A node opens a command before it sends it on, so a forged one is not its author's alone.
+        with self._judging(peer_id_of(holder)):
+            envelope, command = open_command(do.raw, self._mesh_id)
         author = author_of(envelope, self._grant_of(envelope.author, do.chain))
         pending = None if do.version is None else await self._contexts.verify(do.version, holder=holder)
         try:

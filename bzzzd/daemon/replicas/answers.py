@@ -98,7 +98,8 @@ class Answers:
                 # It may come under another ciphertext; the one that is here stays.
                 await self._journal.write(partial(self._note, id=carried.id, sender=sender))
                 return None
-            pending = await self._contexts.verify(carried, holder=sender)
+            with self._blobs.judging(sender):
+                pending = await self._contexts.verify(carried, holder=sender)
             if not pending.here and self._clock() < self._no_room_until:
                 return Refused(bytes.fromhex(pending.id), DiskFull.code, "this node's disk is full")
             if not pending.here:

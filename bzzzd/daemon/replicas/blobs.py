@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from bzzzd.daemon.replicas.ask import Asker
@@ -46,6 +47,10 @@ class BlobDesk:
         self.fetched_bytes = 0
         self.served_bytes = 0
         self.refused = 0
+
+    def judging(self, node: bytes) -> AbstractContextManager[None]:
+        """Around the reading of what a node sent."""
+        return self._asker.judging(node)
 
     def progress(self, name: bytes) -> tuple[int, int] | None:
         """Chunks that are here, and chunks in all, of content on its way."""
@@ -107,11 +112,12 @@ class BlobDesk:
         for node in nodes:
             try:
                 raw = await self._asker.ask_blob(node, Chunks(name), _LIST_S)
-                told = open_answer(raw, ChunkList)
-                hashes = [told.hashes[at : at + HASH_BYTES] for at in range(0, len(told.hashes), HASH_BYTES)]
-                if told.size != size:
-                    raise InvalidEnvelope(f"a node says that content {name.hex()[:16]}… has {told.size} bytes")
-                return self._content.incoming(name, size, hashes)
+                with self._asker.judging(node):
+                    told = open_answer(raw, ChunkList)
+                    hashes = [told.hashes[at : at + HASH_BYTES] for at in range(0, len(told.hashes), HASH_BYTES)]
+                    if told.size != size:
+                        raise InvalidEnvelope(f"a node says that content {name.hex()[:16]}… has {told.size} bytes")
+                    return self._content.incoming(name, size, hashes)
             except BzzzError as error:
                 self.refused += isinstance(error, InvalidEnvelope)
         raise Unavailable(f"no node that was reached can give content {name.hex()[:16]}…; try again later")
@@ -129,7 +135,8 @@ class BlobDesk:
         for node in nodes:
             try:
                 data = await self._asker.ask_blob(node, Chunk(name, index), _CHUNK_S)
-                await asyncio.to_thread(incoming.write, index, data)
+                with self._asker.judging(node):
+                    await asyncio.to_thread(incoming.write, index, data)
             except StorageFailed as error:
                 if "path" in error.data:  # our own disk, not theirs
                     raise

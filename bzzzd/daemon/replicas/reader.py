@@ -171,7 +171,8 @@ class Reader:
 
     async def _keep(self, carried: Carried, node: bytes) -> None:
         """Add a version here. One that is only read here lays no duty on this node to bring it to others."""
-        pending = await self.contexts.verify(carried, holder=node)
+        with self._asker.judging(node):
+            pending = await self.contexts.verify(carried, holder=node)
         if self._nodes.own not in self._nodes.targets(pending.header.address):
             pending = replace(pending, owed=())
         await self.contexts.store(pending)

@@ -82,7 +82,7 @@ class Replicas:
         """The store is open: make the parts that work on it."""
         self._journal = journal
         self.contexts = contexts
-        self._asker = Asker(self._mesh.request)
+        self._asker = Asker(self._mesh.request, self._mesh)
         self.blobs = BlobDesk(content, self._asker, self._spawn)
         self._publisher = Publisher(
             journal, self.nodes, self._mesh, self._who.key, self._who.mesh_id, self._members.nodes
