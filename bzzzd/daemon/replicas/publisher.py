@@ -1,8 +1,8 @@
 """Records in the DHT: who holds an address, where its writers stand, who has the newest content.
 
 They only locate: membership already tells every member who should hold what, and a reader who finds nothing
-there asks the DHT. The first connected holder of an address publishes for all of them, soon after a version
-has its copies and again twice a day, slowly: a put costs more than storing the version did.
+there asks the DHT. Whoever brought a version to its holders publishes soon after that, and the first connected
+holder of an address again twice a day, slowly: a put costs more than storing the version did.
 """
 
 from __future__ import annotations
@@ -95,13 +95,17 @@ class Publisher:
         while places := await self._journal.read(partial(held.places, after=row)):
             row = places[-1].row
             for place in places:
-                await self._publish(place.base)
+                if self._is_first(place.base):
+                    await self._publish(place.base)
+
+    def _is_first(self, base: str) -> bool:
+        """Whether this node publishes an address for all its holders."""
+        connected = self._nodes.connected() | {self._nodes.own}
+        return next((node for node in self._nodes.targets(base) if node in connected), None) == self._nodes.own
 
     async def _publish(self, base: str) -> None:
-        """Put an address's records, if this node is the one to do it."""
-        connected = self._nodes.connected() | {self._nodes.own}
-        first = next((node for node in self._nodes.targets(base) if node in connected), None)
-        if first != self._nodes.own or len(connected) < 2:
+        """Put an address's records, where there is anybody to put them at."""
+        if not self._nodes.connected():
             return
         began = time.monotonic()
         try:
