@@ -10,6 +10,12 @@ from bzzzd.cli.readable import readable
 from bzzzd.cli.run import Run
 
 
+def refusal(task: Mapping[str, Any]) -> str:
+    """What the ledger refused of a task after it had waited for the coordinator; empty when nothing."""
+    said = mapping(task.get("refused"))
+    return f"{said.get('command')} of {when(said.get('at'))}: {clean(said.get('why'))}" if said else ""
+
+
 def show_task(run: Run, found: Mapping[str, Any]) -> None:
     """A task's facts, then its brief and its decision as text."""
     task = mapping(found.get("task"))
@@ -19,6 +25,7 @@ def show_task(run: Run, found: Mapping[str, Any]) -> None:
             ("title", task.get("title")),
             ("state", task.get("state")),
             ("reason", task.get("reason")),
+            ("refused", refusal(task)),
             ("author", task.get("author")),
             ("agent", task.get("agent")),
             ("asks for", " ".join(clean(task.get(name)) for name in ("role", "capability")).strip()),

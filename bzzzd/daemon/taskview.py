@@ -68,6 +68,10 @@ class Waiting(Protocol):
 
     def all(self) -> list[dict[str, Any]]: ...
 
+    def refusal(self, task: str) -> dict[str, Any] | None: ...
+
+    async def seen(self, task: str, kind: str, id: str) -> None: ...
+
 
 class TaskView:
     """``holder(task id)`` gives the agent that holds a task here, if any."""
@@ -130,6 +134,8 @@ class TaskView:
         shown = task.to_map()
         shown["title"] = self._titles.known(task.brief, caller.role)
         shown["progress"] = self._progress.get(task.id)
+        if self.outbox is not None and (refused := self.outbox.refusal(task.id)) is not None:
+            shown["refused"] = refused
         return shown
 
     async def _full_map(self, task: Task, caller: Caller) -> dict[str, Any]:
@@ -160,7 +166,8 @@ class TaskView:
         caller = call.caller
         self._gate.check(caller, "task.show", f"task:{params.id}", "read")
         waits = self.outbox.find(params.id) if self.outbox is not None else None
-        if waits is not None and waits["waits_with"] in ("submit", "retry"):
+        if waits is not None:
+            await self._seen(params.id, caller)
             return {"task": self.waiting_map(waits, caller), "retries": []}
         task = await self._ledger.show(params.id)
         shown: dict[str, Any] = {
@@ -181,7 +188,12 @@ class TaskView:
                     "content_type": found.version.header.content_type, "content": found.content,
                     "at": found.version.header.at,
                 }  # fmt: skip
+        await self._seen(params.id, caller)
         return shown
+
+    async def _seen(self, task: str, caller: Caller) -> None:
+        if self.outbox is not None and self.outbox.refusal(task) is not None:
+            await self.outbox.seen(task, caller.kind, caller.id)
 
     async def trace(self, call: Call, params: TaskParams) -> dict[str, Any]:
         """Every step of a task's way: when, what, by whom."""

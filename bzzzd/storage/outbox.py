@@ -1,4 +1,4 @@
-"""Commands that wait on this node's disk for the coordinator: rows in the order in which they were given."""
+"""Commands that wait on this node's disk for the coordinator, in their order, and what was said of those refused."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ SCHEMA: Final = Schema(
             shown BLOB NOT NULL,
             UNIQUE (by, command)
         ) STRICT""",
+        """CREATE TABLE IF NOT EXISTS outbox_refused (
+            number INTEGER PRIMARY KEY,
+            task TEXT NOT NULL UNIQUE,
+            at REAL NOT NULL,
+            shown BLOB NOT NULL
+        ) STRICT""",
     ),
 )
 
@@ -27,6 +33,9 @@ _PUT: Final = "INSERT OR IGNORE INTO outbox (by, command, task, packed, shown) V
 _FIND: Final = "SELECT number, packed FROM outbox WHERE by = ? AND command = ?"
 _INDEX: Final = "SELECT number, task, shown, length(packed) FROM outbox ORDER BY number"
 _READ: Final = "SELECT packed FROM outbox WHERE number = ?"
+_REFUSE: Final = "INSERT OR REPLACE INTO outbox_refused (number, task, at, shown) VALUES (?, ?, ?, ?)"
+_TRIM: Final = "DELETE FROM outbox_refused WHERE number <= (SELECT max(number) FROM outbox_refused) - ?"
+_REFUSED: Final = "SELECT task, shown FROM outbox_refused ORDER BY number"
 
 
 class Kept(NamedTuple):
@@ -56,3 +65,21 @@ def read(conn: sqlite3.Connection, number: int) -> bytes | None:
 
 def remove(conn: sqlite3.Connection, number: int) -> None:
     conn.execute("DELETE FROM outbox WHERE number = ?", (number,))
+
+
+def refuse(conn: sqlite3.Connection, kept: Kept, at: float, shown: bytes, most: int) -> None:
+    """Take a command out; ``shown`` is what is said of its task from now on, for the ``most`` latest numbers."""
+    remove(conn, kept.number)
+    conn.execute(_REFUSE, (kept.number, kept.task, at, shown))
+    conn.execute(_TRIM, (most,))
+
+
+def refused(conn: sqlite3.Connection, since: float) -> list[tuple[str, bytes]]:
+    """(task, what is said of it) of commands refused at Unix time ``since`` or later; older ones are forgotten."""
+    conn.execute("DELETE FROM outbox_refused WHERE at < ?", (since,))
+    return [(str(task), bytes(shown)) for task, shown in conn.execute(_REFUSED)]
+
+
+def seen(conn: sqlite3.Connection, task: str) -> None:
+    """Forget that a command of ``task`` was refused."""
+    conn.execute("DELETE FROM outbox_refused WHERE task = ?", (task,))

@@ -78,8 +78,13 @@ def listing(run: Run) -> int:
 
 def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
     age = duration(max(0.0, time.time() - _number(row.get("created"))))
+    state = (
+        f"{row.get('state')}, {mapping(row['refused']).get('command')} refused"
+        if row.get("refused")
+        else row.get("state")
+    )
     return (
-        row.get("id"), row.get("state"), row.get("priority"), age, row.get("agent"), row.get("capability"),
+        row.get("id"), state, row.get("priority"), age, row.get("agent"), row.get("capability"),
         row.get("title"),
     )  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 Kept are those that stay good for long: asking for a task, again or no longer, and reporting on one whose
 lease is held. Their author is told that they wait. Order holds for each task; the command's own id makes
-a second delivery harmless, so a row goes when the ledger has answered, whatever it said.
+a second delivery harmless, so a row goes when the ledger has answered, whatever it said. A refusal is kept
+on the disk until its author has looked at the task, at most ``REFUSED_S``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ MOST_BYTES: Final = 268_435_456
 _AT_ONCE: Final = 64
 _REST_S: Final = 1.0
 _REFUSED_KEPT: Final = 1000
+REFUSED_S: Final = 7 * 86400.0
+_ASKING: Final = ("submit", "retry")
 _KINDS: Final = (Submit, Cancel, Retry, Complete, Fail)
 _DO: Final = msgspec.msgpack.Decoder(wire.Do)
 _LOG: Final = structlog.get_logger()
@@ -62,6 +65,9 @@ class Outbox:
     async def load(self) -> None:
         for kept in await self._journal.read(outbox.index):
             self._enter(kept)
+        since = time.time() - REFUSED_S
+        for task, shown in await self._journal.write(lambda conn: outbox.refused(conn, since)):
+            self._refused[task] = msgspec.msgpack.decode(shown)
         self._wake.set()
 
     def _enter(self, kept: outbox.Kept) -> None:
@@ -103,15 +109,37 @@ class Outbox:
         else:
             made = rules.submit(id=name, author=author.id, author_kind=author.kind, brief="", now=now)
         waits = {"state": "waiting", "waits_at": self._node, "waits_with": type(command).__name__.lower()}
+        waits["waits_by"] = f"{author.kind}:{author.id}"
         return name, made.to_map() | waits
 
     def find(self, task: str) -> Shown | None:
-        """What is said of a task with a command that waits here, or that was refused after it had waited."""
-        return self._tasks.get(task) or self._refused.get(task)
+        """What is said of a task that waits here to be asked for, or whose asking was refused after it had waited."""
+        shown = self._tasks.get(task) or self._still_refused(task)
+        return shown if shown is not None and shown["waits_with"] in _ASKING else None
+
+    def refusal(self, task: str) -> Shown | None:
+        """Which command of a task was refused after it had waited here, and why: {command, code, why, at}."""
+        shown = self._still_refused(task)
+        return None if shown is None else shown["refused"]
+
+    def _still_refused(self, task: str) -> Shown | None:
+        shown = self._refused.get(task)
+        if shown is not None and shown["refused"]["at"] < time.time() - REFUSED_S:
+            del self._refused[task]
+            return None
+        return shown
+
+    async def seen(self, task: str, kind: str, id: str) -> None:
+        """A caller was told of a refusal; when the command was theirs, it is forgotten."""
+        shown = self._refused.get(task)
+        if shown is not None and shown["waits_by"] == f"{kind}:{id}":
+            del self._refused[task]
+            await self._journal.write(lambda conn: outbox.seen(conn, task))
 
     def all(self) -> list[Shown]:
-        """Tasks that wait here to be asked for, newest first."""
-        return [shown for shown in reversed(self._tasks.values()) if shown["waits_with"] in ("submit", "retry")]
+        """Tasks that wait here to be asked for, or whose asking was refused, newest first."""
+        refused = [shown for task in list(self._refused) if (shown := self._still_refused(task)) is not None]
+        return [shown for shown in reversed([*refused, *self._tasks.values()]) if shown["waits_with"] in _ASKING]
 
     def kick(self) -> None:
         """The ledger can be reached again."""
@@ -145,19 +173,25 @@ class Outbox:
         except (Unavailable, UnknownOutcome):
             return False
         except BzzzError as error:
-            self._refuse(kept, error)
-        await self._journal.write(lambda conn: outbox.remove(conn, kept.number))
+            await self._refuse(kept, error)
+        else:
+            await self._journal.write(lambda conn: outbox.remove(conn, kept.number))
         self._leave(kept)
         return True
 
-    def _refuse(self, kept: outbox.Kept, error: BzzzError) -> None:
+    async def _refuse(self, kept: outbox.Kept, error: BzzzError) -> None:
         shown: Shown = msgspec.msgpack.decode(kept.shown)
         _LOG.warning("a command that waited was refused", task_id=kept.task, why=error.message)
-        if shown["waits_with"] in ("submit", "retry"):
-            shown |= {"state": "rejected", "reason": error.code.lower(), "why": error.message}
-            self._refused[kept.task] = shown
-            while len(self._refused) > _REFUSED_KEPT:
-                self._refused.popitem(last=False)
+        at = time.time()
+        shown["refused"] = {"command": shown["waits_with"], "code": error.code, "why": error.message, "at": at}
+        if shown["waits_with"] in _ASKING:
+            shown |= {"state": "rejected", "reason": error.code.lower()}
+        said = msgspec.msgpack.encode(shown)
+        await self._journal.write(lambda conn: outbox.refuse(conn, kept, at, said, _REFUSED_KEPT))
+        self._refused[kept.task] = shown
+        while len(self._refused) > _REFUSED_KEPT:
+            self._refused.popitem(last=False)
+        if shown["waits_with"] in _ASKING:
             self._tell("rejected", "ledger", shown)
 
     def _leave(self, kept: outbox.Kept) -> None:

@@ -72,6 +72,7 @@ class Replicator:
         self._held = 0
         self._waiting: dict[asyncio.Future[None], int] = {}
         self._news = asyncio.Event()
+        self._feeding = False
         self._failed: dict[str, float] = {}
         self.standby = ""
         self.reason = "no other node is connected"
@@ -84,7 +85,8 @@ class Replicator:
         """Return once the standby in step holds entry ``number`` (None: all that were made), or there is none."""
         if number is not None and number > self._made:
             self._made = number
-        self._news.set()
+        if self._feeding:
+            self._news.set()
         wanted = self._made if number is None else number
         if not self.standby or self._held >= wanted:
             return
@@ -109,11 +111,14 @@ class Replicator:
             if chosen is None:
                 await self._wait(1.0)
                 continue
+            self._feeding = True
             try:
                 await self._feed(chosen, ledger, acting)
             except BzzzError as error:
                 self._failed[chosen.peer_id] = self._clock()
                 self._drop(f"{chosen.id} holds no copy: {error.message}")
+            finally:
+                self._feeding = False
         self._drop("this node is not the coordinator any more")
 
     def _drop(self, reason: str) -> None:
