@@ -27,6 +27,7 @@ def show_task(run: Run, found: Mapping[str, Any]) -> None:
             ("reason", task.get("reason")),
             ("refused", refusal(task)),
             ("author", task.get("author")),
+            ("asked by", task.get("asked_by")),
             ("agent", task.get("agent")),
             ("asks for", " ".join(clean(task.get(name)) for name in ("role", "capability")).strip()),
             ("project", task.get("project")),

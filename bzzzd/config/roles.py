@@ -140,6 +140,6 @@ def default_roles() -> RolesFile:
             "observer": RoleRule(authority="read_only", read=("task", "agent", "peer", topics)),
             "node": RoleRule(authority="read_only", read=("task", "context", "agent", "peer", topics), write=(topics,)),
         },
-        guests=("status", "health", "peers", "agent.list", "agent.show", "doctor"),
+        guests=("status", "health", "peers", "agent.list", "agent.show", "doctor", "task.ask"),
         content={"application/x-bzzz-brief": ("admin", "operator", "coordinator", "worker", "reviewer")},
     )

@@ -22,6 +22,8 @@ from bzzzd.daemon.door import Door
 from bzzzd.daemon.entry import Entry
 from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.gate import Gate
+from bzzzd.daemon.guests import METHOD as ASK
+from bzzzd.daemon.guests import GuestDesk
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
@@ -188,6 +190,9 @@ class Node:
         await topics.open()
         self._mesh_desk, self._topics, self._keys = mesh_desk, topics, keys
         tasks.register(registry, streams)
+        GuestDesk(who.key, who.mesh_id, who.id, "node", gate, ledger, tasks.submit_signed, epoch=self._epoch).register(
+            registry
+        )
         part.view.register(registry, streams)
         topics.register(registry, streams)
         status.register(registry, streams)
@@ -319,7 +324,9 @@ class Node:
         """Policy's word on tasks: submitting needs the right to write tasks, somebody else's the right to write it."""
         resource = "task" if operation == "submit" else f"task:{task.id}"
         policy = self._identity.policies.current
-        return author.kind != "node" and policy.can_access(author.role, author.capabilities, resource, "write")
+        if author.kind == "node":  # for a guest, and never more than a submit
+            return operation == "submit" and policy.guest_may(ASK)
+        return policy.can_access(author.role, author.capabilities, resource, "write")
 
     def _may_write(self, writer: Writer, address: Address) -> bool:
         """An address that is not the writer's own is written by a role whose authority is ``master``."""

@@ -8,6 +8,7 @@ from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.authority import AuthorityDesk
 from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.epochs import EpochDesk
+from bzzzd.daemon.guests import GuestDesk
 from bzzzd.daemon.inviting import InviteDesk
 from bzzzd.daemon.joining import JoinDesk
 from bzzzd.daemon.meshdesk import MeshDesk
@@ -48,6 +49,7 @@ def listed() -> tuple[Registry, StreamTable]:
     registry, streams = Registry(), StreamTable()
     RpcServer(registry, hello=dict, guest=lambda peer: Caller(peer.uid, peer.gid, peer.pid), streams=streams)
     TaskDesk.__new__(TaskDesk).register(registry, streams)
+    GuestDesk.__new__(GuestDesk).register(registry)
     TaskView.__new__(TaskView).register(registry, streams)
     TopicDesk.__new__(TopicDesk).register(registry, streams)
     StatusDesk.__new__(StatusDesk).register(registry, streams)

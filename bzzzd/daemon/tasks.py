@@ -174,8 +174,12 @@ class TaskDesk:
         author, command = self._open(params.envelope, Submit)
         brief = open_brief(params.content)
         pending = await self._contexts.check(params.version, params.content, author)
-        self._titles.remember(pending.id, brief.title, frozenset({*pending.header.readers, author.role}))
+        self._titles.remember(pending.id, brief, frozenset({*pending.header.readers, author.role}))
         return await self._task(call, author, command, params.envelope, pending)
+
+    async def submit_signed(self, call: Call, *, envelope: bytes, version: bytes, content: bytes) -> dict[str, Any]:
+        """The same for what this node itself signed."""
+        return await self.submit(call, VersionedParams(envelope=envelope, version=version, content=content))
 
     async def claim(self, call: Call, params: CommandParams) -> dict[str, Any]:
         """Take an offered task: a lease with a fencing token, and the brief when the agent's role may read it."""

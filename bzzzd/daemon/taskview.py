@@ -112,7 +112,9 @@ class TaskView:
 
     def waiting_map(self, shown: dict[str, Any], caller: Caller) -> dict[str, Any]:
         """A task that waits here, for a caller."""
-        return {**shown, "title": self._titles.known(shown["brief"], caller.role), "progress": None}
+        brief, role = shown["brief"], caller.role
+        said = {"title": self._titles.known(brief, role), "asked_by": self._titles.asked_by(brief, role)}
+        return {**shown, **said, "progress": None}
 
     def _waiting(self, caller: Caller, project: str | None = None) -> list[dict[str, Any]]:
         found = [] if self.outbox is None else self.outbox.all()
@@ -133,6 +135,7 @@ class TaskView:
         """A task for a caller, with its title where it is in memory and the caller may read it."""
         shown = task.to_map()
         shown["title"] = self._titles.known(task.brief, caller.role)
+        shown["asked_by"] = self._titles.asked_by(task.brief, caller.role)
         shown["progress"] = self._progress.get(task.id)
         if self.outbox is not None and (refused := self.outbox.refusal(task.id)) is not None:
             shown["refused"] = refused

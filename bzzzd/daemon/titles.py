@@ -14,6 +14,7 @@ _KEPT: Final = 16_384
 
 class _Title(NamedTuple):
     text: str
+    asked_by: str
     readers: frozenset[str]
 
 
@@ -24,8 +25,8 @@ class Titles:
         self._contexts = contexts
         self._held: OrderedDict[str, _Title] = OrderedDict()
 
-    def remember(self, brief: str, text: str, readers: frozenset[str]) -> None:
-        self._held[brief] = _Title(text, readers)
+    def remember(self, brief: str, said: Brief, readers: frozenset[str]) -> None:
+        self._held[brief] = _Title(said.title, said.asked_by, readers)
         while len(self._held) > _KEPT:
             self._held.popitem(last=False)
 
@@ -33,6 +34,11 @@ class Titles:
         """The title when it is in memory and ``role`` may read it."""
         found = self._held.get(brief)
         return found.text if found is not None and role in found.readers else None
+
+    def asked_by(self, brief: str, role: str) -> str | None:
+        """For which guest a node wrote it, under the same conditions."""
+        found = self._held.get(brief)
+        return (found.asked_by or None) if found is not None and role in found.readers else None
 
     async def find(self, brief: str, role: str) -> str | None:
         """The title for a caller of ``role``, decrypted when need be; ``None`` when it may not read it."""
@@ -50,5 +56,5 @@ class Titles:
         except (NotAllowed, NotFound, BadInput, StorageFailed):
             return None
         version = found.version
-        self.remember(brief, text.title, frozenset({*version.header.readers, version.writer_role}))
+        self.remember(brief, text, frozenset({*version.header.readers, version.writer_role}))
         return text

@@ -23,11 +23,15 @@ BRIEF_LIMIT: Final = 1_048_576
 
 
 class Brief(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked for. ``args`` are a handler's own (``argv`` of ``command``, say)."""
+    """What is asked for. ``args`` are a handler's own (``argv`` of ``command``, say).
+
+    ``asked_by`` is whom a node wrote it for, by that node's word; empty where the author asks for itself.
+    """
 
     title: Annotated[str, Meta(min_length=1, max_length=500)]
     body: Annotated[str, Meta(max_length=BRIEF_LIMIT)] = ""
     args: dict[str, Any] = {}
+    asked_by: Annotated[str, Meta(max_length=100)] = ""
 
 
 class Written(NamedTuple):

@@ -79,14 +79,18 @@ def test_the_group_looks_and_others_are_told_what_is_missing(box: Box) -> None:
 
 
 def test_an_administrator_is_made_with_the_command_that_the_refusal_names(box: Box) -> None:
-    status, said = box.refused("bzzz", "task", "submit", "hello", user="alice")
+    asked = box.bzzz("task", "submit", "of a guest", "--capability", "none-has-it", user="alice")
+    assert asked["task"]["state"] == "submitted"
+    status, said = box.refused("bzzz", "task", "cancel", asked["task"]["id"], user="alice")
     assert status == 3
+    assert box.refused("bzzz", "mesh", "policy", "apply", user="alice")[0] == 3
     named = re.search(r"sudo (bzzz mesh admin add alice)", said)
     assert named is not None, said
     box.run(*named[1].split())
     submitted = box.bzzz("task", "submit", "hello", "--capability", "none-has-it", user="alice")
     assert submitted["task"]["state"] == "submitted"
-    box.run("bzzz", "task", "cancel", submitted["task"]["id"], user="alice")
+    for task in (asked, submitted):
+        box.run("bzzz", "task", "cancel", task["task"]["id"], user="alice")
 
 
 def test_the_agents_user_reads_nobodys_keys(box: Box) -> None:

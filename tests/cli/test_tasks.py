@@ -9,6 +9,8 @@ import time
 import pytest
 
 from bzzzd.crypto.keys import load_key
+from bzzzd.daemon.guests import AskParams
+from bzzzd.rpc.access import guest
 
 
 @pytest.fixture
@@ -89,6 +91,26 @@ def test_a_person_without_a_grant_is_told_how_to_get_one(node, bzzz):
     found = bzzz("task", "submit", "Plan")
     assert found.status == 3
     assert "sudo bzzz mesh admin add alice (GRANT_REFUSED)" in found.err
+
+
+def test_without_a_grant_a_task_goes_as_a_guests_and_the_command_that_mends_it_is_named(node, bzzz):
+    node.refuse_attach = True
+    asked = []
+
+    def ask(call, params):
+        asked.append(params)
+        return {"task": {"id": "t-guest", "state": "submitted"}}
+
+    node.registry.add("task.ask", guest(), AskParams, ask, doc="for the tests")
+    found = bzzz("task", "submit", "Plan", "--capability", "answer", "--json")
+    assert found.status == 0
+    assert json.loads(found.out)["task"]["id"] == "t-guest"
+    assert "as a guest" in found.err
+    assert "sudo bzzz mesh admin add alice" in found.err
+    assert asked == [AskParams(title="Plan", capability="answer")]
+    found = bzzz("task", "submit", "Plan", "--wait")
+    assert found.status == 3
+    assert "without --wait; " in found.err
 
 
 def test_waiting_shows_the_way_and_prints_the_decision(node, bzzz, later):

@@ -58,6 +58,15 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
         yield nodes
 
 
+def test_a_guest_of_any_node_asks_the_mesh(trio: list[Node]) -> None:
+    one, two, _ = trio
+    with two.guest() as guest, one.person() as alice:
+        task = guest.call("task.ask", {"title": "Of a guest", "capability": "none-has-it"})["task"]["id"]
+        shown = alice.show(task)["task"]
+        assert (shown["state"], shown["title"]) == ("submitted", "Of a guest")
+        assert f"(uid {os.geteuid()})" in shown["asked_by"]
+
+
 def test_a_task_of_one_node_is_done_on_another_and_its_decision_shown_on_a_third(trio: list[Node]) -> None:
     one, two, three = trio
     with one.person() as alice, two.person() as bob, three.person() as carol:

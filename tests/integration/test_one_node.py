@@ -332,6 +332,29 @@ def test_policy_applied_changes_what_a_role_may_do(make_node: NodeMaker) -> None
     assert node.json("mesh", "policy", "show")["number"] == 2
 
 
+def test_a_guest_submits_and_does_nothing_else(make_node: NodeMaker) -> None:
+    node = make_node()
+    node.start()
+    with node.guest() as guest, node.person() as alice:
+        node_id = guest.call("status", effects=False)["node_id"]
+        asked = guest.call("task.ask", {"title": "Of a guest", "capability": "none-has-it"})["task"]
+        assert (asked["state"], asked["author"], asked["title"]) == ("submitted", node_id, None)
+        for method, params in (
+            ("task.show", {"id": asked["id"]}), ("task.list", {}), ("task.cancel", {"envelope": b"x"}),
+            ("mesh.policy_apply", {"envelope": b"x"}),
+        ):  # fmt: skip
+            refused = refusal(lambda method=method, params=params: guest.call(method, params))
+            assert refused.code == "NOT_ATTACHED"
+            assert "sudo bzzz mesh admin add" in refused.message
+        shown = alice.show(asked["id"])
+        assert shown["task"]["title"] == "Of a guest"
+        assert f"(uid {os.geteuid()})" in shown["task"]["asked_by"]
+        assert refusal(lambda: alice.client.call("task.ask", {"title": "no"})).code == "NOT_ALLOWED"
+        node.edit_roles(lambda roles: roles["guests"].remove("task.ask"))
+        node.json("mesh", "policy", "apply")
+        assert refusal(lambda: guest.call("task.ask", {"title": "late"})).code == "NOT_ATTACHED"
+
+
 def test_titles_are_hidden_from_those_who_may_not_read_them(make_node: NodeMaker) -> None:
     node = make_node()
     node.edit_roles(lambda roles: roles["guests"].extend(["task.list", "task.show", "task.trace"]))

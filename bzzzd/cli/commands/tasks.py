@@ -11,6 +11,7 @@ from bzzzd.cli.output import clean, duration, mapping, rows_of, table, when
 from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
 from bzzzd.cli.shown import show_task
+from bzzzd.errors import GrantRefused, NotAllowed, NotAttached, UnknownMethod
 from bzzzd.slurp.brief import Brief
 from bzzzd.ucxl.address import parse
 
@@ -34,7 +35,10 @@ def submit(run: Run) -> int:
     }
     if run.args["deadline"] is not None:
         wanted["deadline_s"] = run.args["deadline"]
-    person = person_of(run)
+    try:
+        person = person_of(run)
+    except (GrantRefused, NotAttached) as refusal:
+        return _ask(run, body, {name: value for name, value in wanted.items() if value is not None}, refusal)
     task, found = person.submit(Brief(run.args["title"], body, args), **wanted)
     if not run.args["wait"]:
         run.answer(found, lambda: run.print(f"{task}\n{_next(found, task)}"))
@@ -42,6 +46,23 @@ def submit(run: Run) -> int:
     if not run.json:
         run.say(f"submitted {task}")
     return follow(run, person, task)
+
+
+def _ask(run: Run, body: str, wanted: dict[str, Any], refusal: NotAllowed) -> int:
+    """Submit as a guest, where policy lets guests do so; otherwise the ``refusal`` of the session stands."""
+    grown = {"--wait": run.args["wait"], "--approve": wanted.pop("approve", False), "--address": run.args["address"],
+             "a command to run": run.args["tail"]}  # fmt: skip
+    too_much = [name for name, given in grown.items() if given]
+    if too_much:
+        raise type(refusal)(f"a guest's task goes without {' and '.join(too_much)}; {refusal.message}")
+    try:
+        found = mapping(run.client.call("task.ask", {"title": run.args["title"], "body": body, **wanted}))
+    except (NotAttached, UnknownMethod):
+        raise refusal from None
+    task = clean(mapping(found.get("task")).get("id"))
+    run.say(f"submitted as a guest, signed by the node; {clean(refusal.message)}")
+    run.answer(found, lambda: run.print(task))
+    return 0
 
 
 def _next(found: object, task: str) -> str:
