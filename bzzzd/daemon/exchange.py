@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.peerbook import PeerBook
-from bzzzd.daemon.skew import Clocks
+from bzzzd.daemon.skew import Clocks, Skew
 from bzzzd.errors import BzzzError, GrantRefused, InvalidEnvelope, Overloaded
 from bzzzd.identity.node import NodeIdentity
 from bzzzd.identity.noderecord import NODE_RECORD_BYTES, NodeRecord, open_node_record, seal_node_record
@@ -178,8 +178,19 @@ class Exchange:
         with self._mesh.judging(peer_id):
             answer = _ANSWER.decode(raw)
         if not isinstance(what, DialBack):
-            self.clocks.measured(peer_id, sent, answer.at, time.monotonic() - began)
+            skew = self.clocks.measured(peer_id, sent, answer.at, time.monotonic() - began)
+            self._tell_skew(peer_id, skew)
         return answer
+
+    def _tell_skew(self, peer_id: str, skew: Skew) -> None:
+        """A wrong clock is told once, and once when it is right again."""
+        word = "ahead of" if skew.seconds > 0 else "behind"
+        match self.clocks.turned(peer_id):
+            case "wrong":
+                far = f"its clock is {abs(skew.certain):.1f} s {word} this machine's"
+                self._say("skew", f"{far}; set the wrong one: timedatectl set-ntp true", peer_id)
+            case "right":
+                self._say("skew_ended", "its clock agrees with this machine's again", peer_id)
 
     async def _answer(self, peer_id: str, raw: bytes) -> bytes:
         at = time.time()
@@ -311,4 +322,6 @@ class Exchange:
         return await self._request(peer_id, DialBack())
 
     def _say(self, kind: str, detail: str, peer_id: str) -> None:
-        self._events.append({"source": "peers", "kind": kind, "peer_id": peer_id, "detail": detail[:300]})
+        id = self._members.name_of(key_of(peer_id)) if peer_id else ""
+        row = {"source": "peers", "kind": kind, "peer_id": peer_id, "id": id, "detail": detail[:300]}
+        self._events.append(row)

@@ -11,20 +11,18 @@ import msgspec
 
 from bzzzd import __version__
 from bzzzd.daemon.peering import Peering
-from bzzzd.daemon.skew import Skew
+from bzzzd.daemon.skew import LIMIT_S, Skew
 from bzzzd.daemon.status import Finding
 from bzzzd.errors import BzzzError
 from bzzzd.mesh.interfaces import beyond_this_machine
 from bzzzd.mesh.values import PeerInfo
 
-# Freshness of live requests is 5 s, and half of that is lost on the way and in queues.
-_SKEW_S: Final = 2.0
 _ASKED: Final = 3
 
 
 def clock_findings(skews: dict[str, Skew], names: dict[str, str]) -> list[Finding]:
     """Whose clock is wrong: ours where most peers say so, else theirs. Pure."""
-    wrong = {peer: skew.certain for peer, skew in skews.items() if abs(skew.certain) > _SKEW_S}
+    wrong = {peer: skew.certain for peer, skew in skews.items() if abs(skew.certain) > LIMIT_S}
     if not wrong:
         return [("ok", "clocks", f"{len(skews)} peers agree with this one", "")] if skews else []
     fix = "set it: timedatectl set-ntp true"

@@ -6,9 +6,14 @@ half the round trip.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+# Freshness of live requests is 5 s, and half of that is lost on the way and in queues.
+LIMIT_S: Final = 2.0
 _KEPT: Final = 1024
+
+
+Turn = Literal["wrong", "right"]
 
 
 class Skew(NamedTuple):
@@ -30,6 +35,8 @@ class Clocks:
 
     def __init__(self) -> None:
         self._of: dict[str, Skew] = {}
+        # Kept when a peer leaves: one that comes and goes with a wrong clock is no news each time.
+        self._wrong: dict[str, None] = {}
 
     def measured(self, peer_id: str, sent: float, there: float, took: float) -> Skew:
         """A question left at ``sent`` of our clock, took ``took`` seconds, and was answered at ``there`` of theirs."""
@@ -39,6 +46,22 @@ class Clocks:
         if len(self._of) > _KEPT:
             del self._of[next(iter(self._of))]
         return skew
+
+    def turned(self, peer_id: str) -> Turn | None:
+        """Whether the newest measurement is the first that is surely over the limit, or the first that is not."""
+        skew = self._of.get(peer_id)
+        if skew is None or (abs(skew.certain) > LIMIT_S) == (peer_id in self._wrong):
+            return None
+        if peer_id in self._wrong:
+            # A wide error would hide a clock that is as wrong as before.
+            if abs(skew.seconds) > LIMIT_S:
+                return None
+            del self._wrong[peer_id]
+            return "right"
+        self._wrong[peer_id] = None
+        if len(self._wrong) > _KEPT:
+            del self._wrong[next(iter(self._wrong))]
+        return "wrong"
 
     def of(self, peer_id: str) -> Skew | None:
         return self._of.get(peer_id)

@@ -118,6 +118,10 @@ def snapshot(model: Model, message: Snapshot) -> Result:
 
 def came(model: Model, message: Came) -> Result:
     if message.stream != "tasks":
+        told = [item.news for item in message.items if isinstance(item, Happened) and item.news is not None]
+        # What answers a person's own doing stays until its time is over.
+        if told and not model.notice.text:
+            model = say(model, told[-1].text, told[-1].level)
         return soon(model, message.stream)
     tasks = dict(model.tasks)
     untitled = moved = False

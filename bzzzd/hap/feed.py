@@ -30,6 +30,7 @@ from bzzzd.hap.model import (
     Task,
     Version,
 )
+from bzzzd.hap.news import News, news
 from bzzzd.hap.text import clean, clean_block
 
 CONTENT_LIMIT = 1_000_000
@@ -46,9 +47,10 @@ class TaskProgressed(Struct, frozen=True):
 
 
 class Happened(Struct, frozen=True):
-    """Something about the mesh or a service changed; ``what`` is its kind."""
+    """Something about the mesh or a service changed; ``what`` is its kind, ``news`` its sentence if it has one."""
 
     what: str
+    news: News | None = None
 
 
 Item = TaskChanged | TaskProgressed | Happened
@@ -296,7 +298,8 @@ def items(stream: str, values: Iterable[object]) -> tuple[Item, ...]:
     for value in values:
         row = _map(value)
         if stream != "tasks":
-            found.append(Happened(clean(row.get("kind") or row.get("what"), 60) or stream))
+            kind = clean(row.get("kind") or row.get("what"), 60) or stream
+            found.append(Happened(kind, news(row) if stream == "events" else None))
         elif (changed := one_task(row)).id:
             found.append(TaskChanged(changed))
         elif inner := progress(row.get("progress")):

@@ -12,6 +12,7 @@ Lines out, by ``type``:
 | `gone` | `id` | a task is not listed any more |
 | `agents`, `peers`, `health` | a field of the same name | they changed |
 | `page` | `page` (`kind`, `id`, `tab`, `brief`, `decision`, `history`, `trace`, `faults`) | what was opened changes |
+| `event` | `kind`, `level` ok/info/warn/bad, `text` | something happened on the mesh |
 | `notice` | `level` ok/info/warn/bad, `text` | something to tell |
 | `handled` | `re`, `action`, `commands` (ids begun by it), `pending` (orders that can be undone) | after each line in |
 | `outcome` | `command`, `ok`, `task` or `code` and `message` | a command was answered |
@@ -34,7 +35,8 @@ from typing import Any
 import msgspec
 
 from bzzzd.errors import BadInput
-from bzzzd.hap.messages import Act, Answered, Message, Online, Refused
+from bzzzd.hap.feed import Happened
+from bzzzd.hap.messages import Act, Answered, Came, Message, Online, Refused
 from bzzzd.hap.model import Model, Task
 
 SCHEMA = 1
@@ -118,7 +120,7 @@ def lines(old: Model, new: Model, message: Message) -> list[Line]:
         found.append({"type": "page", "page": {name: page[name] for name in page if name not in ("scroll", "wanted")}})
     if new.notice.text and new.notice != old.notice:
         found.append({"type": "notice", "level": new.notice.level, "text": new.notice.text})
-    return found + _outcome(message)
+    return found + _events(message) + _outcome(message)
 
 
 def _tasks(old: Model, new: Model) -> list[Line]:
@@ -128,6 +130,17 @@ def _tasks(old: Model, new: Model) -> list[Line]:
         {"type": "task", "task": msgspec.to_builtins(row)} for row in new.tasks.values() if row != old.tasks.get(row.id)
     ]
     return [*changed, *({"type": "gone", "id": id} for id in old.tasks if id not in new.tasks)]
+
+
+def _events(message: Message) -> list[Line]:
+    """Each thing that happened, however many came at once."""
+    items = message.items if isinstance(message, Came) else ()
+    told = [item for item in items if isinstance(item, Happened)]
+    return [
+        {"type": "event", "kind": one.what, "level": one.news.level, "text": one.news.text}
+        for one in told
+        if one.news is not None
+    ]
 
 
 def _outcome(message: Message) -> list[Line]:

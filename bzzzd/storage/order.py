@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bzzzd.storage.asking import choose, offered
 from bzzzd.storage.sources import (
     MAX_JOURNALS,
     MAX_SOURCES,
@@ -45,7 +46,6 @@ PATIENCE_S: Final = 60.0
 REST_S: Final = 1.0
 HOLD_ITEMS: Final = 4096
 HOLD_BYTES: Final = 16 * 1024 * 1024
-ASKS_PER_PEER: Final = 4
 
 
 class Tracker:
@@ -204,7 +204,7 @@ class Tracker:
                 continue
             if not chain.eager and now < chain.since + self._grace_s:
                 continue
-            peer = self._choose(chain, now)
+            peer = choose(chain, now, self._peers)
             if peer is not None:
                 chain.asked = (peer, chain.position)
                 chain.eager = False
@@ -351,33 +351,13 @@ class Tracker:
 
     def _refresh(self, chain: Chain, now: float) -> None:
         claimed = chain.top > chain.position
-        if chain.known > chain.position or (claimed and any(self._offers(chain, peer) for peer in chain.held)):
+        if chain.known > chain.position or (claimed and any(offered(chain, peer, self._peers) for peer in chain.held)):
             if chain.source not in self._lagging:
                 self._lagging.add(chain.source)
                 chain.since = now
         else:
             self._lagging.discard(chain.source)
             chain.eager = False
-
-    def _offers(self, chain: Chain, peer: bytes) -> Held | None:
-        """What ``peer`` may be able to give: what it said, and of its own messages everything until it denies."""
-        if peer not in self._peers or peer in chain.denied:
-            return None
-        held = chain.held.get(peer)
-        if held is None:
-            return Held(1, chain.known) if peer == chain.source.node and chain.known > chain.position else None
-        return held if max(held.first, chain.position + 1) <= held.highest else None
-
-    def _choose(self, chain: Chain, now: float) -> bytes | None:
-        best: tuple[bool, bool, int, bytes] | None = None
-        for peer in {*chain.held, chain.source.node}:
-            held = self._offers(chain, peer)
-            if held is None or self._peers[peer] >= ASKS_PER_PEER or chain.resting.get(peer, 0.0) > now:
-                continue
-            # One that has the next number before one that begins later; the sender itself before others.
-            rank = (held.first > chain.position + 1, peer != chain.source.node, self._peers[peer], peer)
-            best = rank if best is None or rank < best else best
-        return best[3] if best is not None else None
 
     def _end_ask(self, ask: Ask) -> Chain | None:
         if ask.peer in self._peers:
@@ -391,7 +371,9 @@ class Tracker:
         needed = chain.position + 1
         if needed in chain.early or chain.known < needed:
             return None
-        offers = [held for peer in {*chain.held, chain.source.node} if (held := self._offers(chain, peer)) is not None]
+        offers = [
+            held for peer in {*chain.held, chain.source.node} if (held := offered(chain, peer, self._peers)) is not None
+        ]
         if any(held.first <= needed <= held.highest for held in offers):
             return None
         later = [held.first for peer, held in chain.held.items() if peer in self._peers and held.first > needed]

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from bzzzd.errors import BadInput
 from bzzzd.hap import feed, headless
 from bzzzd.hap.messages import Act, Answered, Came, Key, Message, Offline, Online, Refused, Snapshot
-from bzzzd.hap.model import Fault, Model
+from bzzzd.hap.model import Fault, Model, Notice
+from bzzzd.hap.views import chrome
 
 from .builders import LENA, NOW, STATUS, TASKS, after, blank, online, opened
 
@@ -89,3 +90,29 @@ def test_the_first_lines_are_what_was_seen_last() -> None:
 
 def test_every_documented_argument_belongs_to_an_action() -> None:
     assert set(headless._ARGUMENTS) <= set(online().registry.by_name)
+
+
+KINDS = ("joined", "left", "refused", "cut_off", "skew", "skew_ended", "join_requested", "replicated", "clone", "epoch")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_happens_on_the_mesh_is_a_line_with_a_sentence_and_stands_in_the_portal(kind: str) -> None:
+    row = {"kind": kind, "peer_id": "12D3KooWabcdefgh", "id": "n7", "detail": "a reason\x1b[31m", "versions": 3}
+    items = feed.items("events", [row])
+    came = Came("events", items, 7)
+    model = replace(online(), notice=Notice(""))
+    told = after(model, came)
+    (event,) = [line for line in headless.lines(model, told, came) if line["type"] == "event"]
+    assert event["kind"] == kind
+    assert event["level"] in ("ok", "info", "warn", "bad")
+    assert "n7" in event["text"] or "reason" in event["text"] or "3 versions" in event["text"]
+    assert "\x1b" not in event["text"]
+    assert told.notice.text == event["text"]
+    assert event["text"][:20] in "".join(text for _, text in chrome.status(told, 200))
+
+
+def test_what_answers_a_person_is_not_displaced_by_the_mesh() -> None:
+    model = replace(online(), notice=Notice("sent: it", "ok", NOW + 5))
+    assert (
+        after(model, Came("events", feed.items("events", [{"kind": "joined", "id": "n7"}]), 7)).notice == model.notice
+    )

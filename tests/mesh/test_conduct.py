@@ -139,3 +139,29 @@ async def test_a_member_whose_requests_never_hold_is_cut_off_while_another_stays
     await eventually("it to be cut off", cut)
     assert await served()
     assert second.mesh.peer_id not in [peer.peer_id for peer in first.mesh.peers() if peer.connected]
+
+
+class _Lenient:
+    def validate(self, key: str, value: bytes) -> None: ...
+
+    def select(self, key: str, values: list[bytes]) -> int:
+        return 0
+
+
+async def test_a_member_that_forges_records_on_and_on_is_cut_off_while_another_stays(town: Town) -> None:
+    first, second = await town.pair()
+    third = await town.node("third", static_peers=first.mesh.addresses)
+    await eventually("both to be in", lambda: sum(peer.connected for peer in first.mesh.peers()) == 2)
+    second.mesh._node._records._validator._validators["bzzz"] = _Lenient()  # type: ignore[union-attr,assignment]
+    forged = second.record("/bzzz/other", 1)
+
+    async def cut() -> bool:
+        with suppress(BzzzError):
+            await second.mesh.dht_put("/bzzz/a", forged)
+        return "cut_off" in first.kinds()
+
+    await eventually("it to be cut off", cut)
+    await eventually("it to be refused", lambda: any("was cut off" in event.detail for event in second.events))
+    assert [peer.peer_id for peer in first.mesh.peers() if peer.connected] == [third.mesh.peer_id]
+    await third.mesh.dht_put("/bzzz/a", third.record("/bzzz/a", 2))
+    assert await first.mesh.dht_get("/bzzz/a") == third.record("/bzzz/a", 2)
