@@ -38,6 +38,7 @@ from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.reseal import Resealer
 from bzzzd.daemon.revoking import RevokeDesk
 from bzzzd.daemon.sessions import SessionDesk
+from bzzzd.daemon.standing import Standing
 from bzzzd.daemon.status import StatusDesk
 from bzzzd.daemon.store import Store
 from bzzzd.daemon.tasks import TaskDesk
@@ -246,6 +247,13 @@ class Node:
         metrics.contribute(figures.gauges(self._gauges))
         metrics.contribute(figures.gauges(self._peering.gauges))
         metrics.contribute(figures.gauges(self._replicas.gauges))
+        who, part = self._identity.node, self._ledger
+        standing = Standing(
+            part.seat, self._settings.state_dir, lambda: who.grant.not_after - self._identity.clock(),
+            lambda: len(part.outbox),
+        )  # fmt: skip
+        metrics.contribute(standing.families)
+        self._manager.spawn("ledger", "standing", standing.run())
         health = HealthHttp(
             self._config.network.bind,
             self._settings.health_port,
@@ -374,6 +382,7 @@ class Node:
             "bzzz_sessions": (len(self._door.server.sessions), "Sessions on the socket."),
             "bzzz_peers": (sum(p.connected for p in self._mesh.mesh.peers()), "Members connected."),
             "bzzz_journal_pending": (journal.pending, "Operations waiting for the journal."),
+            "bzzz_journal_failing": (float(self._store.journal.fault is not None), "1 while writes fail."),
             "bzzz_offers_made": (self._offers.made, "Offers made since the start."),
             "bzzz_messages_received": (self._topics.received, "Messages taken from the mesh since the start."),
             "bzzz_messages_refused": (self._topics.refused, "Messages from the mesh that did not hold."),
