@@ -1,0 +1,247 @@
+"""The image as it is run: under supervisord, one program alone, with and without a sandbox, and as Kubernetes' pods."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.containers.conftest import IMAGE, Podman, wait_for
+from tests.containers.test_manifests import FOLDER, of_kind
+
+# The first test waits for the package, the base and the image.
+pytestmark = pytest.mark.timeout(900)
+CAPABILITIES = ("--cap-drop=ALL", "--cap-add=SETUID", "--cap-add=SETGID", "--cap-add=KILL")
+RESTRICTED = ("--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only", "--tmpfs=/tmp")
+HEALTHY = "/usr/share/bzzz/supervisor/healthy"
+STOP_S = 30.0
+HANDLERS = [
+    {"kind": "command", "capability": "run"},
+    {"kind": "external", "capability": "shout", "argv": ["/usr/bin/tr", "a-z", "A-Z"]},
+]
+
+
+@pytest.fixture(scope="module")
+def both(heavy: Podman) -> Iterator[Podman]:
+    """The container ``both``: daemon and agent as the image starts them."""
+    heavy("run", "--detach", "--name=both", "--hostname=both", "--network=none", *CAPABILITIES, IMAGE)
+    wait_healthy(heavy, "both")
+    yield heavy
+    heavy("rm", "--force", "--time=0", "both", ok=False)
+
+
+def wait_healthy(podman: Podman, name: str) -> None:
+    def well() -> bool:
+        assert podman.inspect(name)["State"]["Running"], podman("logs", name, ok=False)
+        return podman("exec", name, HEALTHY, ok=False).strip() == "ready"
+
+    wait_for(f"{name} to be healthy", well)
+
+
+def attached(podman: Podman, name: str) -> bool:
+    rows = json.loads(podman("exec", "--user=bzzz", name, "bzzz", "agent", "list", "--json"))["agents"]
+    return any(row["attached"] for row in rows)
+
+
+def stopped(podman: Podman, name: str, *, kind: str = "container") -> float:
+    """Stop it as its user would; how long that took, in seconds."""
+    began = time.monotonic()
+    podman(*(("pod",) if kind == "pod" else ()), "stop", "--time=60", name)
+    return time.monotonic() - began
+
+
+def test_each_program_has_a_uid_of_its_own_and_the_agent_cannot_read_the_nodes_keys(both: Podman) -> None:
+    rows = both("top", "both", "user", "args").splitlines()[1:]
+    users = {word: row.split()[0] for row in rows for word in ("supervisord", "bin/bzzzd", "bzzz-agent") if word in row}
+    assert users == {"supervisord": "root", "bin/bzzzd": "bzzz", "bzzz-agent": "bzzz-agent"}
+    assert both("exec", "both", "id", "--user", "bzzz").strip() == "2001"
+    assert both("exec", "both", "id", "--group", "bzzz").strip() == "2000"
+    assert both("exec", "both", "id", "--user", "bzzz-agent").strip() == "2002"
+    refused = both("exec", "--user=bzzz-agent", "both", "cat", "/var/lib/bzzz/keys/node.key", ok=False)
+    assert "Permission denied" in refused
+
+
+def test_the_command_line_works_inside_and_the_daemons_user_administers(both: Podman) -> None:
+    status = json.loads(both("exec", "--user=bzzz", "both", "bzzz", "status", "--json"))
+    assert (status["phase"], status["node_id"]) == ("ready", "both")
+    wait_for("the agent", lambda: attached(both, "both"))
+    both("exec", "--user=bzzz", "both", "bzzz", "mesh", "admin", "add", "bzzz")
+    made = json.loads(both("exec", "--user=bzzz", "both", "bzzz", "task", "submit", "first", "--json"))
+    assert made["task"]["state"] in ("submitted", "working")
+
+
+def test_a_program_that_dies_is_started_again(both: Podman) -> None:
+    before = both("exec", "both", "pgrep", "-f", "bin/bzzzd").split()[0]
+    both("exec", "--user=bzzz", "both", "kill", "-KILL", before)
+    wait_for(
+        "another daemon", lambda: both("exec", "both", "pgrep", "-f", "bin/bzzzd", ok=False).split()[:1] != [before]
+    )
+    wait_healthy(both, "both")
+    wait_for("the agent to come back", lambda: attached(both, "both"))
+
+
+def test_sigterm_ends_both_programs_and_the_container_in_time(both: Podman) -> None:
+    wait_healthy(both, "both")
+    assert stopped(both, "both") < STOP_S
+    assert both.inspect("both")["State"]["ExitCode"] == 0
+    said = both("logs", "both", ok=False)
+    for program in ("bzzzd", "bzzz-agent"):
+        assert f"stopped: {program} (exit status 0)" in said
+
+
+def test_a_daemon_that_cannot_start_ends_the_container(heavy: Podman, tmp_path: Path) -> None:
+    (tmp_path / "bzzzd.yaml").write_text("binary_type: daemon\nnonsense: {}\n")
+    said = heavy(
+        "run", "--rm", "--network=none", *CAPABILITIES, f"--volume={tmp_path}/bzzzd.yaml:/etc/bzzz/bzzzd.yaml:ro",
+        IMAGE, ok=False,
+    )  # fmt: skip
+    assert "nonsense" in said
+    assert "giving up" in said
+
+
+def test_one_program_alone_runs_without_root_or_a_writable_root(heavy: Podman) -> None:
+    alone = ("--name=alone", "--network=none", "--user=bzzz", "--env=BZZZ_HEALTH_PORTS=8071", *RESTRICTED)
+    heavy("run", "--detach", *alone, "--volume=alone-socket:/run/bzzz", IMAGE, "bzzzd")
+    wait_healthy(heavy, "alone")
+    assert stopped(heavy, "alone") < STOP_S
+    assert heavy.inspect("alone")["State"]["ExitCode"] == 0
+
+
+def offers(podman: Podman, folder: Path, *options: str) -> dict[str, Any]:
+    """What an agent with handlers that need the sandbox says of itself in a container with these options."""
+    config = {
+        "binary_type": "agent", "agent": {"id": "w", "role": "worker", "handlers": HANDLERS},
+        "ai": {"provider": "none"}, "network": {"socket": "/run/bzzz/bzzzd.sock"}, "security": {},
+    }  # fmt: skip
+    (folder / "agent.yaml").write_text(yaml.safe_dump(config))
+    name = f"offers-{len(options)}"
+    podman(
+        "run", "--detach", f"--name={name}", "--network=none", "--user=bzzz-agent", *RESTRICTED, *options,
+        f"--volume={folder}/agent.yaml:/etc/bzzz/agent.yaml:ro", IMAGE, "bzzz-agent",
+    )  # fmt: skip
+    ask = (
+        "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8081); c.request('GET', '/health'); "
+        "print(c.getresponse().read().decode())"
+    )
+    said = wait_for("the agent", lambda: podman("exec", name, "python3", "-c", ask, ok=False).partition("Traceback")[0])
+    found: dict[str, Any] = json.loads(said)
+    return {**found, "log": podman("logs", name, ok=False)}
+
+
+def test_under_restricted_an_agent_does_not_offer_what_needs_the_sandbox_and_says_so(
+    heavy: Podman, tmp_path: Path
+) -> None:
+    found = offers(heavy, tmp_path)
+    assert found["sandbox"] == ""
+    for capability in ("run", "shout"):
+        assert f'capability is not offered  capability={capability} why="bwrap does not work here' in found["log"]
+    assert "agent=w capabilities=[]" in found["log"]
+
+
+def test_under_the_sandbox_profile_it_is_offered_still_without_privileges(heavy: Podman, tmp_path: Path) -> None:
+    profile = FOLDER / "seccomp-sandbox.json"
+    found = offers(heavy, tmp_path, f"--security-opt=seccomp={profile}", "--security-opt=unmask=ALL")
+    assert "seccomp" in found["sandbox"]
+    assert "not offered" not in found["log"]
+
+
+def as_pod(name: str, folder: Path) -> Path:
+    """A set's pod for podman: its volumes as a kubelet with `fsGroup` prepares them, one folder each; no probes.
+
+    podman 4.3 knows neither single files of a ConfigMap nor volume claims, and schedules no probes.
+    """
+    spec: dict[str, Any] = of_kind(name, "StatefulSet")["spec"]["template"]["spec"]
+    data = of_kind(name, "ConfigMap")["data"]
+    volumes: dict[str, Path] = {}
+
+    def make(volume: str, mode: int) -> str:
+        path = volumes.setdefault(volume, folder / volume)
+        if not path.exists():
+            path.mkdir()
+            path.chmod(mode)
+        return volume
+
+    for container in spec["containers"]:
+        container.update(image=IMAGE, imagePullPolicy="Never")
+        for key in ("ports", "startupProbe", "livenessProbe", "readinessProbe"):
+            container.pop(key)
+        for mount in container["volumeMounts"]:
+            part = mount.pop("subPath", "")
+            if mount["name"] == "config":
+                mount["name"] = part.replace(".", "-")
+                volumes[mount["name"]] = folder / part
+                (folder / part).write_text(data[part])
+            elif mount["name"] == "state":
+                mount["name"] = make(f"state-{part}", 0o2775)
+            else:
+                make(mount["name"], 0o2750 if mount["name"] == "join" else 0o2777)
+    spec["volumes"] = [
+        {"name": volume, "hostPath": {"path": str(path), "type": "File" if path.is_file() else "Directory"}}
+        for volume, path in volumes.items()
+    ]
+    made = folder / "pod.yaml"
+    made.write_text(
+        yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pod-{name}"}, "spec": spec})
+    )
+    return made
+
+
+def play(podman: Podman, name: str, folder: Path) -> None:
+    """Start a set's pod with its volumes in ``folder``."""
+    made = as_pod(name, folder)
+    for path in folder.iterdir():
+        if path.is_dir():
+            mode = path.stat().st_mode
+            os.chown(path, 0, 2000)
+            path.chmod(mode)
+    podman("play", "kube", "--network=none", str(made))
+
+
+def test_the_pod_of_an_agent_works_and_stops(heavy: Podman, pods: Path) -> None:
+    play(heavy, "agent", pods)
+    daemon, agent = "pod-agent-bzzzd", "pod-agent-bzzz-agent"
+    wait_healthy(heavy, agent)  # both ports: the containers of a pod share their network
+    wait_for("the agent", lambda: attached(heavy, daemon))
+    assert json.loads(heavy("exec", agent, "bzzz", "status", "--json"))["node_id"] == "pod-agent"
+    assert "Permission denied" in heavy(
+        "exec", agent, "cat", "/run/bzzz/../../var/lib/bzzz/node/keys/node.key", ok=False
+    )
+    heavy("exec", daemon, "bzzz", "mesh", "admin", "add", "bzzz")
+    # What is in the Secret's file is read as the pod's group, and never as anybody else's.
+    join = pods / "join" / "invitation"
+    join.write_text("no invitation")
+    os.chown(join, 0, 2000)
+    join.chmod(0o440)
+    wait_for("the daemon to look", lambda: "security.join_file is of no use" in heavy("logs", daemon, ok=False))
+    assert "this is no invitation" in heavy("logs", daemon, ok=False)
+    assert (pods / "state-bzzz" / "node" / "keys" / "node.key").stat().st_uid == 2001
+    assert stopped(heavy, "pod-agent", kind="pod") < STOP_S
+    for name in (daemon, agent):
+        assert heavy.inspect(name)["State"]["ExitCode"] == 0
+
+
+def test_the_pod_of_the_portal_serves_its_health_port(heavy: Podman, pods: Path) -> None:
+    play(heavy, "portal", pods)
+    portal = "pod-portal-bzzz-hap"
+    ports = "--env=BZZZ_HEALTH_PORTS=8071 8091"
+    wait_for("the portal", lambda: heavy("exec", ports, portal, HEALTHY, ok=False).strip() == "ready")
+    # Attached, and told how to become a person.
+    wait_for("the portal to say who it is", lambda: '"kind":"guest"' in heavy("logs", portal, ok=False))
+    assert stopped(heavy, "pod-portal", kind="pod") < STOP_S
+    assert heavy.inspect(portal)["State"]["ExitCode"] == 0
+
+
+@pytest.fixture
+def pods(heavy: Podman, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder that every user can enter, unlike those of pytest."""
+    folder = heavy.folder.parent / f"{heavy.folder.name}-{request.node.name[:24]}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
