@@ -44,13 +44,22 @@ class KeptLedger(EmbeddedLedger):
         return expired
 
     async def execute(self, author: Author, command: Command, raw: bytes, along: Along | None = None) -> Outcome:
+        outcome = await self.commit(author, command, raw, along)
+        await self.settled(outcome)
+        return outcome
+
+    async def commit(self, author: Author, command: Command, raw: bytes, along: Along | None) -> Outcome:
+        """As ``execute``, durable on this node alone: nobody is told before ``settled``."""
         outcome = await super().execute(author, command, raw, along)
         if self._copies.standby and outcome.events and outcome.task.state == "submitted":
             # An offer is a hint: it need not wait for the standby, and the claim that follows waits for both.
             self.opened(outcome.task)
+        return outcome
+
+    async def settled(self, outcome: Outcome) -> None:
+        """Return once the standby holds it too, where there is one."""
         # What was done before may have been acknowledged to nobody yet, so a repetition waits as well.
         await self._copies.durable(None if outcome.repeated else _last(outcome.events))
-        return outcome
 
     async def expire(self) -> Expired:
         expired = await super().expire()

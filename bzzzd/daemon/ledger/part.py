@@ -73,8 +73,12 @@ class LedgerPart:
         self._events = events
         self.replicator = Replicator(self._ask_peer, self._candidates, self._rows, store.contexts.carry, self._tell)
         self.here = KeptLedger(store.journal, rules, clock, self.replicator, lambda: who.id)
-        far = RemoteLedger(self.office.ask, self._spawn, chain_of=members.chain_of, pack=self._pack, adopt=self._adopt)
         self.succession = Succession(store.journal, self.here, self.office, clock, folder / "ledger", self._tell)
+        self._standby = Standby(store.journal, store.contexts, self.office, self.succession, self._tell)
+        far = RemoteLedger(
+            self.office.ask, self._spawn, chain_of=members.chain_of, pack=self._pack, adopt=self._adopt,
+            reached=self._standby.reached,
+        )  # fmt: skip
         self.seat = Seat(self.here, far)
         self.offers = OfferDesk(self.seat, offer_s=offer_s, spawn=self._spawn)
         self.here.opened = self.offers.follow
@@ -90,8 +94,8 @@ class LedgerPart:
             check=lambda author, command, pending: check_named(author, command, pending, gate.recipients),
             judging=mesh.judging,
             refused=self.offers.refused, name=lambda: self.office.name,
+            kept=self.here, copies=self.replicator, spawn=self._spawn,
         )  # fmt: skip
-        self._standby = Standby(store.journal, store.contexts, self.office, self.succession, self._tell)
         self._acting = asyncio.Event()
         self.far = far
         self.outbox = Outbox(store.journal, who.id, self._deliver, self.view.waiting)

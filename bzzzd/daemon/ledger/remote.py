@@ -11,7 +11,7 @@ import msgspec
 from bzzzd.daemon.ledger import wire
 from bzzzd.daemon.ledger.courier import Ask, Courier, Spawn
 from bzzzd.daemon.ledger.enclosed import Enclosed
-from bzzzd.errors import NotAllowed, UnknownOutcome, from_map
+from bzzzd.errors import NotAllowed, Unavailable, UnknownOutcome, from_map
 from bzzzd.slurp.commands import Author, Command
 from bzzzd.slurp.ledger import Along, Backup, EventPage, Expired, Ledger, Outcome, Status, Step, TaskPage
 from bzzzd.slurp.task import State, Task
@@ -20,6 +20,7 @@ from bzzzd.storage.rows import Pending
 
 T = TypeVar("T")
 _LOOK_S: Final = 5.0
+_COPY_S: Final = 5.0
 _TASK: Final = msgspec.msgpack.Decoder(Task)
 _PAGE: Final = msgspec.msgpack.Decoder(TaskPage)
 _NEEDS: Final = msgspec.msgpack.Decoder(list[tuple[str, str]])
@@ -33,7 +34,8 @@ _STATUS: Final = msgspec.msgpack.Decoder(Status)
 class RemoteLedger(Ledger):
     """``chain_of(key)`` gives an author's grants, ``pack(pending)`` a version as it travels.
 
-    ``adopt(carried)`` takes a brief that came with a claim. Outcomes carry their events; whoever follows
+    ``adopt(carried)`` takes a brief that came with a claim; ``reached(incarnation, number, seconds)`` says whether
+    this node's copy of the ledger has come so far. Outcomes carry their events; whoever follows
     the ledger's events gets them there too.
     """
 
@@ -45,7 +47,9 @@ class RemoteLedger(Ledger):
         chain_of: Callable[[bytes], Sequence[bytes]],
         pack: Callable[[Pending], Awaitable[Carried]],
         adopt: Callable[[Carried], Awaitable[object]],
+        reached: Callable[[str, int, float], Awaitable[bool]],
     ) -> None:
+        self._reached = reached
         self._ask = ask
         self._courier = Courier(ask, spawn)
         self._chain_of = chain_of
@@ -67,6 +71,8 @@ class RemoteLedger(Ledger):
     async def send(self, do: wire.Do) -> Outcome:
         """Have the coordinator do a command; raises what its ledger raised."""
         done = await self._courier.send(do)
+        if done.upto is not None and not await self._reached(*done.upto, _COPY_S):
+            done = await self._again(do)
         if done.error is not None:
             raise from_map(done.error)
         if done.outcome is None:
@@ -74,6 +80,13 @@ class RemoteLedger(Ledger):
         if done.brief is not None:
             await self._adopt(done.brief)
         return done.outcome
+
+    async def _again(self, do: wire.Do) -> wire.Done:
+        """Ask for the answer to a command whose entries did not come here: as a repetition it waits there."""
+        try:
+            return await self._courier.send(do)
+        except Unavailable as error:
+            raise UnknownOutcome(error.message) from error
 
     async def expire(self) -> Expired:
         return Expired((), None)

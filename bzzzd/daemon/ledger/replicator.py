@@ -75,6 +75,9 @@ class Replicator:
         self._feeding = False
         self._failed: dict[str, float] = {}
         self.standby = ""
+        self.peer_id = ""
+        """The standby's, empty without one; ``incarnation`` is that of the ledger it copies."""
+        self.incarnation = ""
         self.reason = "no other node is connected"
 
     def upto(self) -> int | None:
@@ -123,7 +126,7 @@ class Replicator:
 
     def _drop(self, reason: str) -> None:
         """Go on alone, and let everybody go who waits."""
-        was, self.standby, self.reason = self.standby, "", reason
+        was, self.standby, self.peer_id, self.reason = self.standby, "", "", reason
         for future in self._waiting:
             if not future.done():
                 future.set_result(None)
@@ -140,7 +143,8 @@ class Replicator:
             self._news.clear()
             rows = await self._read(self._held, _ROWS, wire.BATCH_BYTES // 4)
             if not rows and not fresh and not self.standby:
-                self.standby, self.reason = chosen.id, ""
+                self.standby, self.peer_id, self.reason = chosen.id, chosen.peer_id, ""
+                self.incarnation = status.incarnation
                 self._tell("replicated", f"{chosen.id} holds a copy of the ledger, and everything new at once")
                 continue
             if not rows and not fresh:

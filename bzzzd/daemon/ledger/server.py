@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from bzzzd.daemon.ledger import wire
+from bzzzd.daemon.ledger.courier import Spawn
 from bzzzd.daemon.ledger.enclosed import Enclosed
+from bzzzd.daemon.ledger.kept import KeptLedger
 from bzzzd.daemon.ledger.line import Line
+from bzzzd.daemon.ledger.replicator import Replicator
 from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.errors import BzzzError, Conflict, FinalState, NotAllowed, Unavailable
 from bzzzd.identity.grants import Grant
 from bzzzd.mesh.peer_id import key_of, peer_id_of
 from bzzzd.slurp.commands import Author, Claim, Command, author_of, open_command
-from bzzzd.slurp.ledger import EventPage, LedgerEvent, Outcome
+from bzzzd.slurp.ledger import EventPage, Outcome
 from bzzzd.storage.adopt import Carried
 from bzzzd.storage.context import ContextStore
 from bzzzd.storage.rows import Pending
@@ -26,7 +29,8 @@ class LedgerServer:
     """``grant_of(key, chain)`` gives an author's grant, or raises; the forwarder's plays no part.
 
     ``check(author, command, pending)`` raises where another version came than the one that the command names;
-    ``refused(task, agent)`` hears of claims that were refused.
+    ``refused(task, agent)`` hears of claims that were refused. The node of the standby of ``copies`` is answered
+    while the entries are on their way to it, and waits for them: that saves the way there and back.
     """
 
     def __init__(
@@ -41,6 +45,9 @@ class LedgerServer:
         judging: Callable[[str], AbstractContextManager[None]],
         refused: Callable[[str, str], None],
         name: Callable[[], str],
+        kept: KeptLedger,
+        copies: Replicator,
+        spawn: Spawn,
     ) -> None:
         self._seat = seat
         self._line = line
@@ -51,6 +58,9 @@ class LedgerServer:
         self._judging = judging
         self._refused = refused
         self._name = name
+        self._kept = kept
+        self._copies = copies
+        self._spawn = spawn
 
     async def answer(self, peer_id: str, question: wire.Question) -> bytes:
         """Raises ``Unavailable`` on a node that is not the coordinator, and what the ledger raises."""
@@ -62,8 +72,8 @@ class LedgerServer:
         ledger = self._seat.here
         match question:
             case wire.Commands(items=items):
-                holder = key_of(peer_id)
-                return await asyncio.gather(*(self._do(holder, one) for one in items))
+                holder, early = key_of(peer_id), bool(self._copies.standby) and peer_id == self._copies.peer_id
+                return await asyncio.gather(*(self._do(holder, one, early) for one in items))
             case wire.Show(id=id):
                 return await ledger.show(id)
             case wire.List(dead=True):
@@ -101,16 +111,19 @@ class LedgerServer:
 
     async def deliver(self, holder: bytes, do: wire.Do) -> Outcome:
         """Do a command that this node itself has kept until now."""
-        return (await self._execute(holder, do))[0]
+        return (await self._execute(holder, do, early=False))[0]
 
-    async def _do(self, holder: bytes, do: wire.Do) -> wire.Done:
+    async def _do(self, holder: bytes, do: wire.Do, early: bool) -> wire.Done:
         try:
-            outcome, author = await self._execute(holder, do)
+            outcome, author = await self._execute(holder, do, early)
+            if early and outcome.events:
+                # Its copy brings the brief as well, if only by an entry before this one.
+                return wire.Done(outcome, upto=(self._copies.incarnation, outcome.events[-1].number))
             return wire.Done(outcome, None, await self._brief(outcome, author))
         except BzzzError as error:
             return wire.Done(None, wire.error_map(error))
 
-    async def _execute(self, holder: bytes, do: wire.Do) -> tuple[Outcome, Author | None]:
+    async def _execute(self, holder: bytes, do: wire.Do, early: bool) -> tuple[Outcome, Author | None]:
         # A node opens a command before it sends it on, so a forged one is not its author's alone.
         with self._judging(peer_id_of(holder)):
             envelope, command = open_command(do.raw, self._mesh_id)
@@ -119,18 +132,22 @@ class LedgerServer:
         try:
             self._check(author, command, pending)
             along = None if pending is None else Enclosed(pending)
-            outcome = await self._seat.here.execute(author, command, do.raw, along)
+            outcome = await self._kept.commit(author, command, do.raw, along)
         except BzzzError as error:
             if pending is not None:
                 await self._contexts.discard(pending)
             if isinstance(command, Claim) and isinstance(error, Conflict | NotAllowed | FinalState):
                 self._refused(command.task, author.id)
             raise
-        self.enter(outcome.events)
+        if early and outcome.events:
+            self._spawn("entries on their way to the standby", self._enter(outcome))
+        else:
+            await self._enter(outcome)
         return outcome, author if isinstance(command, Claim) else None
 
-    def enter(self, events: Sequence[LedgerEvent]) -> None:
-        self._line.add(events)
+    async def _enter(self, outcome: Outcome) -> None:
+        await self._kept.settled(outcome)
+        self._line.add(outcome.events)
 
     async def _brief(self, outcome: Outcome, claimer: Author | None) -> Carried | None:
         if claimer is None:

@@ -6,6 +6,7 @@ A copy of another ledger than the one held is begun anew; a node that kept the l
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 
@@ -36,6 +37,23 @@ class Standby:
         self._office = office
         self._succession = succession
         self._tell = tell
+        self._reached = ("", 0)
+        self._waiting: set[asyncio.Event] = set()
+
+    async def reached(self, incarnation: str, number: int, seconds: float) -> bool:
+        """Whether everything up to entry ``number`` of that ledger is durable here, within the time."""
+        grown = asyncio.Event()
+        self._waiting.add(grown)
+        try:
+            async with asyncio.timeout(seconds):
+                while self._reached[0] != incarnation or self._reached[1] < number:
+                    await grown.wait()
+                    grown.clear()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.discard(grown)
+        return True
 
     async def take(self, peer_id: str, copy: wire.Copy) -> wire.Copied:
         """Add what the coordinator sends; gives what is held then. Raises ``NotAllowed`` for anybody else."""
@@ -57,6 +75,9 @@ class Standby:
             number = await self._journal.write(work)
         except Conflict:
             return await self._held()
+        self._reached = (copy.incarnation, number)
+        for grown in self._waiting:
+            grown.set()
         return wire.Copied(copy.incarnation, number)
 
     async def _held(self) -> wire.Copied:

@@ -120,11 +120,16 @@ Question = Commands | Show | List | Needs | Open | Trace | Retries | Stand | Eve
 
 
 class Done(_Said, frozen=True):
-    """What became of one command: its outcome, or the error. ``brief`` comes with a claim."""
+    """What became of one command: its outcome, or the error. ``brief`` comes with a claim.
+
+    With ``upto`` (the ledger's incarnation, a number) it counts once the asking node, which is the standby,
+    holds the entries up to there.
+    """
 
     outcome: Outcome | None
     error: dict[str, Any] | None = None
     brief: Carried | None = None
+    upto: tuple[str, int] | None = None
 
 
 class News(_Said, frozen=True):
