@@ -23,6 +23,7 @@ from bzzzd.mesh.admission import Admission, Refused
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
+from bzzzd.mesh.ids import id_of
 from bzzzd.mesh.membership import How
 from bzzzd.mesh.network import Endpoint, MemberSwarm, connected, endpoints_of
 from bzzzd.mesh.redial import RETRIES_AT_ONCE, RETRIES_PER_S, Contact, Outcome, Redial
@@ -323,10 +324,10 @@ class Dialler:
         now = trio.current_time()
         doubled: dict[ID, float] = {}
         for member in self._admission.members.all():
-            connections = self._swarm.get_connections(ID(member.raw_id))
+            connections = self._swarm.get_connections(id_of(member.raw_id))
             if len(connections) < 2:
                 continue
-            peer_id = ID(member.raw_id)
+            peer_id = id_of(member.raw_id)
             doubled[peer_id] = self._doubled.get(peer_id, now)
             if now - doubled[peer_id] < _DUPLICATE_S:
                 continue

@@ -29,6 +29,7 @@ from multiaddr import Multiaddr
 
 from bzzzd.mesh.frames import VarintFrames
 from bzzzd.mesh.membership import Membership
+from bzzzd.mesh.negotiation import OneBreathClient
 from bzzzd.mesh.network import MemberSwarm
 from bzzzd.mesh.protocols import JOIN
 from bzzzd.mesh.values import OUR_AGENT
@@ -84,6 +85,7 @@ class MemberHost(BasicHost):
         self._swarm = network
         self._join_handler = join_handler
         self.multiselect.add_handler(JOIN, join_handler)
+        self.multiselect_client = OneBreathClient()
         self._max_streams = max_streams
         self._on_fault = on_fault
         self._on_crowd = on_crowd

@@ -7,6 +7,8 @@ Called in the mesh's thread, before any module that imports libp2p at its top. W
 - Two ACME clients (certificates for browsers) and zeroconf (libp2p's own mDNS, which would block for
   1.7 s) are stood in for by empty modules while libp2p is imported: a fifth of the time and 15 MB.
   The stand-ins are taken away afterwards, so anybody else gets the real modules.
+- A Yamux stream sends a window update for every read, however small: as many frames again as a negotiation or
+  a request has reads. Updates wait until half of the window is used up, as other implementations do.
 - The multistream line that opens every negotiation has no length limit, and strangers send it.
 - Garbage collection finds nothing in the half million objects that an import makes.
 """
@@ -85,6 +87,24 @@ def _bound_negotiation() -> None:
     vars(multiselect_communicator)["read_delim"] = read_line
 
 
+def _save_window_updates() -> None:
+    from libp2p.stream_muxer.yamux.yamux import YamuxStream
+
+    at_once = YamuxStream._auto_tune_and_send_window_update
+    if getattr(at_once, "saves", False):
+        return
+
+    async def in_halves(self: YamuxStream, *, bytes_read: int = 0) -> None:
+        buffered = len(self.conn.stream_buffers.get(self.stream_id, b""))
+        used = self.target_recv_window - self.recv_window - buffered
+        # Nothing is lost by leaving it: what was read and not given back yet is counted from the window itself.
+        if used >= self.target_recv_window // 2:
+            await at_once(self, bytes_read=bytes_read)
+
+    vars(in_halves)["saves"] = True
+    setattr(YamuxStream, at_once.__name__, in_halves)
+
+
 def _quiet() -> None:
     """libp2p logs a line for every stranger's fault; ours are counted, and told as events."""
     logger = logging.getLogger("libp2p")
@@ -106,6 +126,7 @@ def load(version: str) -> None:
         if collecting:
             gc.enable()
     _bound_negotiation()
+    _save_window_updates()
     _quiet()
     identify = importlib.import_module("libp2p.identity.identify.identify")
     vars(identify)["AGENT_VERSION"] = f"{OUR_AGENT}{version}"

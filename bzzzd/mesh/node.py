@@ -31,6 +31,7 @@ from bzzzd.mesh.dht import Records
 from bzzzd.mesh.dialler import Dialler
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
+from bzzzd.mesh.ids import id_named, id_of
 from bzzzd.mesh.invited import Reception, Visits
 from bzzzd.mesh.listeners import listen_on
 from bzzzd.mesh.membership import Member, Membership
@@ -170,7 +171,7 @@ class Node:
             if turn % _RECHECK_EVERY == 0:
                 self._drop_expired()
             for member in self._members.all():
-                peer_id = ID(member.raw_id)
+                peer_id = id_of(member.raw_id)
                 if self._host.is_peer_connected(peer_id) and peer_id not in self._pubsub.peers:
                     self._start(self._introduce, member)
             self._dialler.part_doubles()
@@ -198,7 +199,7 @@ class Node:
 
     def _entered(self, member: Member) -> None:
         self._tally.joined += 1
-        self._event("joined", member.grant.role, str(ID(member.raw_id)), member.grant.id)
+        self._event("joined", member.grant.role, str(id_of(member.raw_id)), member.grant.id)
         self._tell_peers()
         self._start(self._introduce, member)
 
@@ -211,7 +212,7 @@ class Node:
             return
         self._introducing.add(member.raw_id)
         try:
-            peer_id = ID(member.raw_id)
+            peer_id = id_of(member.raw_id)
             await self._pubsub.ensure_peer_stream(peer_id, timeout=_INTRODUCE_S)
             if peer_id not in self._host.agent_versions:
                 await self._host.identify(peer_id)
@@ -219,7 +220,6 @@ class Node:
                 await self._records.enter(peer_id)
         finally:
             self._introducing.discard(member.raw_id)
-        self._tell_peers()
 
     def _superseded(self, stream: INetStream) -> None:
         for connection in self._swarm.get_connections(stream.muxed_conn.peer_id):
@@ -248,7 +248,7 @@ class Node:
     def _drop_expired(self) -> None:
         for member, reason in self._members.expired():
             self._members.remove(member.raw_id)
-            peer_id = ID(member.raw_id)
+            peer_id = id_of(member.raw_id)
             self._event("left", reason, str(peer_id), member.grant.id)
             self._start(self._host.disconnect, peer_id)
         self._tell_peers()
@@ -283,7 +283,7 @@ class Node:
 
     def blame(self, peer_id: str, what: Offence) -> None:
         """Something that a member sent was found wrong on the other side of the bridge."""
-        self._blame(ID.from_base58(peer_id), what)
+        self._blame(id_named(peer_id), what)
 
     @property
     def load(self) -> dict[str, int]:
@@ -344,7 +344,7 @@ class Node:
 
     async def request(self, peer_id: str, protocol: str, data: bytes, timeout_s: float) -> bytes:
         try:
-            parsed = ID.from_base58(peer_id)
+            parsed = id_named(peer_id)
         except Exception as error:  # base58's own errors
             raise BadInput(f"{peer_id!r} is not a peer id: expected base58 text like 12D3KooW…") from error
         if parsed == self._host.get_id():
@@ -358,7 +358,7 @@ class Node:
 
     async def know(self, peer_id: str, addresses: Sequence[str], how: str) -> None:
         """Somebody says where a peer is."""
-        self._dialler.know(ID.from_base58(peer_id), addresses, how)
+        self._dialler.know(id_named(peer_id), addresses, how)
 
     async def dial_back(self, address: str, timeout_s: float) -> str:
         """Why nobody can be reached at an address from here; empty when somebody answers."""

@@ -7,6 +7,7 @@ Source: libp2p specification, peer-ids/peer-ids.md.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from bzzzd.errors import BadInput
@@ -16,8 +17,11 @@ _VALUES: Final = {char: value for value, char in enumerate(_ALPHABET)}
 # multihash "identity", 36 bytes long, holding protobuf {1: key type 1 (Ed25519), 2: 32 bytes}
 _PREFIX: Final = bytes.fromhex("002408011220")
 _LONGEST_TEXT: Final = 64
+# The text of an id costs 30 µs to make, and every event and message asks for some.
+_KEPT: Final = 4096
 
 
+@lru_cache(_KEPT)
 def peer_id_of(public: bytes) -> str:
     """The peer id of a 32-byte Ed25519 public key, like ``12D3KooW…``."""
     raw = _PREFIX + public
@@ -35,6 +39,7 @@ def key_of_raw(raw: bytes) -> bytes:
     return raw[len(_PREFIX) :]
 
 
+@lru_cache(_KEPT)
 def key_of(peer_id: str) -> bytes:
     """The 32-byte Ed25519 key that a peer id names; anything else raises ``BadInput``."""
     number = 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from libp2p.peer.id import ID
-
 from bzzzd.mesh.dialler import Dialler
 from bzzzd.mesh.host import MemberHost
+from bzzzd.mesh.ids import id_of
 from bzzzd.mesh.membership import Member, Membership
 from bzzzd.mesh.network import MemberSwarm
 from bzzzd.mesh.values import PeerInfo
@@ -39,7 +38,7 @@ class Peers:
         return (*members, *missing[:_SHOWN_MISSING])
 
     def _row(self, member: Member) -> PeerInfo:
-        peer_id = ID(member.raw_id)
+        peer_id = id_of(member.raw_id)
         connections: list[Any] = self._swarm.get_connections(peer_id)
         known = self._dialler.known.get(peer_id)
         addresses = list(known.contact.addresses) if known else []

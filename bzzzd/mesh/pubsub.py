@@ -28,7 +28,7 @@ from bzzzd.errors import BadInput, BzzzError
 from bzzzd.mesh.conduct import Offence
 from bzzzd.mesh.frames import VarintFrames
 from bzzzd.mesh.host import MemberHost
-from bzzzd.mesh.peer_id import key_of_raw
+from bzzzd.mesh.peer_id import key_of_raw, peer_id_of
 from bzzzd.mesh.router import MemberRouter, OutboundQueue
 from bzzzd.mesh.tally import Tally
 
@@ -183,7 +183,7 @@ class MemberPubsub(Pubsub):
             return False
 
     def notify_subscriptions(self, publish_message: rpc_pb2.Message) -> None:
-        author = str(ID(publish_message.from_id))
+        author = peer_id_of(key_of_raw(publish_message.from_id))
         for topic in publish_message.topicIDs:
             if topic in self.topic_ids:
                 self._tally.delivered += 1
