@@ -8,6 +8,7 @@ one with the smaller id goes first, and whoever finds a second connection closes
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +22,7 @@ from bzzzd.errors import BzzzError, P2PInitFailed, Unavailable
 from bzzzd.mesh.addresses import PeerAddress, parse_peers
 from bzzzd.mesh.admission import Admission, Refused
 from bzzzd.mesh.describe import describe
+from bzzzd.mesh.enough import ENOUGH_MEMBERS, EXPLORE_S, Neighbour, explores, leaving
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.ids import id_of
@@ -31,8 +33,6 @@ from bzzzd.mesh.tally import Tally
 from bzzzd.mesh.turnstile import Bucket
 
 MOST_CONTACTS: Final = 1024
-# Up to so many members everybody is connected to everybody; beyond, gossip and DHT need no more.
-ENOUGH_MEMBERS: Final = 64
 _DIAL_S: Final = 5.0
 _STAGGER_S: Final = 0.25
 # How long the peer with the larger id leaves the first word to the other.
@@ -50,6 +50,7 @@ class _Known:
     contact: Contact = field(default_factory=Contact)
     redial: Redial = field(default_factory=Redial)
     woken: trio.Event = field(default_factory=trio.Event)
+    explored: bool = False
 
 
 class Dialler:
@@ -77,6 +78,7 @@ class Dialler:
         self._nursery = nursery
         for known in self.known.values():
             nursery.start_soon(self._keep, known)
+        nursery.start_soon(self._explore)
 
     def configure(self, static: Sequence[str], bootstrap: Sequence[str]) -> list[PeerAddress]:
         """Make the peers of the configuration known; gives those that are named by an address alone."""
@@ -161,6 +163,7 @@ class Dialler:
                 if self._host.is_member(known.peer_id):
                     continue
             outcome = await self._try(known)
+            known.explored = False
             if outcome is None:
                 pause = 0.0
                 continue
@@ -180,7 +183,26 @@ class Dialler:
     def _wanted(self, known: _Known) -> bool:
         if self._kept_out(known.peer_id):
             return False
-        return known.contact.how in ("static", "bootstrap") or len(self._admission.members) < ENOUGH_MEMBERS
+        return known.explored or known.contact.how == "static" or len(self._admission.members) < ENOUGH_MEMBERS
+
+    async def _explore(self) -> None:
+        """Now and then, try one more of those that are known and not connected, whoever it is."""
+        while True:
+            await trio.sleep(EXPLORE_S * random.uniform(0.8, 1.2))  # noqa: S311  no secret
+            others = [
+                known for known in self.known.values()
+                if not self._host.is_member(known.peer_id) and not known.redial.refused
+            ]  # fmt: skip
+            if others and explores(len(self._admission.members), random.random()):  # noqa: S311
+                chosen = random.choice(others)  # noqa: S311
+                chosen.explored = True
+                chosen.woken.set()
+
+    def make_room(self, most: int) -> list[ID]:
+        """The members that are to be disconnected, so that no more than ``most`` stay."""
+        members = self._admission.members.all()
+        here = [Neighbour(one.raw_id, one.since, self.how(id_of(one.raw_id), one.how)) for one in members]
+        return [id_of(raw_id) for raw_id in leaving(here, most, time.time())]
 
     async def _try(self, known: _Known) -> Outcome | None:
         """Dial and join; ``None`` when the peer is in, or has come in meanwhile."""

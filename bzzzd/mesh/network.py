@@ -270,7 +270,8 @@ def build_swarm(seed: bytes, settings: MeshSettings) -> MemberSwarm:
     config = ConnectionConfig(
         max_connections=settings.max_connections,
         high_watermark=settings.max_connections,
-        low_watermark=0,
+        # The library's pruner goes down to this one: at 0 a full node would lose its members, twenty at a time.
+        low_watermark=settings.max_connections,
         min_connections=0,
         max_connections_per_peer=_CONNECTIONS_PER_PEER,
         dial_timeout=_DIAL_S,

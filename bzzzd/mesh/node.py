@@ -29,6 +29,7 @@ from bzzzd.mesh.bridge import Bridge
 from bzzzd.mesh.conduct import Conduct, Offence
 from bzzzd.mesh.dht import Records
 from bzzzd.mesh.dialler import Dialler
+from bzzzd.mesh.enough import most_members
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.ids import id_named, id_of
@@ -75,6 +76,7 @@ class Node:
         self._told: tuple[PeerInfo, ...] = ()
         self._introducing: set[bytes] = set()
         self._conduct = Conduct()
+        self._most_members = most_members(settings.max_connections, settings.max_strangers)
         self._members = Membership(wiring.admit, self._left_out_s)
         self._admission = Admission(
             self._members,
@@ -175,6 +177,8 @@ class Node:
                 if self._host.is_peer_connected(peer_id) and peer_id not in self._pubsub.peers:
                     self._start(self._introduce, member)
             self._dialler.part_doubles()
+            for peer_id in self._dialler.make_room(self._most_members):
+                self._start(self._host.disconnect, peer_id)
             self._tell_peers()
             await trio.sleep(_UPKEEP_S)
 

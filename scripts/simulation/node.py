@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from bzzzd.errors import BzzzError
 from bzzzd.identity.charter import Book, Paper, newer
+from bzzzd.mesh.enough import ENOUGH_MEMBERS, EXPLORE_S, explores
 from bzzzd.storage.exchange import FETCH_WANTS
 from bzzzd.storage.order import Arrival, Ask, Held, Link, Source, Tracker
 
 if TYPE_CHECKING:
     from simulation.mesh import Mesh
 
-ENOUGH: Final = 64
+ENOUGH: Final = ENOUGH_MEMBERS
 MOST: Final = 256
 DEGREE: Final = 8
 DEGREE_HIGH: Final = 12
@@ -72,7 +73,12 @@ class Node:
             self.tracker.know(source, position, after, self.world.now)
         self._before = self.own
         self.own = Source(self.key, f"life {life}")
-        rounds = ((self._dial, 1.0), (self._explore, 30.0), (self._tell_all, TELL_S), (self._compare_one, COMPARE_S))
+        rounds = (
+            (self._dial, 1.0),
+            (self._explore, EXPLORE_S),
+            (self._tell_all, TELL_S),
+            (self._compare_one, COMPARE_S),
+        )
         for each, every_s in rounds:
             self.world.at(self.world.chance.uniform(0, every_s), self._repeat, life, each, every_s)
 
@@ -103,7 +109,8 @@ class Node:
 
     def _explore(self) -> None:
         """One more, whoever it is: without it two halves that have enough of their own would never meet again."""
-        self._call(self._others(1))
+        if explores(len(self.connected), self.world.chance.random()):
+            self._call(self._others(1))
 
     def _others(self, count: int) -> list[int]:
         others = [

@@ -71,6 +71,9 @@ class _Conn:
         self.stream_buffers: dict[int, bytearray] = {}
         self.sent: list[int] = []
 
+    def rtt(self) -> float:
+        return 0.0
+
 
 @pytest.fixture
 def loaded() -> None:
@@ -91,8 +94,9 @@ def test_a_window_is_given_back_by_halves_and_whole() -> None:
         for _ in range(8):
             stream.recv_window -= window // 8
             await stream._auto_tune_and_send_window_update(bytes_read=window // 8)
-        assert stream.recv_window >= window // 2
+        assert stream.recv_window == sum(conn.sent)
+        assert stream.recv_window >= stream.target_recv_window // 2
         return conn.sent
 
     sent = trio.run(go)
-    assert len(sent) == 2, "one for each half"
+    assert 1 <= len(sent) <= 2, "the window may have grown meanwhile"
