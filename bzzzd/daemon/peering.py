@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from bzzzd.config.schema import NetworkSection
 from bzzzd.daemon.addresses import Addresses
 from bzzzd.daemon.exchange import Exchange
@@ -59,6 +61,7 @@ class Peering:
 
     def happened(self, event: MeshEvent) -> None:
         """Hear what happens on the mesh."""
+        structlog.get_logger().info(f"mesh_{event.kind}", peer_id=event.peer_id, node=event.id, detail=event.detail)
         if not self._opened:
             return
         if event.kind == "joined":
