@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
@@ -88,6 +89,18 @@ def test_agents_are_listed_with_what_they_can_do(office: Node) -> None:
         4,
         "bzzz: no agent is called nobody; see: bzzz agent list (NOT_FOUND)",
     )
+
+
+def test_the_documented_metrics_are_those_of_a_running_node(office: Node) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8").partition("## bzzz-agent")[0]
+    documented = set(re.findall(r"^\| `(bzzz_\w+)`", page, re.MULTILINE))
+    every = {"bzzz_build_info", "bzzz_metrics_cut_rows_total"}
+
+    def told() -> set[str]:
+        return set(re.findall(r"^# TYPE (bzzz_\w+)", office.http("/metrics")[1], re.MULTILINE)) - every
+
+    wait_for("the first look at the ledger", lambda: "bzzz_ledger_replicated" in told())
+    assert told() == documented
 
 
 def test_the_metrics_page_is_what_prometheus_reads(office: Node) -> None:
