@@ -61,7 +61,10 @@ class Peering:
 
     def happened(self, event: MeshEvent) -> None:
         """Hear what happens on the mesh."""
-        structlog.get_logger().info(f"mesh_{event.kind}", peer_id=event.peer_id, node=event.id, detail=event.detail)
+        log = structlog.get_logger()
+        # Strangers knock as often as they like, and must not fill the log; the metrics count them.
+        tell = log.debug if event.kind == "refused" else log.info
+        tell(f"mesh_{event.kind}", peer_id=event.peer_id, node=event.id, detail=event.detail)
         if not self._opened:
             return
         if event.kind == "joined":
