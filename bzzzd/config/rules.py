@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -9,17 +10,19 @@ from bzzzd.config.faults import Path, Problem
 from bzzzd.config.net import Binding, interface_fault, listen_binding, packed, peer_fault
 from bzzzd.config.roles import RolesFile
 from bzzzd.config.schema import BinaryType, Config
-from bzzzd.config.settings import FILES, PROGRAMS
+from bzzzd.config.settings import CREDENTIAL, FILES, PROGRAMS
 
 SOCKET_PATH_BYTES: Final = 107
 """``sun_path`` of Linux holds 108 bytes, the last of them zero (unix(7))."""
 
 FRAME_ROOM: Final = 65536
-# Larger content travels in pieces.
-AT_ONCE_BYTES = 67_108_864
 """What an RPC frame needs beside the content that it carries: names, envelope, signature."""
 
+# Larger content travels in pieces.
+AT_ONCE_BYTES: Final = 67_108_864
+
 _ANYWHERE: Final = bytes(4)
+_CREDENTIAL_NAME: Final = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}"
 
 Given = Callable[..., bool]
 
@@ -122,7 +125,12 @@ def _paths(config: Config) -> Iterator[Problem]:
         ("interface", "prompt_library_path"): config.interface.prompt_library_path,
     }
     for key, text in named.items():
-        if (text or key == ("network", "socket")) and not text.startswith(("/", "~/")):
+        if key == ("ai", "api_key_file") and text.startswith(CREDENTIAL):
+            if re.fullmatch(_CREDENTIAL_NAME, text.removeprefix(CREDENTIAL)) is None:
+                yield Problem(
+                    key, f'"{text}" names no credential', "write credential:NAME, with A-Z a-z 0-9 _ . - in it"
+                )
+        elif (text or key == ("network", "socket")) and not text.startswith(("/", "~/")):
             yield Problem(key, f'"{text}" is not an absolute path', "write it from / (or ~/) on")
         elif "\0" in text:
             yield Problem(key, "a path cannot contain a zero byte", "take it away")

@@ -216,3 +216,17 @@ def test_a_credential_is_what_systemd_handed_over_or_roots_own_file(around):
     handed = replace(around, environ={"CREDENTIALS_DIRECTORY": "/run/credentials/bzzz-agent.service"})
     assert expand("credential:model", handed) == Path("/run/credentials/bzzz-agent.service/credentials_model")
     assert expand("credential:model", around) == Path("/etc/bzzz/credentials/model")
+
+
+def test_a_configuration_may_name_a_credential_and_nothing_else_under_that_word(around, put, tmp_path):
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    (handed / "credentials_model").write_text("token")
+    (handed / "credentials_model").chmod(0o600)
+    unit = replace(around, environ={"CREDENTIALS_DIRECTORY": str(handed)})
+    good = put("agent.yaml", binary_type="agent", ai="{api_key_file: 'credential:model'}")
+    assert load("agent", good, around=unit).config.ai.api_key_file == "credential:model"
+    for name in ("../model", "", "a/b"):
+        bad = put("agent.yaml", binary_type="agent", ai=f"{{api_key_file: 'credential:{name}'}}")
+        with pytest.raises(ConfigInvalid, match="names no credential"):
+            load("agent", bad, around=unit)
