@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+BUILD_S = 1200.0
+# The first test that asks for the package waits for its build.
+APPLIANCE_S = 1800
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,7 +27,7 @@ def debs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = Path(given) if given else tmp_path_factory.mktemp("debs")
     if not given:
         argv = [str(ROOT / "scripts" / "package"), "--output", str(folder)]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=BUILD_S, check=False)
         assert done.returncode == 0, done.stderr
     return {path.name.partition("_")[0]: path for path in folder.glob("*.deb")}
 

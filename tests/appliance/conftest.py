@@ -23,6 +23,8 @@ from nodelab.lab import Lab, alone  # noqa: E402
 from nodelab.machine import Machine  # noqa: E402
 from nodelab.shell import LabError, unfit  # noqa: E402
 
+from tests.conftest import APPLIANCE_S  # noqa: E402
+
 LIMIT_S = 60.0
 UNITS = ("bzzzd", "bzzz-agent")
 
@@ -31,6 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.appliance)
+            item.add_marker(pytest.mark.timeout(APPLIANCE_S))
             if not config.getoption("--appliance"):
                 item.add_marker(pytest.mark.skip(reason="boots machines; asked for with --appliance"))
             elif unfit():

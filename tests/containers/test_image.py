@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import APPLIANCE_S
 from tests.containers.conftest import IMAGE, Podman, wait_for
 from tests.containers.test_manifests import FOLDER, of_kind
 
 # The first test waits for the package, the base and the image.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(APPLIANCE_S)
 CAPABILITIES = ("--cap-drop=ALL", "--cap-add=SETUID", "--cap-add=SETGID", "--cap-add=KILL")
 RESTRICTED = ("--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only", "--tmpfs=/tmp")
 HEALTHY = "/usr/share/bzzz/supervisor/healthy"
