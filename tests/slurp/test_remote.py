@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bzzzd.daemon.ledger import wire
+from bzzzd.daemon.ledger.kept import KeptLedger
 from bzzzd.daemon.ledger.line import Line
 from bzzzd.daemon.ledger.remote import RemoteLedger
 from bzzzd.daemon.ledger.seat import Seat
@@ -18,6 +19,7 @@ from bzzzd.daemon.ledger.server import LedgerServer
 from bzzzd.errors import NotFound, Unavailable, UnknownOutcome
 from bzzzd.identity.grants import Grant
 from bzzzd.mesh.peer_id import peer_id_of
+from bzzzd.slurp import replica
 from bzzzd.slurp.embedded import EmbeddedLedger
 
 from .conformance import LedgerConformance, World
@@ -32,6 +34,18 @@ class Contexts:
 
     async def carry(self, id: str) -> Any:
         raise NotFound(f"no version {id}")
+
+
+class NoStandby:
+    """No other node holds a copy in these tests."""
+
+    standby = ""
+    reason = "there is no other node"
+    incarnation = ""
+    peer_id = ""
+
+    async def durable(self, number: int | None) -> None:
+        return
 
 
 class Wire:
@@ -75,7 +89,10 @@ class Across:
 class FarWorld(World):
     def __init__(self, journal: InlineJournal, **changed: Any) -> None:
         clock = Clock()
-        kept = EmbeddedLedger(journal, rules(**changed), clock)
+        for statement in replica.SCHEMA:
+            journal.conn.execute(statement)
+        copies = NoStandby()
+        kept = KeptLedger(journal, rules(**changed), clock, copies, lambda: "n1")
         self.members: dict[bytes, Grant] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         seat = Seat(kept, kept)
@@ -85,10 +102,13 @@ class FarWorld(World):
         server = LedgerServer(
             seat, line, Contexts(), MESH,  # type: ignore[arg-type]
             grant_of=self.grant_of, check=lambda *_: None, judging=lambda _: nullcontext(),
-            refused=lambda *_: None, name=lambda: "n1",
+            refused=lambda *_: None, name=lambda: "n1", kept=kept, copies=copies, spawn=self.spawn,
         )  # fmt: skip
         self.wire = Wire(server)
-        far = RemoteLedger(self.wire.ask, self.spawn, chain_of=lambda key: CHAIN, pack=self.nothing, adopt=self.nothing)
+        far = RemoteLedger(
+            self.wire.ask, self.spawn, chain_of=lambda key: CHAIN, pack=self.nothing, adopt=self.nothing,
+            reached=self.never,
+        )  # fmt: skip
         super().__init__(Across(kept, far), clock)  # type: ignore[arg-type]
         self.far = far
 
@@ -100,6 +120,9 @@ class FarWorld(World):
 
     async def nothing(self, _: object) -> Any:
         raise AssertionError("no version travels in these tests")
+
+    async def never(self, incarnation: str, number: int, seconds: float) -> bool:
+        raise AssertionError("only the standby's node is answered early")
 
     def grant_of(self, key: bytes, chain: object) -> Grant:
         return self.members[key]
