@@ -6,6 +6,7 @@ They need root and a quarter of an hour: ``scripts/test --appliance``. The packa
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -120,10 +121,9 @@ def with_version(deb: Path, version: str, folder: Path, python: tuple[str, str] 
     tree = folder / "tree"
     subprocess.run(["dpkg-deb", "-R", str(deb), str(tree)], check=True)
     control = tree / "DEBIAN" / "control"
-    lines = [
-        line if not line.startswith("Version:") else f"Version: {version}" for line in control.read_text().splitlines()
-    ]
-    control.write_text("\n".join(lines) + "\n")
+    told = re.sub(r"(?m)^Version: .*$", f"Version: {version}", control.read_text())
+    told = told.replace("(>= 3.11)", f"(>= {python[0]})").replace("(<< 3.12)", f"(<< {python[1]})")
+    control.write_text(told)
     package = tree / "usr/lib/bzzz/lib/python3.11/site-packages/bzzzd"
     (package / "__init__.py").write_text(f'"""BZZZ."""\n\n__version__ = "{version}"\n')
     for compiled in (package / "__pycache__").glob("__init__.*.pyc"):
