@@ -24,6 +24,7 @@ from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.guests import METHOD as ASK
 from bzzzd.daemon.guests import GuestDesk
+from bzzzd.daemon.happenings import Happenings
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
@@ -82,7 +83,7 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self._limits = Limits.of(settings)
         self._incarnation = incarnation = secrets.token_hex(8)
-        self._events = Stream(incarnation, keep=_EVENTS_KEPT)
+        self._events = Happenings(incarnation, time.time, keep=_EVENTS_KEPT)
         self._agent_events = Stream(incarnation, keep=_EVENTS_KEPT)
         self._task_events = Stream(incarnation, keep=_TASKS_KEPT, keep_bytes=33_554_432)
         self._identity = IdentityService(settings)
@@ -163,7 +164,7 @@ class Node:
         checkup = Checkup(self._settings, self._identity, mesh)
         status = StatusDesk(
             self._manager, ledger, agents, gate,
-            facts=self._facts, peers=self._peering.rows, logs=self._logs.tail,
+            facts=self._facts, peers=self._peering.rows, logs=self._logs.since,
             checks=(
                 checkup.keys, checkup.grants, checkup.revocations, checkup.machine, checkup.separation, checkup.mesh,
                 topics.check, around.look, part.succession.check,

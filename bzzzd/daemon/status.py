@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from bzzzd import __version__
 from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.gate import Gate
+from bzzzd.daemon.happenings import Happenings
 from bzzzd.errors import BzzzError
 from bzzzd.rpc.access import guest, kinds
 from bzzzd.rpc.registry import NoParams, Registry
@@ -31,7 +32,10 @@ class AgentParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class LogParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``after`` is the ``number`` of an earlier answer: only what came since; 0 gives the newest."""
+
     lines: Annotated[int, Meta(ge=1, le=2000)] = _LOG_LINES
+    after: Annotated[int, Meta(ge=0)] = 0
 
 
 class StatusDesk:
@@ -49,10 +53,10 @@ class StatusDesk:
         *,
         facts: Callable[[], dict[str, Any]],
         peers: Callable[[], Sequence[dict[str, Any]]],
-        logs: Callable[[int], list[str]],
+        logs: Callable[[int, int], tuple[list[str], int]],
         checks: Sequence[Callable[[], list[Finding]]],
         asks: Sequence[Callable[[], Awaitable[list[Finding]]]] = (),
-        events: Stream,
+        events: Happenings,
         agent_events: Stream,
         started: float,
     ) -> None:
@@ -125,8 +129,9 @@ class StatusDesk:
         return {"findings": [dict(zip(("level", "what", "why", "fix"), one, strict=True)) for one in found]}
 
     def log_tail(self, call: Any, params: LogParams) -> dict[str, Any]:
-        """The last lines of bzzzd's log, without secrets."""
-        return {"lines": self._logs(params.lines)}
+        """The last lines of bzzzd's log, without secrets; ``number`` counts the lines since its start."""
+        lines, number = self._logs(params.lines, params.after)
+        return {"lines": lines, "number": number}
 
     def _agent_feed(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
         self._gate.check(call.caller, "agent.list", "task", "read")
@@ -134,7 +139,7 @@ class StatusDesk:
 
     def _event_feed(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
         self._gate.check(call.caller, "health", "task", "read")
-        return Feed(self._events)
+        return self._events.feed()
 
     def register(self, registry: Registry, streams: StreamTable) -> None:
         anybody = guest()
@@ -150,7 +155,9 @@ class StatusDesk:
         registry.add("agent.list", anybody, NoParams, self.agent_list, result="{agents}", reads=True)
         registry.add("agent.show", anybody, AgentParams, self.agent_show, result="{agent}", reads=True)
         registry.add("doctor", anybody, NoParams, self.doctor, result="{findings}", reads=True)
-        registry.add("logs.tail", kinds("admin", "person"), LogParams, self.log_tail, result="{lines}", reads=True)
+        registry.add(
+            "logs.tail", kinds("admin", "person"), LogParams, self.log_tail, result="{lines, number}", reads=True
+        )
         streams.add("events", anybody, self._event_feed, "what happens to services and the mesh")
         streams.add("agents", anybody, self._agent_feed, "agents that come and go")
 

@@ -9,6 +9,7 @@ Modules write with ``structlog.get_logger()``; a door calls ``setup`` once. Wher
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -50,16 +51,27 @@ class Logs:
     def __init__(self, sinks: list[Sink], handler: logging.Handler) -> None:
         self._sinks = sinks
         self._handler = handler
-        self._recent: deque[str] = deque(maxlen=RECENT_LINES)
+        self._recent: deque[tuple[int, str]] = deque(maxlen=RECENT_LINES)
+        self._numbers = itertools.count(1)
 
     def emit(self, event: Mapping[str, Any]) -> None:
-        self._recent.append(as_text(event))
+        self._recent.append((next(self._numbers), as_text(event)))
         for sink in self._sinks:
             sink.write(event)
 
     def tail(self, lines: int = 100) -> list[str]:
         """The last ``lines`` events as text, oldest first."""
-        return list(self._recent)[-lines:] if lines > 0 else []
+        return self.since(lines, 0)[0]
+
+    def since(self, lines: int, after: int) -> tuple[list[str], int]:
+        """As ``tail``, but only events with numbers over ``after``; and the newest one's number.
+
+        A number from before a restart, which is over the newest, counts as none.
+        """
+        recent = list(self._recent)
+        newest = recent[-1][0] if recent else 0
+        found = [text for number, text in recent if number > after or after > newest]
+        return found[-lines:] if lines > 0 else [], newest
 
     def close(self) -> None:
         """Detach from the standard library's loggers and close the sinks."""

@@ -119,6 +119,16 @@ def test_the_last_lines_stay_in_memory(logging_set: Set) -> None:
     assert handle.tail(0) == []
 
 
+def test_lines_are_followed_by_their_number(logging_set: Set) -> None:
+    handle = logging_set.up()
+    for number in range(5):
+        structlog.get_logger().info("line", number=number)
+    lines, newest = handle.since(100, 3)
+    assert ([line[-1] for line in lines], newest) == (["3", "4"], 5)
+    assert handle.since(100, 5) == ([], 5)
+    assert len(handle.since(100, 77)[0]) == 5, "a number from before a restart gives all there is"
+
+
 def test_a_file_gets_the_same_events(logging_set: Set, tmp_path: Path) -> None:
     logging_set.up(file=str(tmp_path / "bzzzd.log"))
     structlog.get_logger().info("mesh ready")
