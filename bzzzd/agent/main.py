@@ -10,9 +10,11 @@ from functools import partial
 
 from bzzzd.agent.agent import Agent
 from bzzzd.agent.handlers.base import Handler
+from bzzzd.config.faults import Fault
 from bzzzd.config.load import load
 from bzzzd.config.options import answered, parser
-from bzzzd.config.settings import Settings
+from bzzzd.config.settings import Settings, Surroundings
+from bzzzd.hmmm.folders import library_folder, read_library
 from bzzzd.runtime.limits import Limits, tune_gc
 from bzzzd.runtime.logs import setup
 from bzzzd.runtime.notify import Notifier
@@ -22,13 +24,18 @@ from bzzzd.runtime.process import Shutdown, run
 def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
     given = options().parse_args(argv)
-    status = answered("agent", given)
+    status = answered("agent", given, lambda: _library_faults(given))
     return run("bzzz-agent", partial(_main, given)) if status is None else status
 
 
 def options() -> argparse.ArgumentParser:
     """The parser of its options; the manual is made from it."""
     return parser("agent", "A BZZZ agent: claims tasks, works on them, and reports signed decisions.")
+
+
+def _library_faults(options: argparse.Namespace) -> list[Fault]:
+    settings = load("agent", options.config, socket=options.socket)
+    return read_library(library_folder(settings, Surroundings.here()))[1]
 
 
 async def _main(options: argparse.Namespace, shutdown: Shutdown) -> int:

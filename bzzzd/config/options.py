@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 
 from bzzzd import __version__
+from bzzzd.config.faults import Fault
 from bzzzd.config.load import FOLDER, check
 from bzzzd.config.schema import BinaryType
 from bzzzd.config.settings import FILES, PROGRAMS
@@ -22,14 +24,18 @@ def parser(kind: BinaryType, description: str) -> argparse.ArgumentParser:
     return made
 
 
-def answered(kind: BinaryType, options: argparse.Namespace) -> int | None:
-    """Do what ``--version`` and ``--check-config`` ask, and give the exit status; ``None`` when neither was given."""
+def answered(kind: BinaryType, options: argparse.Namespace, more: Callable[[], Sequence[Fault]] = tuple) -> int | None:
+    """Do what ``--version`` and ``--check-config`` ask, and give the exit status; ``None`` when neither was given.
+
+    ``more`` gives the faults of what a sound configuration names, such as a folder of templates.
+    """
     if options.version:
         print(f"{PROGRAMS[kind]} {__version__}")
         return 0
     if not options.check_config:
         return None
     faults = check([options.config] if options.config else [])
+    faults = faults or list(more())
     for fault in faults:
         print(fault, file=sys.stderr)
     if not faults:

@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from bzzzd.config.faults import Fault
 from bzzzd.config.load import load
 from bzzzd.config.options import answered, parser
-from bzzzd.config.settings import Settings
+from bzzzd.config.settings import Settings, Surroundings
 from bzzzd.errors import BadInput, BzzzError
 from bzzzd.hap import actions, terminal
 from bzzzd.hap.painter import Painter
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
     given = options().parse_args(argv)
     try:
-        status = answered("hap", given)
+        status = answered("hap", given, lambda: _form_faults(given))
         return _run(given) if status is None else status
     except BzzzError as error:
         print(f"bzzz-hap: {error.message} ({error.code})", file=sys.stderr)
@@ -49,6 +50,14 @@ def options() -> argparse.ArgumentParser:
     mode.add_argument("--plain", action="store_true", help="lines of text, typed commands: for screen readers, scripts")
     mode.add_argument("--headless", action="store_true", help="JSON lines both ways: for programs")
     return made
+
+
+def _form_faults(options: argparse.Namespace) -> list[Fault]:
+    """The faults of the person's forms, and of the words with which agents ask."""
+    from bzzzd.hmmm.folders import form_folders, library_folder, read_forms, read_library  # for the check alone
+
+    settings, around = load("hap", options.config, socket=options.socket), Surroundings.here()
+    return [*read_forms(form_folders(settings, around))[1], *read_library(library_folder(settings, around))[1]]
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ def test_a_wrong_address_exits_two_with_code_and_position(bzzz):
 
 def test_the_shipped_configuration_has_no_fault(bzzz):
     found = bzzz("config", "check", str(ETC))
-    assert (found.status, found.out) == (0, "4 files read, no fault\n")
+    assert (found.status, found.out) == (0, "17 files read, no fault\n")
     assert json.loads(bzzz("config", "check", str(ETC), "--json").out)["faults"] == []
 
 

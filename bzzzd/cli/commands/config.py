@@ -6,10 +6,11 @@ from msgspec.structs import replace
 
 from bzzzd.cli.output import clean
 from bzzzd.cli.run import Run
+from bzzzd.config.load import FOLDER, files_of
 from bzzzd.config.load import check as check_files
-from bzzzd.config.load import files_of
 from bzzzd.config.settings import Surroundings
 from bzzzd.errors import ConfigInvalid
+from bzzzd.hmmm.folders import check_beside
 
 
 def check(run: Run) -> int:
@@ -17,6 +18,8 @@ def check(run: Run) -> int:
     around = replace(Surroundings.here(), environ=run.environ)
     files = files_of(run.args["paths"], around)
     faults = check_files(run.args["paths"], around)
+    texts, wrong = check_beside(sorted({file.parent for file in files}) or [FOLDER])
+    files, faults = [*files, *texts], [*faults, *wrong]
     answer = {"files": [str(file) for file in files], "faults": [fault.to_map() for fault in faults]}
 
     read = "1 file" if len(files) == 1 else f"{len(files)} files"
