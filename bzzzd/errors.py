@@ -19,7 +19,13 @@
     ├── Conflict                       CONFLICT             1
     │   ├── StaleToken                 STALE_TOKEN          1
     │   ├── FinalState                 FINAL_STATE          1
-    │   └── AlreadyRunning             ALREADY_RUNNING      1
+    │   ├── AlreadyRunning             ALREADY_RUNNING      1
+    │   └── ThreadRefused              THREAD_REFUSED       1
+    │       ├── ThreadClosed           THREAD_CLOSED        1
+    │       ├── ThreadFull             THREAD_FULL          1
+    │       ├── ParticipantCap         PARTICIPANT_CAP      1
+    │       ├── HopLimit               HOP_LIMIT            1
+    │       └── WindowClosed           WINDOW_CLOSED        1
     ├── Unreachable                    UNREACHABLE          5
     │   ├── ClientTooOld               CLIENT_TOO_OLD       5
     │   └── ClientTooNew               CLIENT_TOO_NEW       5
@@ -184,6 +190,42 @@ class AlreadyRunning(Conflict):
     """Another instance of this id and kind holds the lock."""
 
     code = "ALREADY_RUNNING"
+
+
+class ThreadRefused(Conflict):
+    """A message does not fit the state of its thread."""
+
+    code = "THREAD_REFUSED"
+
+
+class ThreadClosed(ThreadRefused):
+    """The thread has ended: a summary closed it, or nobody spoke for too long."""
+
+    code = "THREAD_CLOSED"
+
+
+class ThreadFull(ThreadRefused):
+    """The thread holds as many messages as one may."""
+
+    code = "THREAD_FULL"
+
+
+class ParticipantCap(ThreadRefused):
+    """As many take part in the thread as may."""
+
+    code = "PARTICIPANT_CAP"
+
+
+class HopLimit(ThreadRefused):
+    """Agents have answered each other too often without a person's word."""
+
+    code = "HOP_LIMIT"
+
+
+class WindowClosed(ThreadRefused):
+    """The objection window of the proposal is over."""
+
+    code = "WINDOW_CLOSED"
 
 
 class Unreachable(BzzzError):
