@@ -11,8 +11,9 @@ automatic wrapping switched off.
 
 from __future__ import annotations
 
+from bzzzd.hap import links
 from bzzzd.hap.rows import Frame, Row, Segment
-from bzzzd.hap.text import ascii_only, is_narrow, width
+from bzzzd.hap.text import ascii_only, guarded, is_narrow, width
 from bzzzd.hap.themes import Look, Theme
 
 HIDE, SHOW, CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[0m\x1b[2J"
@@ -23,10 +24,14 @@ def _at(column: int, row: int) -> str:
 
 
 class Painter:
-    """Remembers the frame in the window. ``ascii_terminal`` replaces every sign that is not ASCII."""
+    """Remembers the frame in the window.
 
-    def __init__(self, theme: Theme, *, ascii_terminal: bool = False) -> None:
+    ``ascii_terminal`` replaces every sign that is not ASCII; with ``link`` addresses become links of the terminal.
+    """
+
+    def __init__(self, theme: Theme, *, ascii_terminal: bool = False, link: bool = False) -> None:
         self._ascii = ascii_terminal
+        self._link = link
         self._last: Frame | None = None
         self._looks: dict[str, Look] = {}
         self._theme = theme
@@ -75,12 +80,16 @@ class Painter:
     def _segments(self, segments: tuple[Segment, ...], column: int, *, to_end: bool) -> str:
         out: list[str] = []
         look: Look | None = None
+        target = ""
         if to_end and segments and self._erasable(segments[-1]):
             segments, tail = segments[:-1], segments[-1]
         else:
             tail = None
         for name, text in segments:
             new = self._look(name)
+            if self._link and (wanted := links.parts(name)[1]) != target:
+                target = wanted
+                out.append(links.opening(target))
             if look is None or not (new == look or (text.isspace() and _same_ground(look, new))):
                 out.append(self._theme.switch(look, new))
                 look = new
@@ -92,8 +101,10 @@ class Painter:
                 gap = size - len(kept)
                 out.append(f"{kept}\x1b[{gap}X\x1b[{gap}C" if gap > 12 and _bare(look) else text)
             else:
-                out.append(f"\x1b[{size}X{text}\x1b[{column + size + 1}G")
+                out.append(f"\x1b[{size}X{guarded(text)}\x1b[{column + size + 1}G")
             column += size
+        if target:
+            out.append(links.opening(""))
         if tail is not None:
             new = self._look(tail[0])
             out.append(
@@ -106,6 +117,7 @@ class Painter:
         return len(segment[1]) > 4 and segment[1].isspace() and _bare(self._look(segment[0]))
 
     def _look(self, name: str) -> Look:
+        name, _ = links.parts(name)  # targets are endless, styles are few
         found = self._looks.get(name)
         if found is None:
             found = self._looks[name] = self._theme.look(name)

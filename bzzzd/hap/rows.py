@@ -2,7 +2,8 @@
 
 A ``Segment`` is (style, text); a ``Row`` is a tuple of them; a ``Frame`` is a window's rows, each
 exactly as wide as the window, and where the cursor stands. Styles are names (``themes.py``); two joined
-by ``+`` mean the first one's foreground on the second one's background.
+by ``+`` mean the first one's foreground on the second one's background; a link's target stands behind
+them (``links.py``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from bzzzd.hap import text
+from bzzzd.hap import links, text
 
 Segment = tuple[str, str]
 Row = tuple[Segment, ...]
@@ -85,7 +86,13 @@ def lay_over(row: Row, patch: Row, column: int, columns: int) -> Row:
 
 def on(row: Row, ground: str) -> Row:
     """The same row on another background, such as that of the selected row."""
-    return tuple((ground if style == "base" else f"{style}+{ground}", part) for style, part in row)
+    return tuple((_grounded(style, ground), part) for style, part in row)
+
+
+def _grounded(style: str, ground: str) -> str:
+    bare, target = links.parts(style)
+    joint = ground if bare == "base" else f"{bare}+{ground}"
+    return links.linked(joint, target) if target else joint
 
 
 def spread(left: Row, right: Row, columns: int, fill: str = "base") -> Row:

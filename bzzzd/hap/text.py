@@ -72,6 +72,23 @@ def clean_block(text: str, limit: int = 4_000_000) -> str:
     return _JOINS_NOTHING.sub("", text) if "\u200c" in text or "\u200d" in text else text
 
 
+# Scripts that run from right to left, and a run of their words with the blanks between them.
+_RTL = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+_RTL_RUN = re.compile(f"{_RTL}{_MARKS}*(?:[ \u200c\u200d]*{_RTL}{_MARKS}*)*")
+_LRM = "\u200e"
+
+
+def guarded(text: str) -> str:
+    """``text`` so that a terminal which orders lines by itself (UAX #9) moves nothing but right-to-left words.
+
+    A mark on both sides of each run of them keeps numbers, signs and the neighbouring columns where they are:
+    ``100 to`` a Hebrew name ``900`` stays in that order. The marks take no column.
+    """
+    if not _RTL_RUN.search(text):
+        return text
+    return _RTL_RUN.sub(lambda run: (_LRM if run.start() else "") + run.group() + _LRM, text)
+
+
 def _measuring() -> ModuleType:
     # wcwidth's tables take 29 ms to import. The first frame rarely holds wide characters, so it does not wait.
     import wcwidth

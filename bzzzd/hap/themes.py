@@ -1,6 +1,7 @@
 """Themes: what a style's name becomes on the terminal, in 256 colours, 16, or none.
 
-Colour only repeats what a sign or a word says already, so ``none`` loses nothing.
+Colour only repeats what a sign or a word says already, so ``none`` loses nothing. A person's own themes
+(``custom.py``) are one of these with some styles changed.
 A style is a foreground and attributes; joined with ``+``, it stands on the second one's background.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import Struct
 
 THEMES = ("dark", "light", "16", "none")
@@ -139,10 +141,54 @@ def _attributes(look: Look) -> tuple[str, ...]:
     return tuple(code for on, code in found if on)
 
 
-def theme(name: str) -> Theme:
-    """A theme by its name."""
-    looks, colours = {"dark": (_DARK, 256), "light": (_LIGHT, 256), "16": (_SIXTEEN, 16), "none": (_NONE, 0)}[name]
-    return Theme(name=name, colours=colours, looks=looks)
+BUILT_IN: Mapping[str, Theme] = {
+    "dark": Theme(name="dark", colours=256, looks=_DARK),
+    "light": Theme(name="light", colours=256, looks=_LIGHT),
+    "16": Theme(name="16", colours=16, looks=_SIXTEEN),
+    "none": Theme(name="none", colours=0, looks=_NONE),
+}
+STYLES = tuple(_DARK)
+_NAMES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+_ATTRIBUTES = ("bold", "dim", "reverse", "underline")
+
+
+def theme(name: str, own: Mapping[str, Theme] = BUILT_IN) -> Theme:
+    """A theme by its name; dark when there is none of that name, such as one that a file no longer has."""
+    return own.get(name) or BUILT_IN.get(name) or BUILT_IN["dark"]
+
+
+def look(text: str, colours: int) -> Look:
+    """A style as a person writes it: ``bold 214 on 236``, ``bright-red``, ``on blue``, ``underline``.
+
+    Raises ``ValueError`` with what is wrong.
+    """
+    given: dict[str, int | bool] = {}
+    ground = False
+    for word in text.lower().split():
+        if word == "on" and not ground:
+            ground = True
+        elif word in _ATTRIBUTES and not ground:
+            given[word] = True
+        elif ("bg" if ground else "fg") in given:
+            raise ValueError(f"`{word}` is one colour too many")
+        else:
+            given["bg" if ground else "fg"] = _colour(word, colours)
+    if ground and "bg" not in given:
+        raise ValueError("no colour stands behind `on`")
+    return msgspec.convert(given, Look)
+
+
+def _colour(word: str, colours: int) -> int:
+    bright, name = word.startswith("bright-"), word.removeprefix("bright-")
+    if name in _NAMES:
+        number = _NAMES.index(name) + 8 * bright
+    elif word.isascii() and word.isdecimal() and len(word) <= 3:
+        number = int(word)
+    else:
+        raise ValueError(f"`{word}` is no colour and no attribute")
+    if number >= colours:
+        raise ValueError(f"`{word}` is beyond the {colours} colours of the theme that this one is like")
+    return number
 
 
 def fitting(environ: Mapping[str, str], colours: int) -> str:

@@ -34,7 +34,61 @@ def test_deleting_backwards_as_often_as_it_takes_empties_it(text: str) -> None:
     current = _typed(text)
     for _ in range(len(text) + 1):
         current = buffer.backspace(current)
-    assert current == Buffer()
+    assert current.text == ""
+    assert (current.row, current.column, current.size) == (0, 0, 0)
+
+
+@given(st.lists(st.one_of(TEXT, EDIT, st.integers(-3, 3)), max_size=15))
+def test_taking_everything_back_and_doing_it_again_gives_the_same_texts(steps: list[str | int]) -> None:
+    current = Buffer()
+    texts = [""]
+    for step in steps:
+        if isinstance(step, int):
+            current = buffer.vertical(current, step)
+        elif step in EDITS:
+            current = EDITS[step](current) if not step.endswith("-typing") else current
+        else:
+            current, _ = buffer.insert(current, step, 200)
+        texts.append(current.text)
+    last = current.text
+    while current.done:
+        assert current.size == len(current.text)
+        current = buffer.undo(current)
+        assert current.text in texts
+        assert 0 <= current.column <= len(current.line)
+    assert current.text == ""
+    while current.undone:
+        current = buffer.redo(current)
+    assert current.text == last
+
+
+def test_a_word_is_taken_back_at_once_and_the_one_before_it_after_that() -> None:
+    current = Buffer()
+    for char in "one two":
+        current, _ = buffer.insert(current, char, 100)
+    assert buffer.undo(current).text == "one "
+    assert buffer.undo(buffer.undo(current)).text == ""
+    assert buffer.redo(buffer.undo(current)).text == "one two"
+    typed, _ = buffer.insert(buffer.undo(current), "x", 100)
+    assert buffer.redo(typed).text == "one x"
+
+
+def test_what_was_pasted_over_a_book_is_taken_back_whole_and_the_steps_stay_bounded() -> None:
+    current = _typed("line\n" * 50_000, 400_000)
+    assert buffer.undo(buffer.delete_to_start(buffer.left(current))).text == current.text
+    for _ in range(3 * buffer.UNDO_STEPS):
+        current, _ = buffer.insert(current, "x ", 400_000)
+    assert 100 < len(current.done) <= buffer.UNDO_STEPS
+    assert sum(step.size for step in current.done) <= buffer.UNDO_SIZE
+
+
+def test_the_text_of_an_editor_comes_in_as_one_step() -> None:
+    current = _typed("before")
+    changed, cut = buffer.changed_to(current, "one\ntwo\n\x1b[31mthree", 100)
+    assert (changed.lines, changed.row, cut) == (("one", "two", "three"), 2, False)
+    assert buffer.undo(changed).text == "before"
+    assert buffer.changed_to(current, "before", 100) == (current, False)
+    assert buffer.changed_to(current, "x" * 20, 5)[0].text == "xxxxx"
 
 
 def test_one_press_takes_a_whole_character_as_a_person_sees_it() -> None:

@@ -110,3 +110,19 @@ def test_half_a_megabyte_in_one_line_is_wrapped_in_time_that_grows_with_its_leng
 
 def test_a_terminal_without_utf8_gets_the_same_columns_in_ascii() -> None:
     assert text.ascii_only("● working 漢 é") == "* working ?? ?"
+
+
+def test_right_to_left_words_are_kept_from_moving_what_stands_around_them() -> None:
+    assert (
+        text.guarded("100 to \u05e9\u05dc\u05d5\u05dd \u05dc\u05da 900")
+        == "100 to \u200e\u05e9\u05dc\u05d5\u05dd \u05dc\u05da\u200e 900"
+    )
+    assert text.guarded("\u0633\u0644\u0627\u0645: 5 of 7") == "\u0633\u0644\u0627\u0645\u200e: 5 of 7"
+    assert text.guarded("plain 漢字") == "plain 漢字"
+
+
+@given(st.text(max_size=60))
+def test_guarding_adds_marks_and_nothing_else(given_text: str) -> None:
+    line = text.clean(given_text)
+    assert text.guarded(line).replace("\u200e", "") == line
+    assert text.width(line) == sum(text.width(part) for part in text.guarded(line).split("\u200e"))
