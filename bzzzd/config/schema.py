@@ -20,6 +20,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", title="a name of 1
 NameOrEmpty = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9_-]{0,64}\Z", title='a name of 1 to 64 of A-Z a-z 0-9 _ -, or ""')
 ]
+HostName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,252}\Z", title="a host's name, without a port")]
 BinaryType = Literal["daemon", "agent", "hap"]
 
 
@@ -143,6 +144,9 @@ class InterfaceSection(_Section, frozen=True):
     auto_start_interface: Annotated[bool, doc("show the interface at start")] = True
     message_templates_path: Annotated[str, doc("folder of message composition templates")] = "/etc/bzzz/templates"
     prompt_library_path: Annotated[str, doc("folder of the texts with which agents ask people")] = "/etc/bzzz/prompts"
+    web_names: Annotated[
+        tuple[HostName, ...], doc("names under which browsers call the web portal, beside this machine's own")
+    ] = ()
 
 
 class StorageSection(_Section, frozen=True):

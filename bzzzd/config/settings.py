@@ -5,7 +5,7 @@
 | bzzzd | 8070, 8071 | /var/lib/bzzz | 1 MiB, 5 s |
 | bzzz-agent | 8080, 8081 | /var/lib/bzzz-agent | 1 MiB, 5 s |
 | bzzz-agent@NAME | none unless configured | /var/lib/bzzz-agent-NAME | 1 MiB, 5 s |
-| bzzz-hap | 8090, 8091 in service modes, none in a terminal | ~/.local/state/bzzz, or XDG | 512 KiB, 30 s |
+| bzzz-hap | 8090 web, 8091 web and headless, none in a terminal | ~/.local/state/bzzz, or XDG | 512 KiB, 30 s |
 """
 
 from __future__ import annotations
@@ -104,6 +104,8 @@ def complete(config: Config, *, instance: str, around: Surroundings) -> Config:
     person = kind == "hap"
     quiet = bool(instance) or (person and config.interface.mode == "terminal")
     http_port, health_port = (0, 0) if quiet else _PORTS[kind]
+    if person and config.interface.mode != "web":
+        http_port = 0
     ports, limits = config.ports, config.limits
     return replace(
         config,

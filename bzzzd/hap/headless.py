@@ -61,7 +61,7 @@ def read(line: bytes, model: Model) -> tuple[Act, Any]:
     """The action of a line and the value to answer it with; raises ``BadInput``."""
     try:
         given = msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadInput(f"this line is not JSON: {error}") from error
     if not isinstance(given, dict) or not isinstance(given.get("action"), str):
         raise BadInput('a line is an object like {"action": "tasks"}')

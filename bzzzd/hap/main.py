@@ -63,14 +63,18 @@ def _form_faults(options: argparse.Namespace) -> list[Fault]:
 def _run(options: argparse.Namespace) -> int:
     settings = load("hap", options.config, socket=options.socket)
     headless = options.headless or (settings.config.interface.mode == "headless" and not options.plain)
-    if settings.config.interface.mode == "web" and not (headless or options.plain):
-        raise BadInput("this version has no web portal: set interface.mode to terminal, or use --plain or --headless")
+    web = settings.config.interface.mode == "web" and not (headless or options.plain)
+    if web and not settings.http_port:
+        raise BadInput("interface.mode is web, and ports.http_port is 0: set a port, or use --plain or --headless")
     state = StateFolder(settings.state_dir)
-    if not (headless or options.plain) and terminal.usable(os.environ, 0, 1):
+    if not (web or headless or options.plain) and terminal.usable(os.environ, 0, 1):
         return _in_terminal(settings, state)
     model = first_model(settings, state, actions.load(actions.ACTIONS), time.time())
-    from bzzzd.hap.run import run_lines
+    from bzzzd.hap.run import run_lines, run_web
 
+    if web:
+        run_web(settings, model, state)
+        return 0
     run_lines(settings, model, state, headless=headless)
     return 0
 

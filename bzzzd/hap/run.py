@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from bzzzd.config.settings import Settings
 from bzzzd.errors import BzzzError
@@ -32,12 +32,15 @@ def _person(settings: Settings) -> tuple[Person | None, str]:
 
 
 @asynccontextmanager
-async def _running(settings: Settings, model: Model, state: StateFolder) -> AsyncIterator[tuple[Core, Session]]:
+async def _running(
+    settings: Settings, model: Model, state: StateFolder, *, service: bool = False
+) -> AsyncIterator[tuple[Core, Session]]:
+    """``service``: it runs as its configuration's mode says, and not because a person asked for lines."""
     core = Core(model, state, time.time)
     person, mend = _person(settings)
     session = Session(settings.socket, person, mend, core.send)
     try:
-        async with _health(settings, core):
+        async with _health(settings, core) if service else nullcontext():
             yield core, session
     finally:
         await session.close()
@@ -75,12 +78,28 @@ async def in_terminal(settings: Settings, model: Model, state: StateFolder, wind
 async def in_lines(settings: Settings, model: Model, state: StateFolder, *, headless: bool) -> None:
     """The portal as lines on standard input and output."""
     speaker: Speaker = Headless() if headless else Plain(ascii_terminal=ascii_only(os.environ))
-    async with _running(settings, model, state) as (core, session):
-        service = settings.config.interface.mode == "headless"
+    service = settings.config.interface.mode == "headless"
+    async with _running(settings, model, state, service=service) as (core, session):
         surface = LineSurface(core, session, speaker, 0, 1, service=service)
         core.connect(surface, session)
         session.start()
         await surface.run()
+
+
+async def in_browser(settings: Settings, model: Model, state: StateFolder) -> None:
+    """The portal as pages for a browser, until a signal ends it."""
+    from bzzzd.hap.web.server import WebPortal  # aiohttp is large
+
+    async with _running(settings, model, state, service=True) as (core, session):
+        portal = WebPortal(settings, core)
+        core.connect(portal.surface, session)
+        await portal.start()
+        try:
+            session.start()
+            portal.announce(1)
+            await portal.run()
+        finally:
+            await portal.stop()
 
 
 def run_terminal(settings: Settings, model: Model, state: StateFolder, window: Window, painter: Painter) -> None:
@@ -89,3 +108,7 @@ def run_terminal(settings: Settings, model: Model, state: StateFolder, window: W
 
 def run_lines(settings: Settings, model: Model, state: StateFolder, *, headless: bool) -> None:
     asyncio.run(in_lines(settings, model, state, headless=headless))
+
+
+def run_web(settings: Settings, model: Model, state: StateFolder) -> None:
+    asyncio.run(in_browser(settings, model, state))

@@ -8,13 +8,12 @@ its own at 127.0.0.1 (DNS rebinding) reads nothing.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import logging
-import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bzzzd.runtime.hosts import is_own, own_names
 from bzzzd.runtime.metrics import CONTENT_TYPE, Metrics
 from bzzzd.runtime.ports import listen
 from bzzzd.runtime.process import warm
@@ -55,7 +54,7 @@ class HealthHttp:
         self._probe = probe
         self._metrics = metrics
         self._info = info
-        self._names = {"localhost", socket.gethostname().lower(), *(name.lower() for name in names)}
+        self._names = own_names(names)
         self._pages: Pages | None = None
         self._warming: asyncio.TimerHandle | None = None
         self.address = ""
@@ -70,7 +69,7 @@ class HealthHttp:
 
         self._pages = Pages(
             {"/healthz": self._healthz, "/readyz": self._readyz, "/health": self._health, "/metrics": self._scrape},
-            knows=self._knows,
+            knows=lambda host: is_own(host, self._names),
             on_error=self._failed,
         )
         await self._pages.serve(listener)
@@ -90,15 +89,6 @@ class HealthHttp:
 
     def health(self) -> Health:
         return Health(detail=self.address or "off")
-
-    def _knows(self, host: str) -> bool:
-        """Whether a Host header is ours: an address (which no foreign name can be), or a name of this machine."""
-        name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return name.lower().rstrip(".") in self._names
-        return True
 
     def _healthz(self) -> Page:
         from bzzzd.runtime.http_pages import plain

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from bzzzd import __version__
 
 from .desk import Desk, serving
 from .portals import PROGRAM, Home, piped
+from .web.portal import free_port
 
 
 @pytest.fixture
@@ -153,11 +155,45 @@ async def test_a_faulty_configuration_is_refused_with_every_fault(home: Home) ->
         assert "hap.yaml:4" in errors
 
 
-async def test_a_mode_that_this_version_has_not_is_refused_with_what_to_do(tmp_path: Path) -> None:
+async def test_a_web_portal_without_a_port_is_refused_with_what_to_do(tmp_path: Path) -> None:
     home = Home(tmp_path, interface={"mode": "web"}, ports={"http_port": 0, "health_port": 0})
     status, _, errors = await piped(home)
     assert status == 2
-    assert "interface.mode" in errors
+    assert "ports.http_port" in errors
+
+
+async def test_in_the_mode_web_it_serves_pages_and_says_where_without_the_secret_word(tmp_path: Path) -> None:
+    ports = {"http_port": free_port(), "health_port": free_port()}
+    home = Home(tmp_path, interface={"mode": "web"}, ports=ports)
+    desk = Desk()
+    desk.task("t-1", title="First task")
+    async with serving(desk, home.socket):
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM, "--config", str(home.config), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE, env=home.environ(),
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(20):
+                said = (await process.stdout.readline()).decode()
+                url = (home.state / "portal" / "web-url").read_text().strip()
+                word = url.partition("#enter=")[2]
+                assert str(home.state / "portal" / "web-url") in said
+                assert word not in said
+                status, out, _ = await piped(home, "--plain", lines="tasks\nquit\n")  # beside the service
+                assert (status, "First task" in out) == (0, True)
+                async with ClientSession() as http:
+                    async with http.get(f"http://127.0.0.1:{ports['health_port']}/healthz") as answer:
+                        assert answer.status == 200
+                    origin = {"Origin": f"http://127.0.0.1:{ports['http_port']}"}
+                    async with http.post(
+                        f"{url.partition('#')[0]}api/enter", json={"word": word}, headers=origin
+                    ) as answer:
+                        assert answer.status == 200
+        finally:
+            process.terminate()
+            _, errors = await process.communicate()
+    assert (process.returncode, errors) == (0, b"")
 
 
 async def test_as_a_service_it_shows_its_health_on_its_port_and_needs_no_input(tmp_path: Path) -> None:
