@@ -70,7 +70,7 @@ class Person:
                     raise
             if time.monotonic() + AGAIN_S >= until:
                 raise lost
-            time.sleep(AGAIN_S)
+            time.sleep(AGAIN_S)  # bzzzd is away or starting; its socket tells nobody when it opens
 
     def events(
         self, stream: str, *, filter: Mapping[str, Any] | None = None, until: float | None = None

@@ -31,6 +31,7 @@ RATE = 100.0
 IN_FLIGHT = 200
 TOPIC = "bench"
 LIMIT_S = 120.0
+SETTLE_S = 2.5  # two heartbeats, in which gossip makes its mesh of the topic; nothing outside tells that it has
 PACED_LEAST = 0.85
 MEMORY_MOST = 10.0
 MEMORY_WAIT_S = 60.0
@@ -185,7 +186,7 @@ def measure_memory(count: int) -> list[float]:
         one, two = nodes
         listener = running.enter_context(_child("listen", str(two.socket), str(folder / "listener" / "key")))
         listener.hear()
-        time.sleep(2.5)
+        time.sleep(SETTLE_S)
         arguments = ("speak", str(one.socket), str(folder / "speaker" / "key"), "100", str(count))
         speaker = running.enter_context(_child(*arguments))
         for _ in range(2):
@@ -201,7 +202,7 @@ def measure_memory(count: int) -> list[float]:
             grown = [_resident(node) - was for node, was in zip(nodes, before, strict=True)]
             if max(grown) <= MEMORY_MOST:
                 break
-            time.sleep(1)
+            time.sleep(1)  # how often memory is looked at: what was freed comes back by and by
         return grown
 
 
@@ -227,7 +228,7 @@ def measure_ours(paced: int, burst: int) -> dict[str, float]:
         one, two = running.enter_context(pair(folder))
         listener = running.enter_context(_child("listen", str(two.socket), str(folder / "listener" / "key")))
         listener.hear()
-        time.sleep(2.5)  # two heartbeats: the gossip mesh of the topic
+        time.sleep(SETTLE_S)
         arguments = ("speak", str(one.socket), str(folder / "speaker" / "key"), str(paced), str(burst))
         speaker = running.enter_context(_child(*arguments))
         speaker.say()

@@ -32,8 +32,8 @@ Row = dict[str, Any]
 BIN = Path(sys.executable).parent
 ROLES = Path(__file__).resolve().parents[2] / "etc" / "roles.yaml"
 LIMIT_S = 60.0
-SETTLE_S = 2.0
-POLL_S = 0.004
+SETTLE_S = 2.0  # after the start, until what a process holds and does is what it holds and does at rest
+POLL_S = 0.004  # finer than what is measured; where it looks at a port, nothing would wake it
 
 BARE_HOST = """
 import sys, trio, multiaddr
@@ -195,7 +195,7 @@ class Caller(threading.Thread):
                         self._ask(client)
                 return
             except BzzzError:
-                time.sleep(0.001)
+                time.sleep(0.001)  # there is no socket yet
 
     def _ask(self, client: BlockingClient) -> None:
         began = time.monotonic()
@@ -315,7 +315,7 @@ def resting_rows(node: Node, daemon: subprocess.Popen[bytes], seconds: float) ->
     mib = memory_mib(portal.pid, "RssAnon")
     processes = {"bzzzd": daemon.pid, "agent": agent.pid, "portal": portal.pid}
     before = {name: cpu_s(pid) for name, pid in processes.items()}
-    time.sleep(seconds)
+    time.sleep(seconds)  # the span that is measured
     shares = {name: 100 * (cpu_s(pid) - before[name]) / seconds for name, pid in processes.items()}
     idle = [
         row(f"idle over {seconds:.0f} s: {name}", "< 0.3 % of a core", share, "%", share < 0.3)

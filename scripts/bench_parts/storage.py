@@ -153,7 +153,10 @@ def run(quick: bool) -> list[Row]:
                 writer.put(address, content)
             written = time.perf_counter() - began
             left = list(contents)
+            end = time.monotonic() + LIMIT_S
             while left := owed(writer, left):
+                if time.monotonic() > end:
+                    raise RuntimeError(f"{len(left)} of {len(contents)} had too few copies after {LIMIT_S:g} s")
                 time.sleep(0.1)
             copied = time.perf_counter() - began
             holders = {

@@ -83,7 +83,7 @@ def _attend(run: Run, person: Person, made: Mapping[str, Any]) -> int:
         if not any(row.get("invitation") == invitation for row in rows_of(found, "invitations")):
             run.say("the invitation is used up or has ended")
             return 0
-        time.sleep(_LOOK_S)
+        time.sleep(_LOOK_S)  # requests are no stream: few come, and a person decides on each
     return 0
 
 

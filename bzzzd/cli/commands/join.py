@@ -25,6 +25,7 @@ from bzzzd.identity.invitation import Token, read_token, seal_ask, token_text
 from bzzzd.identity.node import write_grant
 
 _BACK_S = 60.0
+_LOOK_S = 0.1
 _AGAIN_S = 2.0
 _ATTEMPT_S = 30.0
 _PATIENCE = 5
@@ -99,7 +100,7 @@ def _try(run: Run, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         pause = number(found.get("pause_s")) or _AGAIN_S
         if until is not None and time.monotonic() + pause > until:
             raise UnknownOutcome("nobody has confirmed this yet; run the same command again to go on waiting")
-        time.sleep(pause)
+        time.sleep(pause)  # as long as bzzzd asks for: whoever confirms sits at another machine, a person mostly
 
 
 def _call(run: Run, asked: Mapping[str, Any]) -> Any:
@@ -123,7 +124,7 @@ def _until_back(run: Run, mesh_id: str) -> None:
                 return
         except (Unreachable, NotReady) as error:
             last = error
-        time.sleep(0.1)
+        time.sleep(_LOOK_S)  # it is a new process on a new socket: there is nothing to subscribe to
     raise Unreachable(
         "the grant is here, but bzzzd did not come back in its new mesh; see: bzzz status, and its log"
         + (f" ({last.message})" if last else "")
