@@ -25,7 +25,7 @@ from bzzzd.agent.sandbox import Sandbox
 from bzzzd.agent.signer import Signer, chain_from
 from bzzzd.config.settings import Settings, Surroundings, expand
 from bzzzd.crypto.keys import load_or_create_key
-from bzzzd.errors import SandboxUnavailable
+from bzzzd.errors import SandboxUnavailable, Unavailable
 from bzzzd.runtime.health_http import HealthHttp
 from bzzzd.runtime.limits import MemoryWatch
 from bzzzd.runtime.locks import InstanceLock
@@ -119,7 +119,7 @@ class Agent:
         )  # fmt: skip
         handlers = build(sections, config.capabilities, parts)
         for capability, reason in handlers.missing.items():
-            log.warning("capability is not offered", capability=capability, why=reason)
+            log.warning("capability is not offered", capability=capability, why=reason, error_code=Unavailable.code)
         return handlers, chosen
 
     async def _sandbox(self) -> tuple[Sandbox | None, str]:

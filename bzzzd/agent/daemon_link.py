@@ -83,7 +83,7 @@ class DaemonLink:
         why = state.error.message if state.error else "not connected"
         if why != self._said:
             self._said = why
-            log.info("not attached to bzzzd", why=why)
+            log.info("not attached to bzzzd", why=state.error or why)
 
     def _attached(self, answer: Mapping[str, Any]) -> None:
         self._said = ""
@@ -102,7 +102,7 @@ class DaemonLink:
                     items = event.items if isinstance(event, Items) else event.state or ()
                     self._offered(items)
             except BzzzError as error:
-                log.warning("offers ended", why=error.message)
+                log.warning("offers ended", why=error)
                 await asyncio.sleep(_AGAIN_S)
             finally:
                 self._offers.close()
@@ -124,7 +124,7 @@ class DaemonLink:
             try:
                 await self._attach_again()
             except BzzzError as error:
-                log.warning("the grant was not renewed", why=error.message)
+                log.warning("the grant was not renewed", why=error)
                 self._granted.set()
 
     async def _attach_again(self) -> None:

@@ -189,7 +189,7 @@ class Errand:
             brief = open_brief(self._claim["brief"])
             return outcome_of(await handler.run(Job(task, brief, self.work.lease, self._progress)))
         except BzzzError as error:
-            log.info("task failed", task=self.task, code=error.code, why=error.message)
+            log.info("task failed", task=self.task, why=error)
             return outcome_of_error(error)
         except asyncio.CancelledError as error:
             assert self._running is not None
@@ -232,7 +232,7 @@ class Errand:
         try:
             await self._link.call("task.progress", params, timeout=_ANSWER_S)
         except BzzzError as error:
-            log.debug("progress was not told", task=self.task, why=error.message)
+            log.debug("progress was not told", task=self.task, why=error)
         finally:
             self._telling = False
 

@@ -86,7 +86,7 @@ class Addresses:
         try:
             now = await mesh.listen_on(self._wanted)
         except BzzzError as error:
-            structlog.get_logger().warning("addresses_not_followed", why=error.message, wanted=list(self._wanted))
+            structlog.get_logger().warning("addresses_not_followed", why=error, wanted=list(self._wanted))
             return
         if now != before:
             structlog.get_logger().info("addresses_changed", addresses=list(now))

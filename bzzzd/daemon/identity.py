@@ -115,7 +115,7 @@ class IdentityService:
             try:
                 self.charter.enter(Paper(best.raw, tuple(self.members.admin_chain(best.author))))
             except BzzzError as error:
-                structlog.get_logger().warning("an epoch that was begun here does not hold", why=error.message)
+                structlog.get_logger().warning("an epoch that was begun here does not hold", why=error)
             standing = self.charter.current("epoch")
         if standing is not None:
             self.rolekeys.enforce(open_epoch(standing.raw, self.node.mesh_id))

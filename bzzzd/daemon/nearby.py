@@ -86,4 +86,4 @@ class Nearby:
         try:
             await self._mesh.know(peer_id, addresses, "mdns")
         except BzzzError as error:
-            structlog.get_logger().info("mdns_peer_not_noted", peer_id=peer_id, why=error.message)
+            structlog.get_logger().info("mdns_peer_not_noted", peer_id=peer_id, why=error)

@@ -112,7 +112,7 @@ class Resealer:
             return
         except BzzzError as error:  # damaged content is found here first; it is no reason to leave the rest
             self.kept += 1
-            structlog.get_logger().warning("a version was not encrypted again", version=id, why=error.message)
+            structlog.get_logger().warning("a version was not encrypted again", version_id=id, why=error)
         else:
             if old is not None:
                 self.done += 1

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TextIO
 
 import structlog
 
+from bzzzd.errors import BzzzError
 from bzzzd.runtime.log_render import JournalSink, LineSink, RotatingFile, as_json, as_text, redact
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
@@ -115,6 +116,21 @@ def report(event: str, fields: dict[str, Any]) -> None:
     getattr(structlog.get_logger(), level)(event, **fields)
 
 
+def last_words(program: str, error: BzzzError, out: TextIO) -> None:
+    """Why a process ends: ``PROGRAM: MESSAGE (CODE)``, in journald with the code as a field of its own.
+
+    It needs no ``setup``: a configuration that cannot be read is told this way as well.
+    """
+    text = f"{program}: {error.message} ({error.code})"
+    if not journald_reads(out, os.environ):
+        print(text, file=out)
+        return
+    sink = JournalSink(program)
+    for line in text.splitlines():
+        sink.write({"event": line, "level": "error", "error_code": error.code})
+    sink.close()
+
+
 def journald_reads(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Whether ``JOURNAL_STREAM`` (device:inode) is the file behind ``stream``."""
     device, _, inode = environ.get("JOURNAL_STREAM", "").partition(":")
@@ -137,6 +153,7 @@ def _configure_structlog(logs: Logs, program: str, level: int) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             _stamp(program),
+            name_the_code,
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,
             redact,
@@ -145,6 +162,25 @@ def _configure_structlog(logs: Logs, program: str, level: int) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=False,
     )
+
+
+def name_the_code(_logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write an error that is given as a value, or as ``exc_info``, as its message, and add its ``error_code``.
+
+    So whoever logs an error passes it on as it is. An error that is not of the tree has the code ``FAILED``.
+    """
+    given = event.get("exc_info")
+    found = [sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given]
+    for key, value in list(event.items()):
+        if isinstance(value, BaseException) and key != "exc_info":
+            event[key] = value.message if isinstance(value, BzzzError) else str(value) or type(value).__name__
+            found.append(value)
+    for error in found:
+        if isinstance(error, BzzzError):
+            event.setdefault("error_code", error.code)
+        elif isinstance(error, Exception) and method in ("error", "exception", "critical"):
+            event.setdefault("error_code", BzzzError.code)
+    return event
 
 
 def _stamp(program: str) -> structlog.typing.Processor:

@@ -61,7 +61,9 @@ def run(program: str, main: Main, *, stderr: TextIO | None = None) -> int:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_guarded(main)) or 0
     except BzzzError as error:
-        print(f"{program}: {error.message} ({error.code})", file=out)
+        from bzzzd.runtime.logs import last_words  # structlog is no library of the first milliseconds
+
+        last_words(program, error, out)
         return error.exit_status
     except (KeyboardInterrupt, asyncio.CancelledError):
         print(f"{program}: stopped before it was done", file=out)

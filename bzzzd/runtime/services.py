@@ -178,11 +178,11 @@ class ServiceManager:
             async with asyncio.timeout(entry.phase.limit_s) as limit:
                 await entry.service.start()
         except BzzzError as error:
-            self._set(entry, "failed", error.message)
+            self._set(entry, "failed", error.message, error.code)
             raise
         except Exception as error:
             why = f"took longer than {entry.phase.limit_s:g} s" if limit.expired() else _words(error)
-            self._set(entry, "failed", why)
+            self._set(entry, "failed", why, entry.phase.error.code)
             raise entry.phase.error(
                 f"service {entry.service.name} did not start: {why}", service=entry.service.name, process=self._process
             ) from error
@@ -202,11 +202,15 @@ class ServiceManager:
             async with asyncio.timeout(self._stop_limit_s):
                 await entry.service.stop()
         except Exception as error:  # a process boundary: the other services must still be stopped
-            self._report("service did not stop cleanly", {"service": name, "error": _words(error)})
+            self._report(
+                "service did not stop cleanly", {"service": name, "error": _words(error), "error_code": _code(error)}
+            )
         owner = self._owners.pop(name, None)
         stuck = await owner.stop() if owner else ()
         if stuck:
-            self._report("tasks did not end", {"service": name, "tasks": list(stuck)})
+            self._report(
+                "tasks did not end", {"service": name, "tasks": list(stuck), "error_code": RuntimeFailure.code}
+            )
         if entry.state != "failed":
             self._set(entry, "stopped")
 
@@ -252,13 +256,18 @@ class ServiceManager:
         bad = [row for row in self.rows() if not row.ok]
         return "; ".join(f"{row.name}: {row.detail or row.state}" for row in bad)
 
-    def _set(self, entry: _Entry, state: State, fault: str = "") -> None:
+    def _set(self, entry: _Entry, state: State, fault: str = "", code: str = "") -> None:
         entry.state, entry.fault, entry.since = state, fault, self._wall()
         if state != "stopped":
-            self._report(f"service {state}", {"service": entry.service.name, **({"why": fault} if fault else {})})
+            why = {"why": fault, "error_code": code or RuntimeFailure.code} if fault else {}
+            self._report(f"service {state}", {"service": entry.service.name, **why})
 
     def _refuse(self, message: str, service: str) -> RuntimeFailure:
         return ServiceStartFailed(message, service=service, process=self._process)
+
+
+def _code(error: BaseException) -> str:
+    return error.code if isinstance(error, BzzzError) else RuntimeFailure.code
 
 
 def _words(error: BaseException) -> str:

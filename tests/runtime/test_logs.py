@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from bzzzd.errors import DiskFull, NotFound
 from bzzzd.runtime import logs
 from bzzzd.runtime.logs import Logs, journald_reads
 
@@ -150,3 +151,15 @@ def test_journald_is_used_only_when_it_reads_this_stream(tmp_path: Path) -> None
         assert not journald_reads(stream, {"JOURNAL_STREAM": "nonsense"})
         assert not journald_reads(stream, {})
     assert not journald_reads(io.StringIO(), {"JOURNAL_STREAM": "1:2"})
+
+
+def test_an_error_is_logged_by_its_message_and_its_code(logging_set: Set) -> None:
+    logging_set.up(format="json")
+    structlog.get_logger().warning("not kept", why=DiskFull("no space left"))
+    structlog.get_logger().error("crashed", exc_info=LookupError("gone"))
+    logging.getLogger("library").error("called", exc_info=NotFound("no such task"))
+    structlog.get_logger().info("tried", why=OSError("no route"))
+    events = [json.loads(line) for line in logging_set.lines]
+    assert events[0]["why"] == "no space left"
+    assert [event.get("error_code") for event in events] == ["DISK_FULL", "FAILED", "NOT_FOUND", None]
+    assert events[3]["why"] == "no route"

@@ -164,7 +164,10 @@ async def test_one_bad_stop_does_not_keep_the_others_from_stopping(
     await house.manager.start()
     await house.manager.stop()
     assert house.diary[-1] == "-journal"
-    assert ("service did not stop cleanly", {"service": "ledger", "error": "stuck"}) in house.events
+    assert (
+        "service did not stop cleanly",
+        {"service": "ledger", "error": "stuck", "error_code": "RUNTIME_FAILED"},
+    ) in house.events
 
 
 async def test_health_has_a_row_for_each_service(house: House) -> None:

@@ -148,7 +148,7 @@ class EmbeddedModel:
             pause = self._jitter(wait / 2, wait)
             self.restarts += 1
             self._state = f"ended ({why}); starts again in {pause:.0f} s"
-            log.warning("embedded model ended", why=why, again_in_s=round(pause, 1))
+            log.warning("embedded model ended", why=why, error_code=ModelFailed.code, again_in_s=round(pause, 1))
             await asyncio.sleep(pause)
             wait = min(wait * 2, _BACKOFF_MOST_S)
             self._state = "loading"

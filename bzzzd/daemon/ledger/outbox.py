@@ -181,7 +181,7 @@ class Outbox:
 
     async def _refuse(self, kept: outbox.Kept, error: BzzzError) -> None:
         shown: Shown = msgspec.msgpack.decode(kept.shown)
-        _LOG.warning("a command that waited was refused", task_id=kept.task, code=error.code, why=error.message)
+        _LOG.warning("a command that waited was refused", task_id=kept.task, why=error)
         at = time.time()
         shown["refused"] = {"command": shown["waits_with"], "code": error.code, "why": error.message, "at": at}
         if shown["waits_with"] in _ASKING:

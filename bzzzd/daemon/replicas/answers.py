@@ -119,7 +119,7 @@ class Answers:
             if isinstance(error, DiskFull):
                 self._no_room_until = self._clock() + _NO_ROOM_S
             # The sender offers it again, and the transfer goes on where it was cut.
-            _LOG.info("content did not come", version_id=pending.id, error=error.message)
+            _LOG.info("content did not come", version_id=pending.id, error=error)
 
     async def _add(self, pending: Pending, sender: bytes) -> None:
         if await self._journal.write(partial(self._insert, pending=pending, sender=sender)):

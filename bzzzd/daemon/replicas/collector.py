@@ -63,7 +63,7 @@ class Collector:
             try:
                 await self.collect()
             except BzzzError as error:  # a full disk, say: the store's health tells
-                _LOG.info("nothing was collected", error=error.message)
+                _LOG.info("nothing was collected", error=error)
             await asyncio.sleep(_EVERY_S)
 
     async def collect(self) -> None:

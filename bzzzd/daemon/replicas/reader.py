@@ -129,7 +129,7 @@ class Reader:
         for carried, result in zip(versions, kept, strict=True):
             if isinstance(result, BzzzError) and not isinstance(result, StorageFailed):
                 self.refused += 1
-                _LOG.info("a version was not taken", version_id=carried.id, why=result.message[:200])
+                _LOG.info("a version was not taken", version_id=carried.id, why=result)
             elif isinstance(result, BaseException):
                 raise result
 
@@ -155,7 +155,7 @@ class Reader:
             except NotFound:
                 continue
             except BzzzError as error:
-                _LOG.info("content was not had", version_id=id, holder=node.hex()[:12], error=error.message[:200])
+                _LOG.info("content was not had", version_id=id, holder=node.hex()[:12], error=error)
         return False
 
     async def _take(self, carried: Carried, node: bytes, nodes: Sequence[bytes]) -> None:

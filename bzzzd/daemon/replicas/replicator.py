@@ -130,7 +130,7 @@ class Replicator:
         except BzzzError as error:
             # It left, or is too busy: when it is there again, or a while later, it is asked again.
             self._pause[node] = self._clock() + _RETRY_S
-            _LOG.info("copies did not arrive", holder=node.hex()[:12], error=error.message)
+            _LOG.info("copies did not arrive", holder=node.hex()[:12], error=error)
         finally:
             self._busy.discard(node)
             self._wake.set()
@@ -166,7 +166,7 @@ class Replicator:
             return await self._contexts.carry(id)
         except (NotAllowed, NotFound) as error:
             await self._postpone(node, [id], _REFUSED_S)
-            _LOG.info("a version cannot be copied", version_id=id, error=error.message)
+            _LOG.info("a version cannot be copied", version_id=id, error=error)
         except StorageFailed:
             self._damaged(id)
             await self._postpone(node, [id], _FULL_S)

@@ -20,7 +20,7 @@ from bzzzd.daemon.replicas.nodes import Nodes
 from bzzzd.daemon.replicas.publisher import Publisher
 from bzzzd.daemon.replicas.reader import Reader
 from bzzzd.daemon.replicas.replicator import Replicator
-from bzzzd.errors import BzzzError, Unavailable
+from bzzzd.errors import BzzzError, StorageFailed, Unavailable
 from bzzzd.identity.node import NodeIdentity
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.values import MeshEvent
@@ -230,7 +230,7 @@ class Replicas:
                     await self.nodes.save(self._journal)
                 self._owed = await self._journal.read(copies.owed)
             except BzzzError as error:  # a full disk, say: the store's health tells
-                _LOG.info("holders were not looked at", error=error.message)
+                _LOG.info("holders were not looked at", error=error)
                 calm_at = calm_at or time.monotonic() + _CALM_S
 
     async def _reached(self, ids: list[str]) -> None:
@@ -261,7 +261,7 @@ class Replicas:
     def damaged(self, id: str) -> None:
         """Content of this node turned out damaged: say so, and replace it by another node's."""
         self._events.append({"source": "storage", "kind": "damaged", "version_id": id})
-        _LOG.error("content is damaged; replacing it by another node's", version_id=id)
+        _LOG.error("content is damaged; replacing it by another node's", version_id=id, error_code=StorageFailed.code)
         self._spawn(f"mending {id[:12]}", self._mend(id))
 
     async def _mend(self, id: str) -> None:
@@ -270,5 +270,5 @@ class Replicas:
             mended = await self.obtain(id, base)
         except BzzzError as error:
             mended = False
-            _LOG.info("content was not mended", version_id=id, error=error.message)
+            _LOG.info("content was not mended", version_id=id, error=error)
         self._events.append({"source": "storage", "kind": "mended" if mended else "not_mended", "version_id": id})
