@@ -53,7 +53,7 @@ class _Matcher(SequenceMatcher[str]):
     # Lends difflib's grouping of changes into hunks to another search.
     def __init__(self, a: Sequence[str], b: Sequence[str]) -> None:
         super().__init__(None, (), ())
-        self._found = list(_opcodes(a, b))
+        self._found = list(opcodes(a, b))
 
     def get_opcodes(self) -> list[Opcode]:  # type: ignore[override]
         return self._found
@@ -78,8 +78,11 @@ def _range(start: int, end: int) -> str:
     return f"{start + 1 if length else start},{length}"
 
 
-def _opcodes(a: Sequence[str], b: Sequence[str]) -> Iterator[Opcode]:
-    """Equal, replaced, deleted and inserted stretches that turn ``a`` into ``b``, as difflib words them."""
+def opcodes(a: Sequence[str], b: Sequence[str], most: int = MAX_CHANGES) -> Iterator[Opcode]:
+    """Equal, replaced, deleted and inserted stretches that turn ``a`` into ``b``, as difflib words them.
+
+    Past ``most`` changes the changed middle is one replacement.
+    """
     start = 0
     while start < min(len(a), len(b)) and a[start] == b[start]:
         start += 1
@@ -88,7 +91,7 @@ def _opcodes(a: Sequence[str], b: Sequence[str]) -> Iterator[Opcode]:
         tail += 1
     a_end, b_end = len(a) - tail, len(b) - tail
     x = y = 0
-    for a_from, b_from, length in [*_common(a[start:a_end], b[start:b_end], start), (a_end, b_end, tail)]:
+    for a_from, b_from, length in [*_common(a[start:a_end], b[start:b_end], start, most), (a_end, b_end, tail)]:
         if start and not (x or y):
             yield "equal", 0, start, 0, start
             x = y = start
@@ -100,9 +103,9 @@ def _opcodes(a: Sequence[str], b: Sequence[str]) -> Iterator[Opcode]:
         x, y = a_from + length, b_from + length
 
 
-def _common(a: Sequence[str], b: Sequence[str], offset: int) -> list[tuple[int, int, int]]:
+def _common(a: Sequence[str], b: Sequence[str], offset: int, most: int) -> list[tuple[int, int, int]]:
     """Stretches (in ``a``, in ``b``, length) that stay, in order; none when too much has changed."""
-    trace = _search(a, b)
+    trace = _search(a, b, most)
     x, y = len(a), len(b)
     found: list[tuple[int, int, int]] = []
     for depth in range(len(trace) - 1, 0, -1):
@@ -127,9 +130,9 @@ def _step(furthest: list[int], depth: int, diagonal: int) -> tuple[int, int]:
     return diagonal - 1, left
 
 
-def _search(a: Sequence[str], b: Sequence[str]) -> list[list[int]]:
-    """For each number of changes, how far every diagonal had come before it; empty past ``MAX_CHANGES``."""
-    deepest = min(len(a) + len(b), MAX_CHANGES)
+def _search(a: Sequence[str], b: Sequence[str], most: int) -> list[list[int]]:
+    """For each number of changes, how far every diagonal had come before it; empty past ``most``."""
+    deepest = min(len(a) + len(b), most)
     middle = deepest + 1
     furthest = [0] * (2 * middle + 1)
     trace: list[list[int]] = []

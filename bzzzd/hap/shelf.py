@@ -1,0 +1,323 @@
+"""The context browser as values: addresses as a tree, what is unfolded in it, and the versions of one address. Pure.
+
+Strings in here are clean: ``feeds/context.py`` makes these values. A name in the tree that has one thing below it
+stands in one row with that thing, so that a tree of five levels does not take five rows to say one address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+MOST_ENTRIES = 5000
+MOST_BOOKS = 20
+MOST_TEXT = 2_000_000
+"""Code points of content that are kept for the time without bzzzd."""
+
+GROUPS: Mapping[str, tuple[str, str, str, str]] = {
+    "agent": ("agent", "role", "project", "task"),
+    "project": ("project", "task", "agent", "role"),
+    "task": ("task", "project", "agent", "role"),
+    "role": ("role", "agent", "project", "task"),
+}
+TABS = ("text", "versions", "facts", "compare")
+_DEEPEST = 12
+_JOIN = " › "
+
+
+class Entry(Struct, frozen=True):
+    """One address and its latest version. ``at`` is Unix seconds, ``size`` bytes of plain content."""
+
+    address: str
+    agent: str = ""
+    role: str = ""
+    project: str = ""
+    task: str = ""
+    path: str = ""
+    versions: int = 0
+    author: str = ""
+    at: float = 0
+    size: int = 0
+    content_type: str = ""
+    readers: tuple[str, ...] = ()
+    conflict: bool = False
+
+
+class Listing(Struct, frozen=True):
+    """One page of the list: ``next`` goes on behind it; ``complete`` is false when some node was not reached."""
+
+    entries: tuple[Entry, ...] = ()
+    next: str = ""
+    complete: bool = True
+
+
+class Node(Struct, frozen=True):
+    """A name in the tree: an ``entry``, or the ``children`` below it; ``count`` entries, the newest at ``at``."""
+
+    key: str
+    name: str
+    children: tuple[Node, ...] = ()
+    entry: Entry | None = None
+    count: int = 1
+    at: float = 0
+
+
+class Branch(Struct, frozen=True):
+    """A row of the tree as it is shown; ``id`` is the address, or the way to a name that has more below it."""
+
+    id: str
+    name: str
+    depth: int
+    count: int
+    at: float
+    unfolded: bool = False
+    entry: Entry | None = None
+
+
+class Edition(Struct, frozen=True):
+    """One version of an address. ``holders`` are nodes, or None when they were not asked."""
+
+    number: int
+    id: str
+    author: str = ""
+    at: float = 0
+    size: int = 0
+    content_type: str = ""
+    readers: tuple[str, ...] = ()
+    epoch: int = 0
+    parents: tuple[str, ...] = ()
+    head: bool = False
+    holders: tuple[str, ...] | None = None
+
+
+class Editions(Struct, frozen=True):
+    """An answer of ``context.history``: some of ``of`` versions, by number."""
+
+    editions: tuple[Edition, ...] = ()
+    of: int = 0
+    next: int = 0
+    complete: bool = True
+    replicas: int = 0
+
+
+class Reading(Struct, frozen=True):
+    """The content of one version, as a clean block of text."""
+
+    id: str
+    number: int
+    text: str
+
+
+class Book(Struct, frozen=True):
+    """One opened address: its versions, and the texts read so far, by version id.
+
+    ``number`` is the version in view and ``other`` the one that it is compared with; 0 means the latest, and the one
+    before that in view.
+    """
+
+    address: str
+    editions: tuple[Edition, ...] = ()
+    of: int = 0
+    complete: bool = True
+    replicas: int = 0
+    texts: Mapping[str, str] = field(default_factory=dict)
+    number: int = 0
+    other: int = 0
+
+    @property
+    def shown(self) -> Edition | None:
+        """The version in view."""
+        return self._numbered(self.number or self.of)
+
+    @property
+    def compared(self) -> Edition | None:
+        """The version that the one in view is compared with."""
+        shown = self.number or self.of
+        return self._numbered(self.other or (shown - 1 if shown > 1 else shown + 1))
+
+    def _numbered(self, number: int) -> Edition | None:
+        return next((edition for edition in self.editions if edition.number == number), None)
+
+    @property
+    def conflict(self) -> bool:
+        return sum(edition.head for edition in self.editions) > 1
+
+
+class Shelf(Struct, frozen=True):
+    """Everything about context that the portal knows.
+
+    ``cut`` tells that there are more addresses than are kept here, ``complete`` that every node was asked.
+    ``tree`` and ``rows`` (by id, in order) follow from the rest; ``books`` are the opened addresses, the newest last.
+    """
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    by: str = "agent"
+    pattern: str = ""
+    filter: str = ""
+    unfolded: frozenset[str] = frozenset()
+    complete: bool = True
+    cut: bool = False
+    seen: float = 0
+    tree: tuple[Node, ...] = ()
+    rows: Mapping[str, Branch] = field(default_factory=dict)
+    books: Mapping[str, Book] = field(default_factory=dict)
+
+
+# The tree
+
+
+def _segments(entry: Entry, by: str) -> tuple[str, ...]:
+    names = tuple(getattr(entry, name) for name in GROUPS[by])
+    path = tuple(entry.path.split("/")) if entry.path else ()
+    if len(path) > _DEEPEST:  # an address may have two thousand segments
+        path = (*path[: _DEEPEST - 1], "/".join(path[_DEEPEST - 1 :]))
+    return names + path
+
+
+def _grow(items: list[tuple[tuple[str, ...], Entry]], depth: int, above: str) -> tuple[Node, ...]:
+    groups: dict[str, list[tuple[tuple[str, ...], Entry]]] = {}
+    for item in items:
+        groups.setdefault(item[0][depth], []).append(item)
+    found: list[Node] = []
+    for name in sorted(groups):
+        group = groups[name]
+        ends = [entry for names, entry in group if len(names) == depth + 1]
+        found += [Node(key=entry.address, name=name, entry=entry, at=entry.at) for entry in ends]
+        below = [item for item in group if len(item[0]) > depth + 1]
+        if below:
+            key = f"{above}{name}/"
+            found.append(_folder(key, name, _grow(below, depth + 1, key)))
+    return tuple(found)
+
+
+def _folder(key: str, name: str, children: tuple[Node, ...]) -> Node:
+    if len(children) == 1:
+        return replace(children[0], name=f"{name}{_JOIN}{children[0].name}")
+    return Node(
+        key=key,
+        name=name,
+        children=children,
+        count=sum(child.count for child in children),
+        at=max(child.at for child in children),
+    )
+
+
+def _visible(nodes: Iterable[Node], unfolded: frozenset[str], whole: bool, depth: int) -> Iterator[Branch]:
+    for node in nodes:
+        opened = whole or node.key in unfolded
+        yield Branch(node.key, node.name, depth, node.count, node.at, bool(node.children) and opened, node.entry)
+        if node.children and opened:
+            yield from _visible(node.children, unfolded, whole, depth + 1)
+
+
+def passes(entry: Entry, filter: str) -> bool:
+    """Whether every word of the filter stands in the address, or names its author, type or readers."""
+    words = filter.casefold().split()
+    if not words:
+        return True
+    text = " ".join((entry.address, entry.author, entry.content_type, *entry.readers)).casefold()
+    if entry.conflict:
+        text += " conflict"
+    return all(word in text for word in words)
+
+
+def planted(shelf: Shelf) -> Shelf:
+    """The shelf with its tree grown anew from its entries; filtered, everything in it is unfolded."""
+    kept = [(_segments(entry, shelf.by), entry) for entry in shelf.entries.values() if passes(entry, shelf.filter)]
+    return unrolled(replace(shelf, tree=_grow(kept, 0, f"{shelf.by}:")))
+
+
+def unrolled(shelf: Shelf) -> Shelf:
+    """The shelf with its rows computed anew from its tree."""
+    visible = _visible(shelf.tree, shelf.unfolded, bool(shelf.filter.split()), 0)
+    return replace(shelf, rows={row.id: row for row in visible})
+
+
+def listed(shelf: Shelf, listing: Listing, *, first: bool, now: float) -> Shelf:
+    """The shelf after one page of the list; the ``first`` begins it anew."""
+    entries = {} if first else dict(shelf.entries)
+    for entry in listing.entries:
+        if len(entries) < MOST_ENTRIES or entry.address in entries:
+            entries[entry.address] = entry
+    cut = len(entries) >= MOST_ENTRIES and bool(listing.next)
+    complete = listing.complete and (first or shelf.complete)
+    return planted(replace(shelf, entries=entries, complete=complete, cut=cut, seen=now))
+
+
+def folded(shelf: Shelf, key: str, unfold: bool) -> Shelf:
+    changed = shelf.unfolded | {key} if unfold else shelf.unfolded - {key}
+    return unrolled(replace(shelf, unfolded=changed))
+
+
+def parent(shelf: Shelf, id: str) -> str:
+    """The row above ``id`` in the tree, or nothing."""
+    ways: list[str] = []
+    for row in shelf.rows.values():
+        if row.id == id:
+            return ways[row.depth - 1] if row.depth else ""
+        ways[row.depth :] = [row.id]
+    return ""
+
+
+# Books
+
+
+def with_book(shelf: Shelf, book: Book) -> Shelf:
+    """The shelf with this book on it as the newest; old ones go when there are many, or much text."""
+    books = {address: old for address, old in shelf.books.items() if address != book.address}
+    books[book.address] = book
+    while len(books) > 1 and (len(books) > MOST_BOOKS or _much(books.values())):
+        del books[next(iter(books))]
+    return replace(shelf, books=books)
+
+
+def _much(books: Iterable[Book]) -> bool:
+    return sum(len(text) for book in books for text in book.texts.values()) > MOST_TEXT
+
+
+def edited(book: Book, editions: Editions) -> Book:
+    """The book after a page of its history; holders that were told before stay until others are told."""
+    known = {edition.number: edition for edition in book.editions}
+    for edition in editions.editions:
+        old = known.get(edition.number)
+        if edition.holders is None and old is not None and old.id == edition.id:
+            edition = replace(edition, holders=old.holders)
+        known[edition.number] = edition
+    kept = tuple(known[number] for number in sorted(known) if number <= editions.of)
+    ids = {edition.id for edition in kept}
+    return replace(
+        book,
+        editions=kept,
+        of=editions.of,
+        complete=editions.complete,
+        replicas=editions.replicas or book.replicas,
+        texts={id: text for id, text in book.texts.items() if id in ids},
+        number=min(book.number, editions.of),
+        other=min(book.other, editions.of),
+    )
+
+
+def read(book: Book, id: str, text: str) -> Book:
+    """The book with the text of one version; what was read first goes when the book grows too large."""
+    texts = {known: old for known, old in book.texts.items() if known != id}
+    texts[id] = text
+    while len(texts) > 2 and sum(map(len, texts.values())) > MOST_TEXT:
+        del texts[next(iter(texts))]
+    return replace(book, texts=texts)
+
+
+def turned(book: Book, by: int) -> Book | None:
+    """The book at the version before or after the one in view; None at its ends."""
+    wanted = (book.number or book.of) + by
+    return replace(book, number=wanted) if 1 <= wanted <= book.of else None
+
+
+def turned_other(book: Book, by: int) -> Book | None:
+    """As ``turned``, of the version that is compared with."""
+    now = book.compared
+    wanted = (now.number if now is not None else book.of) + by
+    if wanted == (book.number or book.of):
+        wanted += by
+    return replace(book, other=wanted) if 1 <= wanted <= book.of else None
