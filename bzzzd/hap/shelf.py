@@ -24,7 +24,7 @@ GROUPS: Mapping[str, tuple[str, str, str, str]] = {
 }
 TABS = ("text", "versions", "facts", "compare")
 _DEEPEST = 12
-_JOIN = " › "
+_JOIN = " / "
 
 
 class Entry(Struct, frozen=True):

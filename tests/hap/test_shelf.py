@@ -36,9 +36,9 @@ def names(found: Shelf) -> list[str]:
 
 def test_a_way_without_a_fork_is_one_row() -> None:
     found = full()
-    assert names(found) == ["worker-1 › worker › default › t-1", "worker-2 › worker › default › t-2 › decision"]
+    assert names(found) == ["worker-1 / worker / default / t-1", "worker-2 / worker / default / t-2 / decision"]
     opened = shelf.folded(found, next(iter(found.rows)), True)
-    assert names(opened)[1:3] == ["  decision", "  notes › first"]
+    assert names(opened)[1:3] == ["  decision", "  notes / first"]
     assert shelf.parent(opened, MANY[1].address) == next(iter(found.rows))
 
 
@@ -49,7 +49,7 @@ def test_a_folded_name_tells_how_many_are_below_it_and_the_newest() -> None:
 
 def test_a_filter_unfolds_what_it_finds() -> None:
     found = shelf.planted(replace(full(), filter="FIRST"))
-    assert names(found) == ["worker-1 › worker › default › t-1 › notes › first"]
+    assert names(found) == ["worker-1 / worker / default / t-1 / notes / first"]
 
 
 @given(ENTRIES, st.sampled_from(tuple(GROUPS)))
