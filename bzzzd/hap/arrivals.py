@@ -8,8 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from bzzzd.hap import reading
-from bzzzd.hap.feed import Happened, TaskChanged, TaskProgressed
-from bzzzd.hap.lists import settled, with_tasks
+from bzzzd.hap.feeds.events import Happened
+from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
+from bzzzd.hap.lists import settled, with_needs, with_tasks
 from bzzzd.hap.messages import (
     Answered,
     Ask,
@@ -25,8 +26,9 @@ from bzzzd.hap.messages import (
     Snapshot,
     Tag,
 )
-from bzzzd.hap.model import Draft, Link, Model, Task
+from bzzzd.hap.model import Draft, Link, Model
 from bzzzd.hap.orders import name_of, say
+from bzzzd.hap.things import Task
 
 Result = tuple[Model, Effects]
 TASK_LIMIT = 500
@@ -74,7 +76,7 @@ def online(model: Model, message: Online) -> Result:
     effects = refresh()
     if model.page is not None and model.page.kind == "tasks" and model.page.id in model.tasks:
         effects += reading.questions(model, model.tasks[model.page.id])
-    return settled(model), effects
+    return settled(with_needs(model)), effects
 
 
 def offline(model: Model, message: Offline) -> Result:

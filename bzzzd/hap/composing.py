@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec.structs import replace
 
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap.buffer import Buffer
-from bzzzd.hap.messages import Due, Effects, Later, SaveDraft, Submit
+from bzzzd.hap.handling import Handler, Handlers, Result
+from bzzzd.hap.messages import Due, Later, SaveDraft, Submit
 from bzzzd.hap.model import FORM_FIELDS, Draft, Form, Model
 from bzzzd.hap.orders import say
 
-Result = tuple[Model, Effects]
 SAVE_AFTER_S = 0.5
 LIMITS: Mapping[str, int] = {"title": 300, "body": 400_000, "role": 64, "capability": 64}
 """Code points; the body stays under the 512 KiB of one message for any text but the rarest."""
@@ -144,3 +144,22 @@ def line(model: Model, form: Form, by: int) -> Result:
 
 def enter(model: Model, form: Form) -> Result:
     return insert(model, form, "\n") if FORM_FIELDS[form.focus] == "body" else focus(model, form, 1)
+
+
+def _in_form(step: Callable[[Model, Form], Result]) -> Handler:
+    return lambda model, _: step(model, model.overlay) if isinstance(model.overlay, Form) else (model, ())
+
+
+HANDLERS: Handlers = {
+    "new": open_form,
+    "submit": submit,
+    "close": lambda model, _: close(model),
+    "discard": _in_form(discard),
+    "next-field": _in_form(lambda model, form: focus(model, form, 1)),
+    "previous-field": _in_form(lambda model, form: focus(model, form, -1)),
+    "form-enter": _in_form(enter),
+    "form-up": _in_form(lambda model, form: line(model, form, -1)),
+    "form-down": _in_form(lambda model, form: line(model, form, 1)),
+    "form-page-up": _in_form(lambda model, form: line(model, form, -10)),
+    "form-page-down": _in_form(lambda model, form: line(model, form, 10)),
+}

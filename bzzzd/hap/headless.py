@@ -35,9 +35,10 @@ from typing import Any
 import msgspec
 
 from bzzzd.errors import BadInput
-from bzzzd.hap.feed import Happened
+from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.messages import Act, Answered, Came, Message, Online, Refused
-from bzzzd.hap.model import Model, Task
+from bzzzd.hap.model import Model
+from bzzzd.hap.things import Task
 
 SCHEMA = 1
 _ARGUMENTS: Mapping[str, frozenset[str]] = {

@@ -1,42 +1,19 @@
-"""The four lists: which rows are in view, which one is chosen, and where the window stands on them."""
+"""The lists: which rows are in view, which one is chosen, and where the window stands on them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from bzzzd.hap.layout import list_rows
-from bzzzd.hap.model import FINAL, LISTS, Agent, ListState, Model, Peer, Service, Task
+from bzzzd.hap.model import LISTS, ListState, Model
+from bzzzd.hap.needs import needs
+from bzzzd.hap.sources import ROWS, passes
+from bzzzd.hap.things import FINAL, Task
 
 KEPT_TASKS = 2000
-
-
-def _words(*parts: str | Iterable[str]) -> str:
-    return " ".join(part if isinstance(part, str) else " ".join(part) for part in parts).casefold()
-
-
-def _haystack(row: Task | Agent | Peer | Service) -> str:
-    match row:
-        case Task():
-            return _words(row.title, row.id, row.state, row.agent, row.role, row.capability, row.project, row.author)
-        case Agent():
-            return _words(row.id, row.role, row.capabilities, row.node, "attached" if row.attached else "away")
-        case Peer():
-            state = "connected" if row.connected else "away"
-            return _words(row.id, row.name, row.role, row.addresses, row.how, state)
-        case Service():
-            return _words(row.id, row.state, row.detail)
-
-
-def passes(row: Task | Agent | Peer | Service, filter: str) -> bool:
-    """Whether every word of the filter stands somewhere in the row."""
-    words = filter.casefold().split()
-    if not words:
-        return True
-    text = _haystack(row)
-    return all(word in text for word in words)
 
 
 def ids(model: Model, view: str = "") -> tuple[str, ...]:
@@ -45,15 +22,12 @@ def ids(model: Model, view: str = "") -> tuple[str, ...]:
     if view == "tasks":
         return model.order
     filter = model.lists[view].filter
-    rows: tuple[Agent | Peer | Service, ...] = (
-        model.agents if view == "agents" else model.peers if view == "peers" else model.health.services
-    )
-    return tuple(row.id for row in rows if passes(row, filter))
+    return tuple(row.id for row in ROWS[view](model) if passes(view, row, filter))
 
 
 def ordered(tasks: Mapping[str, Task], filter: str) -> tuple[str, ...]:
     """Task ids that pass the filter, the newest first; equal times by id, so that no row jumps."""
-    rows = tasks.values() if not filter.strip() else (row for row in tasks.values() if passes(row, filter))
+    rows = tasks.values() if not filter.strip() else (row for row in tasks.values() if passes("tasks", row, filter))
     return tuple(row.id for row in sorted(rows, key=lambda row: (-row.created, row.id)))
 
 
@@ -66,7 +40,13 @@ def with_tasks(model: Model, tasks: dict[str, Task]) -> Model:
     filter = model.lists["tasks"].filter
     # Tasks keep their time, so that without new ones, and without a filter, their order stays.
     order = model.order if not filter and tasks.keys() == model.tasks.keys() else ordered(tasks, filter)
-    return settled(replace(model, tasks=tasks, counts=counts, order=order), "tasks")
+    return with_needs(settled(replace(model, tasks=tasks, counts=counts, order=order), "tasks"))
+
+
+def with_needs(model: Model) -> Model:
+    """The model with its inbox made anew, after something changed of which it is made."""
+    found = needs(model.me.id, model.tasks)
+    return model if found == model.needs else settled(replace(model, needs=found), "inbox")
 
 
 def filtered(model: Model, view: str, filter: str) -> Model:

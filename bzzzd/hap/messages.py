@@ -12,7 +12,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from bzzzd.hap.feed import Item
-from bzzzd.hap.model import Draft, Fault, Me, Status, Task
+from bzzzd.hap.model import Draft, Me
+from bzzzd.hap.things import Fault, Status, Task
 
 Tag = tuple[str, ...]
 

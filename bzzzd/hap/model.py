@@ -7,154 +7,18 @@ sends. Times are Unix seconds; a mapping in the model is never changed in place.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct, field
 
 from bzzzd.hap.actions import Registry
 from bzzzd.hap.buffer import Buffer
+from bzzzd.hap.things import Agent, Content, Health, History, Need, Peer, Status, Step, Task
 
-LISTS = ("tasks", "agents", "peers", "health")
+LISTS = ("inbox", "tasks", "threads", "context", "agents", "peers", "health", "events", "logs")
+"""The views in the order of their keys, 1 to 9."""
 TABS = ("brief", "decision", "trace")
-FINAL = frozenset({"completed", "failed", "canceled", "rejected"})
 UNDO_S = 5.0
-
-
-class Progress(Struct, frozen=True, gc=False):
-    """How far an owner says it is; ``total`` 0 means that it does not know."""
-
-    done: float = 0
-    total: float = 0
-    note: str = ""
-
-
-class Task(Struct, frozen=True):
-    """A task as the ledger shows it; ``title`` is empty when the caller may not read it."""
-
-    id: str
-    state: str = "submitted"
-    title: str = ""
-    agent: str = ""
-    role: str = ""
-    capability: str = ""
-    priority: int = 5
-    project: str = ""
-    author: str = ""
-    created: float = 0
-    updated: float = 0
-    strikes: int = 0
-    address: str = ""
-    reason: str = ""
-    retry_of: str = ""
-    progress: Progress | None = None
-
-
-class Agent(Struct, frozen=True):
-    id: str
-    role: str = ""
-    capabilities: tuple[str, ...] = ()
-    node: str = ""
-    attached: bool = False
-    local: bool = False
-    slots: int = 1
-    load: float = 0
-    since: float = 0
-    binary_type: str = ""
-
-
-class Peer(Struct, frozen=True):
-    id: str
-    name: str = ""
-    role: str = ""
-    addresses: tuple[str, ...] = ()
-    connected: bool = False
-    since: float = 0
-    agent_version: str = ""
-    rtt_ms: float | None = None
-    how: str = ""
-    received: int = 0
-    sent: int = 0
-    skew_s: float | None = None
-
-
-class Service(Struct, frozen=True):
-    id: str
-    state: str = ""
-    ok: bool = False
-    detail: str = ""
-    since: float = 0
-    depends: tuple[str, ...] = ()
-
-
-class Health(Struct, frozen=True):
-    ok: bool = False
-    services: tuple[Service, ...] = ()
-
-
-class Status(Struct, frozen=True):
-    """The node that the portal is attached to."""
-
-    node_id: str = ""
-    mesh_id: str = ""
-    build: str = ""
-    phase: str = ""
-    durability: str = ""
-    coordinator: str = ""
-    development: bool = False
-    warnings: tuple[str, ...] = ()
-
-
-class Step(Struct, frozen=True):
-    """One step on a task's way."""
-
-    at: float
-    what: str
-    by: str = ""
-    detail: str = ""
-
-
-class Version(Struct, frozen=True):
-    number: int
-    id: str
-    author: str = ""
-    at: float = 0
-    size: int = 0
-
-
-class History(Struct, frozen=True):
-    versions: tuple[Version, ...] = ()
-    conflict: bool = False
-
-
-class Content(Struct, frozen=True):
-    """Decrypted content of one version: ``number`` of ``of``, as a clean block of text."""
-
-    text: str
-    number: int = 0
-    of: int = 0
-    version_id: str = ""
-    author: str = ""
-    at: float = 0
-    content_type: str = ""
-    readers: tuple[str, ...] = ()
-    conflict: bool = False
-
-
-class Shown(Struct, frozen=True):
-    """The answer of ``task.show``; ``explanation`` says why a task failed."""
-
-    task: Task
-    brief: Content | None = None
-    decision: Content | None = None
-    explanation: Content | None = None
-
-
-class Fault(Struct, frozen=True):
-    """An error as the daemon or the client library gave it."""
-
-    code: str
-    message: str
-    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Me(Struct, frozen=True):
@@ -281,7 +145,8 @@ class Model(Struct, frozen=True):
 
     ``run`` is a random word of this start: with ``counter`` it makes ids. ``order`` are the tasks in view,
     newest first, and ``counts`` all of them by state. ``flying`` are commands on their way, ``soon`` questions
-    that a timer will ask. ``unsaved`` says why the draft is in memory only. ``utc_offset`` is in seconds.
+    that a timer will ask. ``needs`` are the rows of the inbox. ``unsaved`` says why the draft is in memory only.
+    ``utc_offset`` is in seconds.
     """
 
     now: float
@@ -301,6 +166,7 @@ class Model(Struct, frozen=True):
     counts: Mapping[str, int] = field(default_factory=dict)
     agents: tuple[Agent, ...] = ()
     peers: tuple[Peer, ...] = ()
+    needs: tuple[Need, ...] = ()
     view: str = "tasks"
     lists: Mapping[str, ListState] = field(default_factory=lambda: dict.fromkeys(LISTS, ListState()))
     page: Page | None = None
@@ -328,10 +194,18 @@ def mode(model: Model) -> str:
     return mode_below(model)
 
 
+_PAGE_MODES: Mapping[str, str] = {
+    "inbox": "prompt page",
+    "tasks": "task page",
+    "threads": "thread page",
+    "context": "context page",
+}
+
+
 def mode_below(model: Model) -> str:
     """The mode when no overlay is open."""
     if model.page is not None:
-        return "task page" if model.page.kind == "tasks" else "page"
+        return _PAGE_MODES.get(model.page.kind, "page")
     return model.view
 
 

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from bzzzd.hap.handling import Handlers, Result
 from bzzzd.hap.messages import Due, Effects, Later, Order
-from bzzzd.hap.model import FINAL, UNDO_S, Model, Notice, Pending, Task, chosen_id
+from bzzzd.hap.model import UNDO_S, Model, Notice, Pending, chosen_id
 from bzzzd.hap.text import fit
+from bzzzd.hap.things import FINAL, Task
 
-Result = tuple[Model, Effects]
 NOTICE_S = 8.0
 
 
@@ -99,3 +100,10 @@ def flush(model: Model) -> Result:
         model, more = perform(model, waiting)
         effects += more
     return replace(model, pending=()), effects
+
+
+HANDLERS: Handlers = {
+    "cancel": lambda model, args: order(model, "cancel", args),
+    "retry": lambda model, args: order(model, "retry", args),
+    "undo": lambda model, _: undo(model),
+}

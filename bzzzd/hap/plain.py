@@ -15,7 +15,8 @@ from msgspec import Struct
 from bzzzd.errors import BadInput
 from bzzzd.hap import lists, words
 from bzzzd.hap.messages import Act, Message
-from bzzzd.hap.model import FORM_FIELDS, Content, Model, Page, Task
+from bzzzd.hap.model import FORM_FIELDS, Model, Page
+from bzzzd.hap.things import Content, Task
 from bzzzd.hap.views.facts import facts_of
 
 GREETING = "BZZZ portal, plain mode. Type help for the commands, quit to leave."
@@ -143,6 +144,9 @@ def _row(model: Model, id: str) -> str:
     _, facts = facts_of(model, model.view, id)
     told = dict(reversed([(label, value) for label, (_, value) in facts if value]))
     state = told.get("state", "").split(" ")[-1]
+    if model.view == "inbox":
+        kept = [f"{label} {told[label]}" for label in ("from", "time left", "risk") if label in told]
+        return ", ".join([next(need.title for need in model.needs if need.id == id), *kept])
     keys = {"agents": ("role", "can do", "load"), "peers": ("node", "found by", "address", "round trip")}
     rest = [f"{label} {told[label]}" for label in keys.get(model.view, ()) if label in told]
     if model.view == "health" and told.get("detail"):

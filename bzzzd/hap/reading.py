@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
+from bzzzd.hap import lists
+from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import page_rows
 from bzzzd.hap.lists import ids
 from bzzzd.hap.messages import Ask, Effects
-from bzzzd.hap.model import TABS, Model, Page, Task
+from bzzzd.hap.model import TABS, Model, Page, mode_below
 from bzzzd.hap.orders import say
-
-Result = tuple[Model, Effects]
+from bzzzd.hap.things import Task
 
 
 def questions(model: Model, task: Task) -> Effects:
@@ -44,6 +46,9 @@ def open_row(model: Model, args: Mapping[str, Any]) -> Result:
         tab = "decision" if task.address else "brief"
         page = Page(kind="tasks", id=target, tab=tab)
         return replace(model, view=view, page=page, overlay=None), questions(model, task)
+    if view == "inbox":
+        need = next((need for need in model.needs if need.id == target), None)
+        return open_row(model, {"task": need.target}) if need is not None else (say(model, "nothing needs you"), ())
     if target not in ids(model, view):
         return say(model, "there is nothing to open", "warn"), ()
     return replace(model, page=Page(kind=view, id=target), overlay=None), ()
@@ -91,3 +96,34 @@ def version(model: Model, by: int) -> Result:
         "context.get", {"address": version_address(task.address, wanted)}, ("decision", task.id, str(wanted))
     )
     return model, (question,)
+
+
+def on_page(step: Callable[[Model], Result]) -> Handler:
+    """An action of any opened page."""
+    return lambda model, _: step(model) if model.page is not None else (say(model, "open something first"), ())
+
+
+def on_task(step: Callable[[Model], Result]) -> Handler:
+    """An action of an opened task."""
+
+    def apply(model: Model, _: Args) -> Result:
+        return step(model) if mode_below(model) == "task page" else (say(model, "open a task first"), ())
+
+    return apply
+
+
+HANDLERS: Handlers = {
+    **{name: on_task(partial(tab, name=name)) for name in TABS},
+    "open": open_row,
+    "back": lambda model, _: (lists.settled(replace(model, page=None)), ()),
+    "next-tab": on_task(lambda model: turn(model, 1)),
+    "previous-tab": on_task(lambda model: turn(model, -1)),
+    "earlier": on_task(lambda model: version(model, -1)),
+    "later": on_task(lambda model: version(model, 1)),
+    "scroll-down": on_page(lambda model: scroll(model, 1)),
+    "scroll-up": on_page(lambda model: scroll(model, -1)),
+    "scroll-page-down": on_page(lambda model: scroll_pages(model, 1)),
+    "scroll-page-up": on_page(lambda model: scroll_pages(model, -1)),
+    "scroll-first": on_page(lambda model: scroll(model, -1_000_000_000)),
+    "scroll-last": on_page(lambda model: scroll(model, 1_000_000)),
+}

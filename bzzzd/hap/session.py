@@ -16,6 +16,7 @@ from typing import Any
 
 from bzzzd.errors import BadInput, BzzzError, NotAllowed, UnknownOutcome
 from bzzzd.hap import feed
+from bzzzd.hap.feeds import tasks
 from bzzzd.hap.messages import (
     Answered,
     Ask,
@@ -30,8 +31,8 @@ from bzzzd.hap.messages import (
     Submit,
     Tag,
 )
-from bzzzd.hap.model import Fault, Status
 from bzzzd.hap.signing import Person
+from bzzzd.hap.things import Fault, Status
 from bzzzd.rpc.client import AsyncClient, State, Subscription
 from bzzzd.rpc.follower import Snapshot as StreamSnapshot
 from bzzzd.rpc.wire import API, MIN_API
@@ -41,7 +42,6 @@ BATCH_S = 0.05
 RETRY_S = 30.0
 _TRIES = 3
 _RECONNECT_S = 10.0
-_STREAMS = ("tasks", "events", "agents")
 _KEPT_PARAMS = 32
 
 Send = Callable[[Message], None]
@@ -103,7 +103,8 @@ class Session:
         )
         self._client = client
         self._readers = [
-            self._loop.create_task(self._read(name, client.subscribe(name)), name=f"stream {name}") for name in _STREAMS
+            self._loop.create_task(self._read(name, client.subscribe(name)), name=f"stream {name}")
+            for name in feed.STREAMS
         ]
         client.start()
 
@@ -170,7 +171,7 @@ class Session:
                 if isinstance(event, StreamSnapshot):
                     self._release()
                     if name == "tasks" and event.state is not None:
-                        self._send(Snapshot(feed.tasks(event.state), number))
+                        self._send(Snapshot(tasks.tasks(event.state), number))
                 else:
                     self._hold(name, feed.items(name, event.items), number)
         except BzzzError as error:
@@ -193,7 +194,7 @@ class Session:
             self._flush = None
         self._flushed_at = self._loop.time()
         held, self._held = self._held, []
-        for name in _STREAMS:
+        for name in feed.STREAMS:
             mine = [(items, number) for stream, items, number in held if stream == name]
             if mine:
                 together = tuple(item for items, _ in mine for item in items)

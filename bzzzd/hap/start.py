@@ -36,7 +36,9 @@ def first_model(settings: Settings, state: StateFolder, registry: Registry, now:
         agents=seen.agents,
         peers=seen.peers,
     )
-    return whole(with_tasks(model, {task.id: task for task in seen.tasks}))
+    model = with_tasks(model, {task.id: task for task in seen.tasks})
+    # Only here: what comes later is told by a badge, and moves nobody.
+    return whole(replace(model, view="inbox") if model.needs else model)
 
 
 def in_window(model: Model, width: int, height: int, theme: str) -> Model:

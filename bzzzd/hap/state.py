@@ -15,8 +15,9 @@ from msgspec import Struct
 
 from bzzzd.errors import BzzzError
 from bzzzd.hap.lists import ordered
-from bzzzd.hap.model import Agent, Draft, Health, Me, Model, Peer, Status, Task
+from bzzzd.hap.model import Draft, Me, Model
 from bzzzd.hap.themes import THEMES
+from bzzzd.hap.things import Agent, Health, Peer, Status, Task
 
 CACHED_TASKS = 200
 MAX_DRAFTS = 32

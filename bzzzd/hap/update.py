@@ -5,15 +5,14 @@ Pure: it reads no clock, no file and no socket. Terminal, ``--plain`` and ``--he
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from bzzzd.hap import actions, arrivals, composing, lists, orders, reading
+from bzzzd.hap import actions, arrivals, composing, lists, moving, orders, reading
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap.buffer import EDITS, Buffer
+from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import layout, list_rows
 from bzzzd.hap.messages import (
     Act,
@@ -40,17 +39,15 @@ from bzzzd.hap.messages import (
     Tick,
     Unsaved,
 )
-from bzzzd.hap.model import LISTS, TABS, Filter, Form, Help, Model, Notice, Palette, mode, mode_below
+from bzzzd.hap.model import Filter, Form, Help, Model, Notice, Palette, mode, mode_below
+from bzzzd.hap.moving import SHORT, filtering
 from bzzzd.hap.orders import say
 from bzzzd.hap.themes import THEMES
 from bzzzd.hap.views.form import scrolled
 from bzzzd.hap.views.overlays import help_lines
 from bzzzd.hap.views.page import last_scroll
 
-Result = tuple[Model, Effects]
-Args = Mapping[str, Any]
 LEAVE_S = 3.0
-_SHORT = 200
 
 
 def update(model: Model, message: Message) -> Result:
@@ -168,21 +165,17 @@ def _typed(model: Model, text: str, cut: bool = False) -> Result:
         case Form() as form:
             return composing.insert(model, form, text, cut)
         case Palette(query=query):
-            new, _ = buffers.insert(query, text, _SHORT, multiline=False)
+            new, _ = buffers.insert(query, text, SHORT, multiline=False)
             return replace(model, overlay=Palette(query=new)), ()
         case Filter(text=old) as overlay:
-            new, _ = buffers.insert(old, text, _SHORT, multiline=False)
-            return _filtering(model, replace(overlay, text=new)), ()
+            new, _ = buffers.insert(old, text, SHORT, multiline=False)
+            return filtering(model, replace(overlay, text=new)), ()
     if len(text) > 1:
         return say(model, "nothing here takes pasted text; `n` opens the form for a new task"), ()
     return model, ()
 
 
-def _filtering(model: Model, overlay: Filter) -> Model:
-    return lists.filtered(replace(model, overlay=overlay), model.view, overlay.text.text)
-
-
-def _edit(edit: Callable[[Buffer], Buffer]) -> Callable[[Model, Args], Result]:
+def _edit(edit: Callable[[Buffer], Buffer]) -> Handler:
     def apply(model: Model, _: Args) -> Result:
         match model.overlay:
             case Form() as form:
@@ -195,65 +188,16 @@ def _edit(edit: Callable[[Buffer], Buffer]) -> Callable[[Model, Args], Result]:
             case Palette(query=query):
                 return replace(model, overlay=Palette(query=edit(query))), ()
             case Filter(text=text) as overlay:
-                return _filtering(model, replace(overlay, text=edit(text))), ()
+                return filtering(model, replace(overlay, text=edit(text))), ()
         return model, ()
 
     return apply
 
 
-# Where the person stands
+# What lies over the window
 
 
-def _go(view: str) -> Callable[[Model, Args], Result]:
-    def apply(model: Model, _: Args) -> Result:
-        model, effects = composing.save(model)
-        return lists.settled(replace(model, view=view, page=None, overlay=None)), effects
-
-    return apply
-
-
-def _turn_view(by: int) -> Callable[[Model, Args], Result]:
-    return lambda model, args: _go(LISTS[(LISTS.index(model.view) + by) % len(LISTS)])(model, args)
-
-
-def _move(by: Callable[[Model], int]) -> Callable[[Model, Args], Result]:
-    return lambda model, _: (lists.moved(model, by(model)), ())
-
-
-def _on_page(step: Callable[[Model], Result]) -> Callable[[Model, Args], Result]:
-    return lambda model, _: step(model) if model.page is not None else (say(model, "open something first"), ())
-
-
-def _on_task(step: Callable[[Model], Result]) -> Callable[[Model, Args], Result]:
-    def apply(model: Model, _: Args) -> Result:
-        return step(model) if mode_below(model) == "task page" else (say(model, "open a task first"), ())
-
-    return apply
-
-
-def _in_form(step: Callable[[Model, Form], Result]) -> Callable[[Model, Args], Result]:
-    return lambda model, _: step(model, model.overlay) if isinstance(model.overlay, Form) else (model, ())
-
-
-def _filter(model: Model, args: Args) -> Result:
-    old = model.lists[model.view].filter
-    if "text" in args:
-        return lists.filtered(model, model.view, str(args["text"])[:_SHORT]), ()
-    return lists.settled(replace(model, page=None, overlay=Filter(text=buffers.of(old), before=old))), ()
-
-
-def _filter_end(keep: bool, down: bool = False) -> Callable[[Model, Args], Result]:
-    def apply(model: Model, _: Args) -> Result:
-        if not isinstance(model.overlay, Filter):
-            return model, ()
-        words = model.overlay.text.text if keep else model.overlay.before
-        model = lists.filtered(replace(model, overlay=None), model.view, words)
-        return lists.moved(model, int(down)), ()
-
-    return apply
-
-
-def _palette_move(by: int) -> Callable[[Model, Args], Result]:
+def _palette_move(by: int) -> Handler:
     def apply(model: Model, _: Args) -> Result:
         if not isinstance(model.overlay, Palette):
             return model, ()
@@ -273,7 +217,7 @@ def _palette_run(model: Model, _: Args) -> Result:
     return act(model, found[chosen].name, {}) if chosen < len(found) else (model, ())
 
 
-def _help_scroll(by: Callable[[Model], int]) -> Callable[[Model, Args], Result]:
+def _help_scroll(by: Callable[[Model], int]) -> Handler:
     def apply(model: Model, _: Args) -> Result:
         if not isinstance(model.overlay, Help):
             return model, ()
@@ -320,49 +264,12 @@ def _quit(model: Model, _: Args) -> Result:
     )
 
 
-_HANDLERS: Mapping[str, Callable[[Model, Args], Result]] = {
-    **{view: _go(view) for view in LISTS},
-    **{name: _on_task(partial(reading.tab, name=name)) for name in TABS},
+_HANDLERS: Handlers = {
+    **moving.HANDLERS,
+    **composing.HANDLERS,
+    **orders.HANDLERS,
+    **reading.HANDLERS,
     **{name: _edit(edit) for name, edit in EDITS.items()},
-    "new": composing.open_form,
-    "submit": composing.submit,
-    "close": lambda model, _: composing.close(model),
-    "discard": _in_form(composing.discard),
-    "next-field": _in_form(lambda model, form: composing.focus(model, form, 1)),
-    "previous-field": _in_form(lambda model, form: composing.focus(model, form, -1)),
-    "form-enter": _in_form(composing.enter),
-    "form-up": _in_form(lambda model, form: composing.line(model, form, -1)),
-    "form-down": _in_form(lambda model, form: composing.line(model, form, 1)),
-    "form-page-up": _in_form(lambda model, form: composing.line(model, form, -10)),
-    "form-page-down": _in_form(lambda model, form: composing.line(model, form, 10)),
-    "cancel": lambda model, args: orders.order(model, "cancel", args),
-    "retry": lambda model, args: orders.order(model, "retry", args),
-    "undo": lambda model, _: orders.undo(model),
-    "open": reading.open_row,
-    "back": lambda model, _: (lists.settled(replace(model, page=None)), ()),
-    "next-tab": _on_task(lambda model: reading.turn(model, 1)),
-    "previous-tab": _on_task(lambda model: reading.turn(model, -1)),
-    "earlier": _on_task(lambda model: reading.version(model, -1)),
-    "later": _on_task(lambda model: reading.version(model, 1)),
-    "scroll-down": _on_page(lambda model: reading.scroll(model, 1)),
-    "scroll-up": _on_page(lambda model: reading.scroll(model, -1)),
-    "scroll-page-down": _on_page(lambda model: reading.scroll_pages(model, 1)),
-    "scroll-page-up": _on_page(lambda model: reading.scroll_pages(model, -1)),
-    "scroll-first": _on_page(lambda model: reading.scroll(model, -1_000_000_000)),
-    "scroll-last": _on_page(lambda model: reading.scroll(model, 1_000_000)),
-    "down": _move(lambda _: 1),
-    "up": _move(lambda _: -1),
-    "page-down": _move(list_rows),
-    "page-up": _move(lambda model: -list_rows(model)),
-    "first": _move(lambda _: -1_000_000),
-    "last": _move(lambda _: 1_000_000),
-    "next-view": _turn_view(1),
-    "previous-view": _turn_view(-1),
-    "filter": _filter,
-    "clear-filter": lambda model, _: (lists.filtered(model, model.view, ""), ()),
-    "filter-keep": _filter_end(keep=True),
-    "filter-down": _filter_end(keep=True, down=True),
-    "filter-cancel": _filter_end(keep=False),
     "palette": lambda model, _: (replace(model, overlay=Palette()), ()),
     "palette-run": _palette_run,
     "palette-down": _palette_move(1),

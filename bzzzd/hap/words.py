@@ -32,6 +32,18 @@ _SERVICE_SIGNS = {
 }
 
 
+_NEED_SIGNS = {
+    "prompt": Sign("▲", "warn", "asks you"),
+    "unknown": Sign("✗", "bad", "unknown"),
+    "mention": Sign("●", "info", "mention"),
+    "task": Sign("○", "info", "task"),
+}
+
+
+def need_sign(kind: str) -> Sign:
+    return _NEED_SIGNS.get(kind, Sign("·", "dim", kind))
+
+
 def task_sign(state: str) -> Sign:
     return _TASK_SIGNS.get(state, Sign("·", "dim", state))
 
@@ -56,6 +68,11 @@ def age(seconds: float) -> str:
         if seconds < limit:
             return f"{int(seconds // 5) * 5 if size == 1 else int(seconds // size)}{unit}"
     return f"{int(seconds // (86400 * 7))}w"
+
+
+def left(seconds: float) -> str:
+    """The time that is left, to the second in the last minute: ``42s``, ``5m``, ``3h``; ``over`` when it is none."""
+    return "over" if seconds <= 0 else f"{int(seconds)}s" if seconds < 60 else age(seconds)
 
 
 def ago(seconds: float) -> str:

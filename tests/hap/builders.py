@@ -6,14 +6,12 @@ from msgspec.structs import replace
 
 from bzzzd.hap import actions
 from bzzzd.hap.messages import Answered, Effects, Key, Message, Online, Snapshot
-from bzzzd.hap.model import (
+from bzzzd.hap.model import Link, Me, Model
+from bzzzd.hap.things import (
     Agent,
     Content,
     Health,
     History,
-    Link,
-    Me,
-    Model,
     Peer,
     Progress,
     Service,

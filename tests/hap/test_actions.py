@@ -6,12 +6,14 @@ from msgspec.structs import replace
 from bzzzd.errors import ConfigInvalid
 from bzzzd.hap import actions
 from bzzzd.hap.actions import ACTIONS, MODES
+from bzzzd.hap.keymap.action import Action
+from bzzzd.hap.model import LISTS
 from bzzzd.hap.update import act
 
 from .builders import online
 
 
-def _with(name: str, *keys: str) -> list[actions.Action]:
+def _with(name: str, *keys: str) -> list[Action]:
     return [replace(action, keys=(*action.keys, *keys)) if action.name == name else action for action in ACTIONS]
 
 
@@ -58,7 +60,14 @@ def test_every_action_can_be_performed_and_changes_nothing_badly() -> None:
 
 
 def test_every_context_of_the_table_has_a_title_and_a_mode() -> None:
-    assert {action.context for action in ACTIONS} == set(actions.CONTEXT_TITLES)
+    assert {action.context for action in ACTIONS} <= set(actions.CONTEXT_TITLES)
+    assert set(actions.CONTEXT_TITLES) == {context for stack in MODES.values() for context in stack}
+
+
+def test_the_views_have_the_keys_1_to_9_in_the_order_in_which_they_are_shown() -> None:
+    registry = actions.load(ACTIONS)
+    found = [registry.answer("tasks", str(number)) for number in range(1, 10)]
+    assert tuple(action.name for action in found if action is not None) == LISTS
 
 
 @pytest.mark.parametrize(("query", "first"), [("canc", "cancel"), ("ag", "agents"), ("hlp", "help"), ("write", "new")])

@@ -65,7 +65,7 @@ async def test_a_task_written_in_the_window_is_read_canceled_and_retried(node: H
         terminal.type("t")
         await terminal.shows("submitted +by person:lena")
         terminal.type("c")
-        terminal.type("4")
+        terminal.type("7")
         await terminal.shows("● ready +ledger")
         terminal.type("q")
         assert await terminal.ends() == 0

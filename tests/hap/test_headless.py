@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from bzzzd.errors import BadInput
 from bzzzd.hap import feed, headless
+from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.messages import Act, Answered, Came, Key, Message, Offline, Online, Refused, Snapshot
-from bzzzd.hap.model import Fault, Model, Notice
+from bzzzd.hap.model import Model, Notice
+from bzzzd.hap.things import Fault
 from bzzzd.hap.views import chrome
 
 from .builders import LENA, NOW, STATUS, TASKS, after, blank, online, opened
@@ -29,7 +31,7 @@ def test_coming_online_tells_link_me_and_status() -> None:
 
 def test_each_changed_task_is_one_line_and_a_lost_one_is_gone() -> None:
     done = replace(TASKS[0], state="completed", updated=NOW)
-    (line,) = _lines(online(), Came("tasks", (feed.TaskChanged(done),), 7))
+    (line,) = _lines(online(), Came("tasks", (task_feed.TaskChanged(done),), 7))
     assert (line["type"], line["task"]["id"], line["task"]["state"]) == ("task", "t-0005", "completed")
     gone = _lines(online(), Snapshot(TASKS[1:], 8))
     assert gone == [{"type": "gone", "id": "t-0005"}]

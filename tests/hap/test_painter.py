@@ -7,13 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bzzzd.hap.feed import TaskChanged, TaskProgressed
+from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
 from bzzzd.hap.messages import Act, Came, Key, Message, Offline, Paste, Tick
-from bzzzd.hap.model import Model, Progress
+from bzzzd.hap.model import Model
 from bzzzd.hap.painter import Painter
 from bzzzd.hap.rows import Frame
 from bzzzd.hap.text import clean
 from bzzzd.hap.themes import THEMES, theme
+from bzzzd.hap.things import Progress
 from bzzzd.hap.update import update
 from bzzzd.hap.view import view
 

@@ -4,9 +4,11 @@ import pytest
 from msgspec.structs import replace
 
 from bzzzd.errors import BadInput
-from bzzzd.hap import feed, plain
+from bzzzd.hap import plain
+from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.messages import Act, Answered, Came, Message, Offline, Online, Snapshot
-from bzzzd.hap.model import Draft, Model, Progress
+from bzzzd.hap.model import Draft, Model
+from bzzzd.hap.things import Progress
 
 from .builders import GUEST, LENA, NOW, STATUS, TASKS, after, blank, keys, online, opened
 
@@ -21,16 +23,16 @@ def test_a_list_is_numbered_and_says_states_in_words() -> None:
         "1. working, by worker-1, 60%, 10s ago: Summarise the opening of README.md in two sentences (t-0005)",
         "2. submitted, 1m ago: Review the firewall rules of the build machines (t-0004)",
     ]
-    assert plain.listing(after(online(), *keys("2")))[1] == (
+    assert plain.listing(after(online(), *keys("5")))[1] == (
         "1. worker-1, attached, role worker, can do answer, summarise, load 1 of 2 slots"
     )
-    assert plain.listing(after(online(), *keys("4")))[0].startswith("node node-1, mesh mesh-k3v7q2")
+    assert plain.listing(after(online(), *keys("7")))[0].startswith("node node-1, mesh mesh-k3v7q2")
 
 
 def test_there_is_no_box_no_sign_and_no_colour_in_it() -> None:
     model = opened()
     said = [
-        *plain.listing(model), *plain.listing(after(model, *keys("esc 3"))), *plain.help_lines(model),
+        *plain.listing(model), *plain.listing(after(model, *keys("esc 6"))), *plain.help_lines(model),
         *_said(online(), Act("open", {"id": "t-0003"})),
     ]  # fmt: skip
     signs = set("".join(said)) & set("●○✓✗■▲▌│─▰▱\x1b")
@@ -60,7 +62,7 @@ def test_a_typed_line_is_a_command(line: str, act: Act) -> None:
     ("line", "told"),
     [
         ("fly", "no command 'fly'"),
-        ("t", "may mean tasks, theme, trace"),
+        ("t", "may mean tasks, threads, theme, trace"),
         ("9", "there is no row 9; tasks has 5"),
         ("cancel", "which one"),
         ("quit now", "takes no arguments"),
@@ -83,11 +85,11 @@ def test_changes_of_the_connection_are_said() -> None:
 
 
 def test_a_task_that_changes_its_state_is_a_line_and_progress_is_one_where_it_is_open() -> None:
-    done = Came("tasks", (feed.TaskChanged(replace(TASKS[0], state="completed", updated=NOW)),), 7)
+    done = Came("tasks", (task_feed.TaskChanged(replace(TASKS[0], state="completed", updated=NOW)),), 7)
     assert _said(online(), done) == [
         "task completed, by worker-1, 10s ago: Summarise the opening of README.md in two sentences (t-0005)"
     ]
-    progress = Came("tasks", (feed.TaskProgressed("t-0005", Progress(4, 5, "nearly")),), 8)
+    progress = Came("tasks", (task_feed.TaskProgressed("t-0005", Progress(4, 5, "nearly")),), 8)
     assert _said(online(), progress) == []
     assert _said(after(online(), *keys("enter")), progress) == ["progress 80% nearly"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from bzzzd.errors import FinalState
 from bzzzd.hap import session as sessions
-from bzzzd.hap.feed import TaskChanged
+from bzzzd.hap.feeds.tasks import TaskChanged
 from bzzzd.hap.messages import Answered, Ask, Attach, Came, Message, Offline, Online, Order, Refused, Snapshot, Submit
 from bzzzd.hap.model import Draft
 from bzzzd.hap.session import Session

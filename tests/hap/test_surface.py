@@ -13,8 +13,8 @@ import pyte
 import pytest
 from msgspec.structs import replace
 
-from bzzzd.hap import feed
 from bzzzd.hap.core import Core
+from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.keys import Decoder
 from bzzzd.hap.messages import Ask, Attach, Came, Order, Submit
 from bzzzd.hap.painter import Painter
@@ -45,7 +45,8 @@ def ends() -> Iterator[tuple[int, int]]:
 def _round(number: int) -> Came:
     """Every task with another title: all rows of the list change."""
     items = tuple(
-        feed.TaskChanged(replace(task, title=f"Round {number} " + "x" * 60, updated=NOW + number)) for task in TASKS
+        task_feed.TaskChanged(replace(task, title=f"Round {number} " + "x" * 60, updated=NOW + number))
+        for task in TASKS
     )
     return Came("tasks", items, number)
 

@@ -39,6 +39,8 @@ async def open_terminal(home: Home) -> AsyncIterator[Open]:
 async def test_the_first_frame_is_what_was_seen_last_and_needs_no_daemon(home: Home, open_terminal: Open) -> None:
     home.remember()
     terminal = open_terminal()
+    await terminal.shows("1 needs you")
+    terminal.type("2")
     await terminal.shows("Summarise the opening")
     await terminal.shows(r"▲ offline.*seen up to #1042")
     terminal.type("q")
@@ -146,7 +148,7 @@ async def test_suspending_gives_the_terminal_back_and_coming_back_draws_it_again
     await terminal.is_restored()
     terminal.raw = b""
     terminal.process.send_signal(signal.SIGCONT)
-    await until(lambda: b"\x1b[?1049h" in terminal.raw and b"BZZZ" in terminal.raw)
+    await until(lambda: b"\x1b[?1049h" in terminal.raw and b"Tasks" in terminal.raw)
     terminal.type("?")
     await terminal.shows("open the chosen row")
 
@@ -165,6 +167,7 @@ async def test_the_frame_follows_the_window_s_size(home: Home, open_terminal: Op
     home.remember()
     terminal = open_terminal()
     await terminal.shows("offline")
+    terminal.type("2")
     terminal.resize(130, 30)
     await terminal.shows("│.*state +● working")
     assert len(terminal.lines) == 30

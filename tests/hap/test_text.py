@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bzzzd.hap import feed, text
+from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.messages import Came, Snapshot
 from bzzzd.hap.rows import plain
 from bzzzd.hap.view import view
@@ -63,7 +64,7 @@ def test_sequences_and_tricks_are_taken_out_as_a_whole(given: object, kept: str)
 def test_a_message_with_every_control_and_format_character_leaves_the_screen_whole() -> None:
     every = "".join(chr(n) for n in range(0x110000) if unicodedata.category(chr(n)) in ("Cc", "Cf"))
     row = {"id": "t-9", "state": "working", "title": f"before{every}after", "created": NOW, "agent": every}
-    model = after(online(), Snapshot(feed.tasks([row]), 1))
+    model = after(online(), Snapshot(task_feed.tasks([row]), 1))
     for line in view(model, 80, 24).rows:
         assert text.width(plain(line)) == 80
         assert not [char for char in plain(line) if unicodedata.category(char) in FORBIDDEN or char in BIDI]

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from bzzzd.hap import feed
+from bzzzd.hap.feeds import events as event_feed
+from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.messages import (
     Act,
     Answered,
@@ -28,8 +29,11 @@ from bzzzd.hap.messages import (
     Tick,
     Unsaved,
 )
-from bzzzd.hap.model import UNDO_S, Fault, Filter, Form, Help, Model, Palette, Progress, Task
+from bzzzd.hap.model import UNDO_S, Filter, Form, Help, Model, Palette
+from bzzzd.hap.rows import plain
+from bzzzd.hap.things import Fault, Progress, Task
 from bzzzd.hap.update import next_tick, update
+from bzzzd.hap.view import view
 
 from .builders import (
     ADDRESS,
@@ -64,7 +68,7 @@ def test_tasks_stand_newest_first_and_the_first_is_chosen() -> None:
 
 def test_the_choice_stays_with_its_task_when_new_ones_push_it_down() -> None:
     model = after(online(), *keys("j j"))
-    model = after(model, Came("tasks", (feed.TaskChanged(Task("t-0009", created=NOW)),), 1043))
+    model = after(model, Came("tasks", (task_feed.TaskChanged(Task("t-0009", created=NOW)),), 1043))
     assert model.order[0] == "t-0009"
     assert _chosen(model) == "t-0003"
 
@@ -100,11 +104,25 @@ def test_no_more_tasks_are_kept_than_fit_and_open_ones_stay() -> None:
     assert "open" in model.tasks
 
 
-def test_keys_move_between_the_four_views() -> None:
+def test_keys_move_between_the_views() -> None:
     model = after(online(), *keys("tab tab"))
-    assert model.view == "peers"
-    assert after(model, *keys("shift+tab")).view == "agents"
-    assert after(model, *keys("4")).view == "health"
+    assert model.view == "context"
+    assert after(model, *keys("shift+tab")).view == "threads"
+    assert after(model, *keys("7")).view == "health"
+
+
+def test_the_inbox_holds_my_tasks_that_wait_and_opens_them() -> None:
+    model = after(online(), *keys("1"))
+    assert [need.target for need in model.needs] == ["t-0001"]
+    opened = after(model, Key("enter"))
+    assert (opened.view, opened.page and opened.page.id) == ("tasks", "t-0001")
+
+
+def test_what_needs_me_is_told_in_every_view_and_moves_nobody() -> None:
+    model = after(online(tasks=TASKS[:1]), *keys("5"))
+    shown = after(model, Came("tasks", (task_feed.TaskChanged(TASKS[4]),), 1043))
+    assert shown.view == "agents"
+    assert "1 needs you" in plain(view(shown, 80, 24).rows[-1])
 
 
 # What comes in
@@ -113,19 +131,19 @@ def test_keys_move_between_the_four_views() -> None:
 def test_an_older_picture_of_a_task_changes_nothing_and_a_newer_one_keeps_the_title() -> None:
     stale = replace(TASKS[0], state="submitted", updated=NOW - 500)
     newer = replace(TASKS[0], title="", state="completed", updated=NOW)
-    model = after(online(), Came("tasks", (feed.TaskChanged(stale),), 1))
+    model = after(online(), Came("tasks", (task_feed.TaskChanged(stale),), 1))
     assert model.tasks["t-0005"].state == "working"
-    model = after(model, Came("tasks", (feed.TaskChanged(newer),), 2))
+    model = after(model, Came("tasks", (task_feed.TaskChanged(newer),), 2))
     assert model.tasks["t-0005"].state == "completed"
     assert model.tasks["t-0005"].title == TASKS[0].title
     assert model.counts["completed"] == 2
 
 
 def test_progress_is_shown_until_the_task_goes_on() -> None:
-    model = after(online(), Came("tasks", (feed.TaskProgressed("t-0005", Progress(4, 5)),), 7))
+    model = after(online(), Came("tasks", (task_feed.TaskProgressed("t-0005", Progress(4, 5)),), 7))
     assert model.tasks["t-0005"].progress == Progress(4, 5)
     done = replace(TASKS[0], state="completed", progress=None, updated=NOW)
-    assert after(model, Came("tasks", (feed.TaskChanged(done),), 8)).tasks["t-0005"].progress is None
+    assert after(model, Came("tasks", (task_feed.TaskChanged(done),), 8)).tasks["t-0005"].progress is None
 
 
 def test_a_task_that_a_new_snapshot_lacks_is_gone() -> None:
@@ -142,15 +160,15 @@ def test_a_long_snapshot_keeps_what_lies_beyond_its_end() -> None:
 
 
 def test_news_of_the_mesh_asks_once_however_many_come() -> None:
-    model, first = update(online(), Came("events", (feed.Happened("peer"),) * 500, 5))
-    model, second = update(model, Came("events", (feed.Happened("peer"),), 6))
+    model, first = update(online(), Came("events", (event_feed.Happened("peer"),) * 500, 5))
+    model, second = update(model, Came("events", (event_feed.Happened("peer"),), 6))
     assert [type(effect) for effect in (*first, *second)] == [Later]
     asked = effects_of(model, Due("ask", "events"))
     assert [effect.method for effect in asked if isinstance(effect, Ask)] == ["health", "peers", "agent.list", "status"]
 
 
 def test_a_task_without_a_title_has_the_list_asked_for() -> None:
-    model, effects = update(online(), Came("tasks", (feed.TaskChanged(Task("t-x", created=NOW)),), 5))
+    model, effects = update(online(), Came("tasks", (task_feed.TaskChanged(Task("t-x", created=NOW)),), 5))
     assert effects == (Later(0.4, Due("ask", "tasks")),)
     assert effects_of(model, Due("ask", "tasks")) == (Ask("task.list", {"limit": 500}, ("tasks",)),)
 
@@ -240,7 +258,7 @@ def test_a_page_scrolls_no_further_than_its_end() -> None:
 def test_the_opened_task_is_read_again_when_it_has_moved_on() -> None:
     model = after(online(), *keys("enter"))
     moved = replace(TASKS[0], state="completed", address=ADDRESS, updated=NOW)
-    model, effects = update(model, Came("tasks", (feed.TaskChanged(moved),), 5))
+    model, effects = update(model, Came("tasks", (task_feed.TaskChanged(moved),), 5))
     assert effects == (Later(0.4, Due("ask", "page")),)
     assert len(effects_of(model, Due("ask", "page"))) == 4
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 from bzzzd.hap import lists, orders, words
-from bzzzd.hap.model import LISTS, Content, Model, mode
+from bzzzd.hap.model import LISTS, Model, mode
 from bzzzd.hap.rows import Row, Segment, clip, joined, on, row_width, spread
+from bzzzd.hap.sources import ROWS
+from bzzzd.hap.things import Content
 
 _STATE_ORDER = ("working", "input_required", "submitted", "completed", "failed", "rejected", "canceled")
 
@@ -12,23 +16,46 @@ _STATE_ORDER = ("working", "input_required", "submitted", "completed", "failed",
 def header(model: Model, columns: int) -> Row:
     """The name, the views with their counts, and who is connected to what; parts go as room goes."""
     brand: Row = (("brand", " BZZZ "), ("bar", " "))
-    for detail in (2, 1, 0):
-        left = brand + _tabs(model, detail)
-        for end in (joined([_link(model), _who(model)], ("bar", " ")), _link(model)):
+    named = [joined([_link(model), who], ("bar", " ")) for who in (_who(model), _who(model)[:1]) if who]
+    tabs = [*(brand + _tabs(model, detail) for detail in (2, 1, 0)), _tabs(model, 0)]
+    # Who answers is worth more than the name of the program.
+    for ends in (named, [_link(model)], [_link(model)[:1]]):
+        for left, end in itertools.product(tabs, ends):
             if row_width(left) + row_width(end) + 2 <= columns:
                 return spread(left, (*end, ("bar", " ")), columns, "bar")
-    here = model.view.capitalize()
-    return clip((*brand, ("tab", f" {here} ")) if columns > 16 else (("tab", f" {here} "),), columns, "bar")
+    if row_width(short := _numbers(model)) <= columns:
+        return spread(short, (*_link(model)[:1], ("bar", " ")), columns, "bar")
+    return clip((("tab", f" {model.view.capitalize()} "),), columns, "bar")
 
 
 def _tabs(model: Model, detail: int) -> Row:
+    """Every view by name: with number and count, with its count, or with the counts alone that want somebody."""
     found: list[Segment] = []
     for number, view in enumerate(LISTS, 1):
         name = view.capitalize()
         count = _count(model, view)
-        label = {2: f" {number} {name}{count} ", 1: f" {name}{count} ", 0: f" {name} "}[detail]
-        found.append(("tab" if view == model.view else "bar", label))
+        label = {2: f" {number} {name}{count} ", 1: f" {name}{count} ", 0: f" {name}{_wanting(model, view)} "}[detail]
+        found.append((_tab_style(model, view), label))
     return tuple(found)
+
+
+def _numbers(model: Model) -> Row:
+    """The view in sight by name, the others by their keys."""
+    found: list[Segment] = []
+    for number, view in enumerate(LISTS, 1):
+        name = f" {view.capitalize()}" if view == model.view else ""
+        found.append((_tab_style(model, view), f" {number}{name}{_wanting(model, view)} "))
+    return tuple(found)
+
+
+def _tab_style(model: Model, view: str) -> str:
+    if view == model.view:
+        return "tab"
+    return "warn+bar" if view == "inbox" and model.needs else "bar"
+
+
+def _wanting(model: Model, view: str) -> str:
+    return f" {len(model.needs)}" if view == "inbox" and model.needs else ""
 
 
 def _count(model: Model, view: str) -> str:
@@ -37,7 +64,7 @@ def _count(model: Model, view: str) -> str:
             return ""
         bad = sum(not service.ok for service in model.health.services)
         return f" ▲{bad}" if bad else " ✓"
-    known = {"tasks": len(model.tasks), "agents": len(model.agents), "peers": len(model.peers)}[view]
+    known = len(model.tasks) if view == "tasks" else sum(1 for _ in ROWS[view](model))
     return f" {known}" if known else ""
 
 
@@ -52,7 +79,7 @@ def _who(model: Model) -> Row:
     if not model.me.id:
         return ()
     kind = "guest" if model.me.guest else model.me.role or model.me.kind
-    return (("bar", f"{model.me.id} · {kind}"),)
+    return (("bar", model.me.id), ("bar", f" · {kind}"))
 
 
 def banner(model: Model, columns: int) -> Row:
@@ -102,8 +129,14 @@ def status(model: Model, columns: int) -> Row:
     """Counts or the newest notice on the left, freshness on the right."""
     link = model.link
     fresh = f"#{link.number} · {words.clock(link.seen, model.now, model.utc_offset)} " if link.seen else ""
-    left = _notice(model) or _counts(model)
+    left = joined([_badge(model), _notice(model) or _counts(model)], ("bar", "  "))
     return spread((("bar", " "), *left), (("bar", fresh),), columns, "bar")
+
+
+def _badge(model: Model) -> Row:
+    """How many things need the person: seen from every view, and never in the way of a key."""
+    count = len(model.needs)
+    return (("warn+bar", f"▲ {count} {'needs' if count == 1 else 'need'} you"),) if count else ()
 
 
 def _notice(model: Model) -> Row:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bzzzd.hap import words
-from bzzzd.hap.model import Agent, Model, Peer, Service, Task
+from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Row, Segment
 from bzzzd.hap.text import fit, wrap
+from bzzzd.hap.things import Agent, Need, Peer, Service, Task
 
 Fact = tuple[str, Segment]
 _LABEL = 12
@@ -16,6 +17,9 @@ def facts_of(model: Model, kind: str, id: str) -> tuple[str, tuple[Fact, ...]]:
     if kind == "tasks":
         task = model.tasks.get(id)
         return (task.title or task.id, _task(model, task)) if task else ("", ())
+    if kind == "inbox":
+        need = next((row for row in model.needs if row.id == id), None)
+        return (need.title, _need(model, need)) if need else ("", ())
     if kind == "agents":
         agent = next((row for row in model.agents if row.id == id), None)
         return (agent.id, _agent(model, agent)) if agent else ("", ())
@@ -62,6 +66,19 @@ def _task(model: Model, task: Task) -> tuple[Fact, ...]:
         facts.append(("decision", ("info", task.address)))
     facts.append(("id", ("dim", task.id)))
     return tuple(facts)
+
+
+def _need(model: Model, need: Need) -> tuple[Fact, ...]:
+    sign = words.need_sign(need.kind)
+    left: Segment = ("warn", words.left(need.expires - model.now)) if need.expires else ("dim", "no end")
+    return (
+        ("what", (sign.style, f"{sign.sign} {sign.word}")),
+        ("from", ("base", need.by)),
+        ("since", _when(model, need.at)),
+        ("time left", left),
+        ("risk", ("warn" if need.risk == "high" else "base", need.risk)),
+        ("id", ("dim", need.id)),
+    )
 
 
 def _agent(model: Model, agent: Agent) -> tuple[Fact, ...]:

@@ -6,9 +6,10 @@ from functools import lru_cache
 
 from bzzzd.hap import words
 from bzzzd.hap.layout import layout
-from bzzzd.hap.model import FINAL, TABS, Content, Model, Page, Task
+from bzzzd.hap.model import TABS, Model, Page
 from bzzzd.hap.rows import Row, Segment, clip, joined, spread
 from bzzzd.hap.text import fit, wrap
+from bzzzd.hap.things import FINAL, Content, Task
 from bzzzd.hap.views.facts import fact_rows, facts_of
 
 _DOT: Segment = ("dim", " · ")

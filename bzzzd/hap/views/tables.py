@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from msgspec import Struct
 
 from bzzzd.hap.rows import Row, Segment, clip, on
 from bzzzd.hap.text import fit
+from bzzzd.hap.words import Sign
 
 MARK = "▌"
 
@@ -42,3 +43,16 @@ def body_row(columns: tuple[Column, ...], cells: tuple[Segment, ...], total: int
         parts += [(style, fit(text, size, column.align)), ("base", " ")]
     row = clip(parts[:-1], total)
     return on(row, "selected") if chosen else row
+
+
+Table = tuple[Sequence[Column], Callable[[str], Sequence[Segment]]]
+"""A list's columns, and the cells of a row by its id."""
+
+
+def state_column(word: bool, size: int) -> Column:
+    """The state with its word, or in a narrow window its sign alone."""
+    return Column("STATE", size) if word else Column("", 1)
+
+
+def with_sign(sign: Sign) -> Segment:
+    return (sign.style, f"{sign.sign} {sign.word}")

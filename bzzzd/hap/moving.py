@@ -1,0 +1,75 @@
+"""Where the person stands: which view, which row of its list, and the filter over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from bzzzd.hap import buffer as buffers
+from bzzzd.hap import composing, lists
+from bzzzd.hap.handling import Args, Handler, Handlers, Result
+from bzzzd.hap.layout import list_rows
+from bzzzd.hap.model import LISTS, Filter, Model
+
+SHORT = 200
+"""Code points of a filter or a palette's query."""
+
+
+def go(view: str) -> Handler:
+    """Show a view's list; what is being written is saved first."""
+
+    def apply(model: Model, _: Args) -> Result:
+        model, effects = composing.save(model)
+        return lists.settled(replace(model, view=view, page=None, overlay=None)), effects
+
+    return apply
+
+
+def _turn_view(by: int) -> Handler:
+    return lambda model, args: go(LISTS[(LISTS.index(model.view) + by) % len(LISTS)])(model, args)
+
+
+def _move(by: Callable[[Model], int]) -> Handler:
+    return lambda model, _: (lists.moved(model, by(model)), ())
+
+
+def filtering(model: Model, overlay: Filter) -> Model:
+    """The model while its filter is typed."""
+    return lists.filtered(replace(model, overlay=overlay), model.view, overlay.text.text)
+
+
+def _filter(model: Model, args: Args) -> Result:
+    old = model.lists[model.view].filter
+    if "text" in args:
+        return lists.filtered(model, model.view, str(args["text"])[:SHORT]), ()
+    return lists.settled(replace(model, page=None, overlay=Filter(text=buffers.of(old), before=old))), ()
+
+
+def _filter_end(keep: bool, down: bool = False) -> Handler:
+    def apply(model: Model, _: Args) -> Result:
+        if not isinstance(model.overlay, Filter):
+            return model, ()
+        words = model.overlay.text.text if keep else model.overlay.before
+        model = lists.filtered(replace(model, overlay=None), model.view, words)
+        return lists.moved(model, int(down)), ()
+
+    return apply
+
+
+HANDLERS: Handlers = {
+    **{view: go(view) for view in LISTS},
+    "down": _move(lambda _: 1),
+    "up": _move(lambda _: -1),
+    "page-down": _move(list_rows),
+    "page-up": _move(lambda model: -list_rows(model)),
+    "first": _move(lambda _: -1_000_000),
+    "last": _move(lambda _: 1_000_000),
+    "next-view": _turn_view(1),
+    "previous-view": _turn_view(-1),
+    "filter": _filter,
+    "clear-filter": lambda model, _: (lists.filtered(model, model.view, ""), ()),
+    "filter-keep": _filter_end(keep=True),
+    "filter-down": _filter_end(keep=True, down=True),
+    "filter-cancel": _filter_end(keep=False),
+}
