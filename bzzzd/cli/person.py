@@ -20,6 +20,7 @@ from bzzzd.config.settings import FILES, Settings, Surroundings
 from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
 from bzzzd.errors import BadInput, NotAllowed, NotAttached, NotReady, UnknownOutcome, Unreachable
+from bzzzd.hmmm.message import CONTENT_TYPE, Text, post_params, thread_address
 from bzzzd.identity.attach import attach_params
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import read_grants
@@ -111,6 +112,26 @@ class Person:
             readers=_names(prepared.get("readers")), at=time.time(), parents=heads,
         )  # fmt: skip
         return self.act("context.put", {"version": version.header, "content": content})
+
+    def say(
+        self,
+        text: Text,
+        *,
+        thread: str,
+        kind: str,
+        project: str,
+        reply_to: str | None = None,
+        window_s: float = 0.0,
+        readers: Sequence[str] = (),
+    ) -> Any:
+        """Post on a thread; ``readers`` are fewer than policy gives, where some are named."""
+        asked = {"address": thread_address(self.id, self.role, project, thread, "x"), "content_type": CONTENT_TYPE}
+        prepared = mapping(self.read("context.prepare", asked))
+        _, params = post_params(
+            self._writer(prepared), text, thread=thread, kind=kind, project=project, at=time.time(),
+            readers=list(readers) or _names(prepared.get("readers")), reply_to=reply_to, window_s=window_s,
+        )  # fmt: skip
+        return self.act("hmmm.post", params)
 
     def new_epoch(self, **wanted: object) -> Any:
         """Have this node make new role keys, sign them, and put them in force; ``wanted`` as ``mesh.epoch_prepare``."""

@@ -60,6 +60,7 @@ COMMON: tuple[Arg, ...] = (
 _ID = Arg("id", "task id")
 _ADDRESS = Arg("address", "UCXL address", metavar="ADDRESS")
 _LIMIT = Arg("--limit", "rows at most (50)", "whole", 50, "N")
+_KINDS = ("proposal", "question", "answer", "agreement", "concern", "objection", "summary", "escalation")
 _STATES = ("submitted", "working", "input_required", "completed", "failed", "canceled", "rejected")
 
 
@@ -171,6 +172,23 @@ COMMANDS: tuple[Command, ...] = (
             (_ID, Arg("--reason", "a word that every member may read (canceled)", default="canceled", metavar="WORD"))),
     Command(("task", "retry"), "ask for the same again", "tasks:retry", (_ID,)),
     Command(("task", "trace"), "the whole way of a task", "tasks:trace", (_ID,)),
+    Command(("hmmm", "list"), "threads, the one last spoken in first; * marks those that turn to you",
+            "threads:listing", (Arg("--open", "only those that are not closed", "flag", False), _LIMIT)),
+    Command(("hmmm", "show"), "one thread with all its messages", "threads:show",
+            (Arg("thread", "task id, or the id of a free thread", metavar="THREAD"),)),
+    Command(("hmmm", "post"), "say something on a thread", "threads:post", (
+        Arg("thread", "task id, the id of a free thread, or `new` to begin one", metavar="THREAD"),
+        Arg("text", "what to say; - (or nothing) reads standard input", metavar="TEXT", many="?"),
+        Arg("--kind", "what it is (question; as a reply: answer); a summary closes the thread", metavar="KIND",
+            choices=_KINDS),
+        Arg("--reply-to", "the message that it replies to", metavar="MESSAGE"),
+        Arg("--window", "a proposal: seconds in which others may object", "number", metavar="SECONDS"),
+        Arg("--subject", "a line about a new thread", default="", metavar="LINE"),
+        Arg("--to", "whom it turns to: ids and role:NAME, with commas", default="", metavar="WHO"),
+        Arg("--reason", "an escalation: why", default="", metavar="WHY"),
+        Arg("--refs", "addresses, versions and messages that it refers to, with commas", default="", metavar="REFS"),
+        Arg("--readers", "only these roles may read it, with commas", default="", metavar="ROLES"),
+        Arg("--project", "a free thread: project that it belongs to (default)", default="default", metavar="P"))),
     Command(("context", "put"), "store a new version", "context:put", (
         _ADDRESS, Arg("--body", "the content; - (or nothing) reads standard input", metavar="-|TEXT"),
         Arg("--file", "read the content from a file", metavar="PATH"),

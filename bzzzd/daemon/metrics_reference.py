@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bzzzd.daemon import figures
+from bzzzd.daemon.hmmm.part import ThreadPart
 from bzzzd.daemon.node import Node
 from bzzzd.daemon.peering import Peering
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.standing import Standing
+from bzzzd.daemon.topics import TopicDesk
 from bzzzd.mesh.values import Counters as MeshCounters
 from bzzzd.rpc.limits import Counters as RpcCounters
 from bzzzd.runtime.metrics import Family
@@ -45,6 +47,8 @@ def families() -> list[Family]:
         *figures.counters("rpc", RpcCounters, "RPC")(),
         *figures.counters("mesh", MeshCounters, "Mesh")(),
         *figures.gauges(lambda: Node._gauges(nothing))(),
+        *figures.gauges(lambda: TopicDesk.gauges(nothing))(),
+        *figures.gauges(lambda: ThreadPart.gauges(nothing))(),
         *figures.gauges(lambda: Peering.gauges(nothing))(),
         *figures.gauges(lambda: Replicas.gauges(nothing))(),
         *standing.families(),

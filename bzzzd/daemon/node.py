@@ -25,6 +25,7 @@ from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.guests import METHOD as ASK
 from bzzzd.daemon.guests import GuestDesk
 from bzzzd.daemon.happenings import Happenings
+from bzzzd.daemon.hmmm.part import ThreadPart
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
@@ -172,6 +173,10 @@ class Node:
             asks=(around.ask,),
             events=self._events, agent_events=self._agent_events, started=self._started,
         )  # fmt: skip
+        self._threads = threads = ThreadPart(
+            store, mesh, who.trust, gate, self._events, self._incarnation,
+            task_there=ledger.show, spawn=self._manager.spawn,
+        )  # fmt: skip
         contexts = ContextDesk(
             store.contexts, gate, self._replicas, epoch=self._epoch, announce=mesh_desk.announce_version
         )
@@ -197,6 +202,7 @@ class Node:
         )
         part.view.register(registry, streams)
         topics.register(registry, streams)
+        threads.register(registry, streams)
         status.register(registry, streams)
         contexts.register(registry)
         LargeDesk(store.contexts, store.content, self._identity.rolekeys, gate, self._replicas).register(registry)
@@ -216,6 +222,7 @@ class Node:
         charter.watch("policy", epochs.policy_changed)
         charter.watch("revocations", epochs.revoked)
         self._manager.add(part.keeper, Phase.PROCESS)
+        self._manager.add(threads, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)
         self._manager.add(self._charter_sync, Phase.PROCESS)
@@ -246,6 +253,8 @@ class Node:
         metrics.contribute(figures.counters("rpc", lambda: self._door.server.counters, "RPC"))
         metrics.contribute(figures.counters("mesh", lambda: self._mesh.mesh.counters, "Mesh"))
         metrics.contribute(figures.gauges(self._gauges))
+        metrics.contribute(figures.gauges(self._topics.gauges))
+        metrics.contribute(figures.gauges(self._threads.gauges))
         metrics.contribute(figures.gauges(self._peering.gauges))
         metrics.contribute(figures.gauges(self._replicas.gauges))
         who, part = self._identity.node, self._ledger
@@ -322,6 +331,7 @@ class Node:
             self._mesh_desk.happened(event)
             self._ledger.happened(event)
             self._topics.happened(event)
+            self._threads.happened(event)
         else:
             self._events.append({"source": "mesh", **asdict(event)})
 
@@ -385,11 +395,6 @@ class Node:
             "bzzz_journal_pending": (journal.pending, "Operations waiting for the journal."),
             "bzzz_journal_failing": (float(self._store.journal.fault is not None), "1 while writes fail."),
             "bzzz_offers_made": (self._offers.made, "Offers made since the start."),
-            "bzzz_messages_received": (self._topics.received, "Messages taken from the mesh since the start."),
-            "bzzz_messages_refused": (self._topics.refused, "Messages from the mesh that did not hold."),
-            "bzzz_messages_fetched": (self._topics.fetched, "Messages asked for, because gossip had not brought them."),
-            "bzzz_messages_trimmed": (self._topics.trimmed, "Messages of others that nobody had any more."),
-            "bzzz_clones_seen": (self._topics.clones, "Nodes that were seen running twice, or with an older disk."),
         }
 
 

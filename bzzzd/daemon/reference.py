@@ -9,6 +9,7 @@ from bzzzd.daemon.authority import AuthorityDesk
 from bzzzd.daemon.contexts import ContextDesk
 from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.guests import GuestDesk
+from bzzzd.daemon.hmmm.desk import ThreadDesk
 from bzzzd.daemon.inviting import InviteDesk
 from bzzzd.daemon.joining import JoinDesk
 from bzzzd.daemon.meshdesk import MeshDesk
@@ -51,6 +52,7 @@ def listed() -> tuple[Registry, StreamTable]:
     TaskDesk.__new__(TaskDesk).register(registry, streams)
     GuestDesk.__new__(GuestDesk).register(registry)
     TaskView.__new__(TaskView).register(registry, streams)
+    ThreadDesk.__new__(ThreadDesk).register(registry, streams)
     TopicDesk.__new__(TopicDesk).register(registry, streams)
     StatusDesk.__new__(StatusDesk).register(registry, streams)
     ContextDesk.__new__(ContextDesk).register(registry)

@@ -26,12 +26,13 @@ from bzzzd.storage.messages import SCHEMA as MESSAGES
 from bzzzd.storage.messages import Limits, MessageStore
 from bzzzd.storage.outbox import SCHEMA as OUTBOX
 from bzzzd.storage.reseal import Resealing
+from bzzzd.storage.threads import SCHEMA as THREADS
 from bzzzd.ucxl.address import Address
 
 _REST_S: Final = 10.0
 _MUCH: Final = 50
 _COPY: Final = Schema(replica.NAME, replica.MAJOR, replica.SCHEMA)
-_ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), _COPY, OUTBOX, *SCHEMAS, MESSAGES, INVITATIONS, NODES)
+_ALL: Final = (Schema(NAME, MAJOR, LEDGER_TABLES), _COPY, OUTBOX, *SCHEMAS, MESSAGES, INVITATIONS, NODES, THREADS)
 
 
 class Store:

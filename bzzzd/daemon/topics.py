@@ -278,6 +278,16 @@ class TopicDesk:
     def clones(self) -> int:
         return len(self._clones)
 
+    def gauges(self) -> dict[str, tuple[float, str]]:
+        """For the metrics."""
+        return {
+            "bzzz_messages_received": (self.received, "Messages taken from the mesh since the start."),
+            "bzzz_messages_refused": (self.refused, "Messages from the mesh that did not hold."),
+            "bzzz_messages_fetched": (self.fetched, "Messages asked for, because gossip had not brought them."),
+            "bzzz_messages_trimmed": (self.trimmed, "Messages of others that nobody had any more."),
+            "bzzz_clones_seen": (self.clones, "Nodes that were seen running twice, or with an older disk."),
+        }
+
     def register(self, registry: Registry, streams: StreamTable) -> None:
         registry.add("publish", attached(), PublishParams, self.publish, result="{number}")
         streams.add("topic:", attached(), self._feed, "signed messages of a topic, here and from the mesh")

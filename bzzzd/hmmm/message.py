@@ -159,6 +159,8 @@ def check_named(message: Message, header: VersionHeader, id: str, author: str, r
             "the message names another text than the one that came, which belongs at "
             f"ucxl://{author}:{role}@PROJECT:{message.thread}/*^/{_PATH}/…"
         )
+    if header.at != message.at:
+        raise InvalidEnvelope("a message and its text are dated alike")
     if header.content_type != CONTENT_TYPE or header.size > BODY_LIMIT:
         raise InvalidEnvelope(f"the text of a message is {CONTENT_TYPE} of at most {BODY_LIMIT} bytes")
 

@@ -19,6 +19,7 @@ mesh authority show, mesh authority release, mesh authority remove
 ledger status, ledger backup, ledger restore, ledger promote
 agent list, agent show
 task submit, task list, task show, task watch, task cancel, task retry, task trace
+hmmm list, hmmm show, hmmm post
 context put, context get, context list, context history, context diff, context export,
 context announce
 ucxl parse

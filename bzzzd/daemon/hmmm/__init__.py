@@ -1,0 +1,1 @@
+"""Threads on a node: kept, spread between nodes, and served to callers."""
