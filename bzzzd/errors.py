@@ -6,6 +6,7 @@
     │   ├── UnknownMethod              UNKNOWN_METHOD       2
     │   ├── MalformedFrame             MALFORMED_FRAME      2
     │   ├── InvalidEnvelope            INVALID_ENVELOPE     2
+    │   │   └── OtherMesh              OTHER_MESH           2
     │   ├── InvalidAddress             INVALID_ADDRESS      2
     │   │   └── InvalidTemporal        TEMPORAL_INVALID     2
     │   └── TooLarge                   TOO_LARGE            2
@@ -45,7 +46,8 @@
         ├── ElectionFailed             ELECTION_FAILED      1
         └── ServiceStartFailed         SERVICE_START_FAILED 1
 
-The same codes serve RPC (``to_map``), HTTP and the exit status of the commands.
+The same codes serve RPC (``to_map``), HTTP and the exit status of the commands. Those of prompts grow on this tree in
+``slurp/refusals.py``.
 The five under ``RuntimeFailure`` are the runtime errors of the portal specification, section 9.1.
 """
 
@@ -104,6 +106,12 @@ class InvalidEnvelope(BadInput):
     """A signed envelope is damaged, forged, of another kind or of another mesh."""
 
     code = "INVALID_ENVELOPE"
+
+
+class OtherMesh(InvalidEnvelope):
+    """A signed envelope belongs to another mesh: it says nothing here."""
+
+    code = "OTHER_MESH"
 
 
 class InvalidAddress(BadInput):

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from bzzzd.crypto.keys import SigningKey, verify
-from bzzzd.errors import InvalidEnvelope, TooLarge
+from bzzzd.errors import InvalidEnvelope, OtherMesh, TooLarge
 
 MAJOR: Final = 1
 DEFAULT_LIMIT: Final = 1_048_576
@@ -99,7 +99,7 @@ def open_envelope(raw: bytes, *, kind: str, mesh_id: str, limit: int = DEFAULT_L
     if wire.major != MAJOR:
         raise InvalidEnvelope(f"this {kind} envelope has major {wire.major}; this version reads {MAJOR}")
     if wire.mesh_id != mesh_id:
-        raise InvalidEnvelope(f"this {kind} envelope belongs to mesh {wire.mesh_id[:40]!r}, not to {mesh_id!r}")
+        raise OtherMesh(f"this {kind} envelope belongs to mesh {wire.mesh_id[:40]!r}, not to {mesh_id!r}")
     if not verify(wire.author, wire.signature, _domain(kind, mesh_id) + wire.payload):
         raise InvalidEnvelope(f"the signature of this {kind} envelope is wrong")
     return Envelope(kind, mesh_id, wire.author, wire.payload, raw)

@@ -22,7 +22,6 @@ from bzzzd.daemon.door import Door
 from bzzzd.daemon.entry import Entry
 from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.gate import Gate
-from bzzzd.daemon.guests import METHOD as ASK
 from bzzzd.daemon.guests import GuestDesk
 from bzzzd.daemon.happenings import Happenings
 from bzzzd.daemon.hmmm.part import ThreadPart
@@ -31,6 +30,7 @@ from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
 from bzzzd.daemon.ledger.part import LedgerPart
 from bzzzd.daemon.ledger.promotion import PromotionDesk
+from bzzzd.daemon.ledger.rights import Rights
 from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.mesh_checkup import MeshCheckup
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
@@ -57,7 +57,6 @@ from bzzzd.runtime.limits import Limits, tune_gc
 from bzzzd.runtime.logs import Logs
 from bzzzd.runtime.metrics import Metrics
 from bzzzd.runtime.phases import Phase
-from bzzzd.slurp.commands import Author
 from bzzzd.slurp.ledger import Rules
 from bzzzd.slurp.task import LedgerClock, Task
 from bzzzd.storage.context import Writer
@@ -337,15 +336,11 @@ class Node:
 
     def _rules(self) -> Rules:
         slurp = self._config.slurp
-        return Rules(may=self._may, lease_s=slurp.lease_s, strikes=slurp.strikes, command_keep_s=slurp.command_keep_s)
-
-    def _may(self, author: Author, operation: str, task: Task) -> bool:
-        """Policy's word on tasks: submitting needs the right to write tasks, somebody else's the right to write it."""
-        resource = "task" if operation == "submit" else f"task:{task.id}"
-        policy = self._identity.policies.current
-        if author.kind == "node":  # for a guest, and never more than a submit
-            return operation == "submit" and policy.guest_may(ASK)
-        return policy.can_access(author.role, author.capabilities, resource, "write")
+        rights = Rights(self._identity.members, lambda: self._identity.policies.current)
+        return Rules(
+            may=rights.may, holds=rights.holds, lease_s=slurp.lease_s, strikes=slurp.strikes,
+            command_keep_s=slurp.command_keep_s,
+        )  # fmt: skip
 
     def _may_write(self, writer: Writer, address: Address) -> bool:
         """An address that is not the writer's own is written by a role whose authority is ``master``."""

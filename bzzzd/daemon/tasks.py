@@ -38,10 +38,8 @@ from bzzzd.slurp.commands import (
     Complete,
     Fail,
     Id,
-    Pause,
     Release,
     Renew,
-    Resume,
     Retry,
     Submit,
     author_of,
@@ -249,8 +247,6 @@ class TaskDesk:
         registry.add("task.decline", agents, DeclineParams, self.decline)
         for name, access, kind, doc in (
             ("task.release", agents, Release, "Hand a task back; no strike."),
-            ("task.pause", agents, Pause, "Say that the owner waits for a person; the task's deadline stands still."),
-            ("task.resume", agents, Resume, "Say that the person has answered."),
             ("task.cancel", members, Cancel, "End a task."),
             ("task.retry", members, Retry, "Ask for the same again as a new task, once it has ended."),
         ):

@@ -25,14 +25,12 @@ from bzzzd.errors import (
     BzzzError,
     Conflict,
     DiskFull,
-    InvalidAddress,
-    InvalidEnvelope,
     StorageFailed,
-    TooLarge,
 )
-from bzzzd.slurp import schema
-from bzzzd.slurp.commands import Command, Retry, open_command
+from bzzzd.slurp import promptrows, schema
+from bzzzd.slurp.commands import Ask, Command, PromptCommand, Retry, open_command
 from bzzzd.slurp.ledger import Backup, LedgerEvent
+from bzzzd.slurp.prompt import Prompt
 from bzzzd.slurp.query import head
 from bzzzd.slurp.sqlite import promote
 from bzzzd.slurp.task import LedgerClock, Task
@@ -50,8 +48,12 @@ _TASKS: Final = f"""
     LEFT JOIN slurp_entries AS first ON first.number = m.a
     LEFT JOIN slurp_entries AS last ON last.number = m.z"""
 _ENTRIES: Final = """
-    SELECT e.number, e.command, e.raw, e.after, t.id FROM slurp_entries AS e
-    LEFT JOIN slurp_tasks AS t ON t.seq = e.task"""
+    SELECT e.number, e.command, e.raw, e.after, e.prompt, e.left, e.kind, t.id FROM slurp_entries AS e
+    LEFT JOIN slurp_tasks AS t ON t.seq = e.task ORDER BY e.number"""
+_PROMPTS: Final = """
+    SELECT p.seq, p.id, p.action, p.state, p.live, p.looks_at, p.prompt, t.id FROM slurp_prompts AS p
+    LEFT JOIN slurp_tasks AS t ON t.seq = p.task"""
+_LAST_LEFT: Final = "SELECT left FROM slurp_entries WHERE prompt = ? ORDER BY number DESC LIMIT 1"
 
 
 def backup(conn: sqlite3.Connection, target: Path) -> None:
@@ -98,16 +100,23 @@ def check_backup(path: Path, mesh_id: str) -> Backup:
     with _file(path, "ro") as side, _faults(path):
         _check_file(side, path)
         halves = _half_decoder()
-        for number, command_id, raw, after, task_id in side.execute(_ENTRIES):
+        for number, command_id, raw, after, prompt, left, kind, task_id in side.execute(_ENTRIES):
             what = f"entry {number}"
             if task_id is None:
                 raise _fault(path, f"{what} belongs to no task")
             try:
                 halves.decode(after)
+                about = schema.prompt_left(left)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise _fault(path, f"{what}: {error}") from error
+            if (about is None) != (prompt is None) or (about is None) == kind.startswith("prompt_"):
+                raise _fault(path, f"{what} does not say what it is about")
             if raw is not None:
-                _check_command(path, what, _open_signed(path, what, raw, mesh_id), command_id, task_id)
+                command = _open_signed(path, what, raw, mesh_id)
+                _check_command(path, what, command, command_id, task_id)
+                _check_prompt_command(path, what, command, about, kind)
+        for row in side.execute(_PROMPTS).fetchall():
+            _check_prompt(side, path, row)
         tasks = 0
         for kind, raw, after, *row in side.execute(_TASKS):
             tasks += 1
@@ -142,7 +151,7 @@ def _check_file(side: sqlite3.Connection, path: Path) -> None:
 def _open_signed(path: Path, what: str, raw: bytes, mesh_id: str) -> Command:
     try:
         return open_command(raw, mesh_id)[1]
-    except (InvalidEnvelope, InvalidAddress, TooLarge) as error:
+    except BadInput as error:
         raise _fault(path, f"{what}: {error.message}") from error
 
 
@@ -150,6 +159,30 @@ def _check_command(path: Path, what: str, command: Command, command_id: str | No
     about = command.new_task if isinstance(command, Retry) else command.task
     if about != task_id or command_id not in (None, command.id):
         raise _fault(path, f"{what} names another task or command than the one that was signed")
+
+
+def _check_prompt_command(path: Path, what: str, command: Command, about: Prompt | None, kind: str) -> None:
+    named = command.prompt if isinstance(command, PromptCommand) else None
+    # A question that was asked before keeps its id when the next owner takes it over.
+    if named != (about.id if about else None) and not (isinstance(command, Ask) and kind == "prompt_adopted"):
+        raise _fault(path, f"{what} is about another prompt than the command that was signed")
+    if isinstance(command, Ask) and about and kind == "prompt_asked":
+        said = (command.version, command.digest, command.action, command.to, command.quorum, command.expires)
+        if said != (about.version, about.digest, about.action, about.to, about.quorum, about.expires):
+            raise _fault(path, f"{what} has another question than the one that was signed")
+
+
+def _check_prompt(side: sqlite3.Connection, path: Path, row: tuple[Any, ...]) -> None:
+    seq, *columns, raw, task_id = row
+    left = side.execute(_LAST_LEFT, (seq,)).fetchone()
+    try:
+        prompt = promptrows.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _fault(path, f"a prompt cannot be read: {error}") from error
+    if left is None or left[0] != raw or prompt.task != task_id:
+        raise _fault(path, f"prompt {prompt.id} is not as its last entry left it")
+    if columns != [prompt.id, prompt.action, prompt.state, int(prompt.live), prompt.looks_at]:
+        raise _fault(path, f"prompt {prompt.id} is not what its row says")
 
 
 def restore(conn: sqlite3.Connection, checked: Backup, clock: LedgerClock, incarnation: str) -> tuple[LedgerEvent, ...]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -20,6 +20,7 @@ from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import InvalidEnvelope, NotAllowed
 from bzzzd.identity.grants import Grant
+from bzzzd.slurp.question import ChoiceIds, Escalation, Kind, Risk, To, check_asked
 from bzzzd.ucxl.address import parse
 
 KIND: Final = "command"
@@ -75,14 +76,6 @@ class Renew(_Held, frozen=True, tag="renew"):
     """Keep the lease for one more period."""
 
 
-class Pause(_Held, frozen=True, tag="pause"):
-    """The owner waits for a person."""
-
-
-class Resume(_Held, frozen=True, tag="resume"):
-    """The person has answered."""
-
-
 class Complete(_Held, frozen=True, tag="complete"):
     """Done: ``result`` is the id of the decision's version, ``address`` the UCXL address that it is stored under."""
 
@@ -114,7 +107,75 @@ class Retry(_Command, frozen=True, tag="retry"):
     new_task: Id
 
 
-Command = Submit | Claim | Renew | Pause | Resume | Complete | Fail | Release | Cancel | Retry
+class Ask(_Held, frozen=True, tag="ask"):
+    """The owner asks people and waits. What every member may see of the question, and which version holds it.
+
+    With the ``action`` of a prompt of this task that waits, or that was answered and not begun, it takes that one over.
+    """
+
+    prompt: Id
+    version: VersionId
+    digest: VersionId
+    action: VersionId
+    to: To
+    kind: Kind
+    expires: UnixTime
+    quorum: Annotated[int, Meta(ge=1, le=16)] = 1
+    risk: Risk = "medium"
+    choices: ChoiceIds = ()
+    default: Id = "deny"
+    escalation: Escalation = ()
+    supersedes: Id | None = None
+
+
+class Seen(_Command, frozen=True, tag="seen"):
+    """A person has the prompt on their screen."""
+
+    prompt: Id
+
+
+class Answer(_Command, frozen=True, tag="answer"):
+    """A person's answer to the text that ``digest`` names: ``approve``, ``deny``, a choice's id, or ``value``.
+
+    ``value`` is then the version that holds the text or the form.
+    """
+
+    prompt: Id
+    digest: VersionId
+    choice: Id
+    value: VersionId | None = None
+
+
+class Begin(_Held, frozen=True, tag="begin"):
+    """The owner does the action now, as its digest says, when everything still holds."""
+
+    prompt: Id
+    action: VersionId
+
+
+class Finish(_Held, frozen=True, tag="finish"):
+    """What came of the action."""
+
+    prompt: Id
+    result: Literal["executed", "failed"]
+
+
+class Withdraw(_Command, frozen=True, tag="withdraw"):
+    """Nobody needs the answer any more: the owner's word (with its ``token``), or that of the task's author."""
+
+    prompt: Id
+    token: tuple[Half, Half] | None = None
+
+
+class Settle(_Command, frozen=True, tag="settle"):
+    """A person says what became of an action whose end nobody saw."""
+
+    prompt: Id
+    result: Literal["executed", "failed"]
+
+
+PromptCommand = Ask | Seen | Answer | Begin | Finish | Withdraw | Settle
+Command = Submit | Claim | Renew | Complete | Fail | Release | Cancel | Retry | PromptCommand
 
 _DECODER: Final = msgspec.msgpack.Decoder(Command)
 
@@ -147,7 +208,8 @@ def seal_command(key: SigningKey, mesh_id: str, command: Command) -> bytes:
 def open_command(raw: bytes, mesh_id: str, limit: int = COMMAND_LIMIT) -> tuple[Envelope, Command]:
     """Verify, then decode and validate.
 
-    Raises ``TooLarge``, ``InvalidEnvelope`` and, for a decision's address, ``InvalidAddress``.
+    Raises ``TooLarge``, ``InvalidEnvelope``, for a decision's address ``InvalidAddress`` and for a question that
+    breaks its rules ``BadInput``.
     """
     envelope = open_envelope(raw, kind=KIND, mesh_id=mesh_id, limit=limit)
     try:
@@ -156,6 +218,8 @@ def open_command(raw: bytes, mesh_id: str, limit: int = COMMAND_LIMIT) -> tuple[
         raise InvalidEnvelope(f"a signed command has a wrong shape: {error}") from error
     if isinstance(command, Complete):
         parse(command.address)
+    elif isinstance(command, Ask):
+        check_asked(command.kind, command.risk, command.default, command.choices, command.quorum, command.to)
     return envelope, command
 
 
@@ -163,7 +227,7 @@ def new_id(prefix: str, at: float, entropy: Callable[[int], bytes] = os.urandom)
     """An id that sorts by time: ``prefix``, "-", and 17 characters of order-preserving base32.
 
     45 bits of milliseconds from ``at`` (Unix seconds) and 40 random bits. Tasks have the prefix
-    ``t``, commands ``c``.
+    ``t``, commands ``c``, prompts ``p``.
     """
     number = int(at * 1000) % 2**45 << 40 | int.from_bytes(entropy(5), "big")
     text = base64.b32hexencode((number << 3).to_bytes(11, "big"))[:17]
@@ -172,6 +236,10 @@ def new_id(prefix: str, at: float, entropy: Callable[[int], bytes] = os.urandom)
 
 def new_task_id(at: float, entropy: Callable[[int], bytes] = os.urandom) -> str:
     return new_id("t", at, entropy)
+
+
+def new_prompt_id(at: float, entropy: Callable[[int], bytes] = os.urandom) -> str:
+    return new_id("p", at, entropy)
 
 
 def new_command_id(at: float, entropy: Callable[[int], bytes] = os.urandom) -> str:

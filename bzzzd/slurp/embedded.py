@@ -7,9 +7,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from bzzzd.slurp import backup, query, sqlite
+from bzzzd.slurp import backup, promptrows, query, sqlite
 from bzzzd.slurp.commands import Author, Command
-from bzzzd.slurp.ledger import Along, Backup, EventPage, Expired, Ledger, Outcome, Rules, Status, Step, TaskPage
+from bzzzd.slurp.ledger import (
+    Along,
+    Backup,
+    EventPage,
+    Expired,
+    Ledger,
+    Outcome,
+    PromptPage,
+    Rules,
+    Status,
+    Step,
+    TaskPage,
+)
+from bzzzd.slurp.prompt import Prompt, PromptState
 from bzzzd.slurp.task import LedgerClock, State, Task
 
 T = TypeVar("T")
@@ -80,6 +93,22 @@ class EmbeddedLedger(Ledger):
 
     async def retries(self, task_id: str) -> list[str]:
         return await self._journal.read(lambda conn: query.retries(conn, task_id))
+
+    async def prompt(self, prompt_id: str) -> Prompt:
+        return await self._journal.read(lambda conn: promptrows.find(conn, prompt_id)[1])
+
+    async def list_prompts(
+        self,
+        *,
+        live: bool = False,
+        state: PromptState | None = None,
+        task: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> PromptPage:
+        return await self._journal.read(
+            lambda conn: query.list_prompts(conn, live=live, state=state, task=task, limit=limit, after=after)
+        )
 
     async def events(self, since: int, limit: int = 500) -> EventPage:
         rules = self._rules

@@ -26,11 +26,15 @@ from typing import Protocol
 from msgspec import Struct
 
 from bzzzd.slurp.commands import Author, Command
+from bzzzd.slurp.prompt import Prompt, PromptState, Reply
 from bzzzd.slurp.task import State, Task
 
-# May ``author`` do "submit", "cancel" or "retry" to this task? Asked for "submit" always, for the
-# others when the author is not the task's own.
+# May ``author`` do "submit", "cancel" or "retry" to this task, "ask" people for it, or "answer" its prompts?
+# "cancel" and "retry" are asked for when the author is not the task's own.
 May = Callable[[Author, str, Task], bool]
+
+# May the author of a reply still answer? Its grant may have ended, or been revoked, since.
+Holds = Callable[[Reply], bool]
 
 # Local statements that belong to a command, like storing the version that it names.
 Along = Callable[[sqlite3.Connection], object]
@@ -42,10 +46,11 @@ class Rules(Struct, frozen=True, kw_only=True):
     ``future_s``: how far ahead of the ledger's an author's clock may be. ``stall_s``: a lease found
     ended later than this ended while the ledger was not running (frozen, or the machine suspended),
     so it gets a full period instead. ``events_keep``: how many entries a subscriber can resume over.
-    ``max_open``: open tasks before submits are refused as ``Overloaded``.
+    ``max_open``: open tasks before submits are refused as ``Overloaded``; ``max_prompts`` the same for prompts.
     """
 
     may: May
+    holds: Holds
     lease_s: float = 30.0
     max_lease_s: float = 3600.0
     strikes: int = 3
@@ -54,14 +59,17 @@ class Rules(Struct, frozen=True, kw_only=True):
     stall_s: float = 5.0
     events_keep: int = 100_000
     max_open: int = 1_000_000
+    max_prompts: int = 100_000
 
 
 class LedgerEvent(Struct, frozen=True, array_like=True):
     """Entry ``number``: at Unix time ``at``, ``kind`` happened and left ``task`` so.
 
     ``by`` is ``KIND:ID`` of the command's author, or ``ledger``. Kinds: submitted, rejected, claimed,
-    renewed, paused, resumed, completed, failed, struck (a retryable failure), released, canceled,
-    lease_ended, lease_prolonged, lease_dropped, deadline_passed.
+    renewed, completed, failed, struck (a retryable failure), released, canceled,
+    lease_ended, lease_prolonged, lease_dropped, deadline_passed. Entries about a prompt of the task have it as
+    the entry left it: prompt_asked, _adopted, _seen, _answered, _begun, _reopened (an answerer may not answer any
+    more), _executed, _failed, _canceled, _superseded, _expired, _escalated, _unknown, _settled.
     """
 
     number: int
@@ -69,6 +77,7 @@ class LedgerEvent(Struct, frozen=True, array_like=True):
     kind: str
     by: str
     task: Task
+    prompt: Prompt | None = None
 
 
 class Outcome(Struct, frozen=True, array_like=True):
@@ -77,6 +86,7 @@ class Outcome(Struct, frozen=True, array_like=True):
     task: Task
     events: tuple[LedgerEvent, ...]
     repeated: bool = False
+    prompt: Prompt | None = None
 
 
 class Expired(Struct, frozen=True):
@@ -102,6 +112,13 @@ class TaskPage(Struct, frozen=True, array_like=True):
     """Tasks, newest first; ``next`` is the ``after`` of the following page, None on the last."""
 
     tasks: tuple[Task, ...]
+    next: str | None
+
+
+class PromptPage(Struct, frozen=True, array_like=True):
+    """Prompts, newest first; ``next`` is the ``after`` of the following page, None on the last."""
+
+    prompts: tuple[Prompt, ...]
     next: str | None
 
 
@@ -185,6 +202,19 @@ class Ledger(Protocol):
 
     async def retries(self, task_id: str) -> list[str]:
         """Tasks that were made to retry this one, oldest first."""
+
+    async def prompt(self, prompt_id: str) -> Prompt: ...
+
+    async def list_prompts(
+        self,
+        *,
+        live: bool = False,
+        state: PromptState | None = None,
+        task: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> PromptPage:
+        """``live``: only those that something can become of still, ``unknown`` ones among them."""
 
     async def events(self, since: int, limit: int = 500) -> EventPage: ...
 

@@ -7,8 +7,9 @@ import sqlite3
 from typing import Final, cast
 
 from bzzzd.errors import BadInput
-from bzzzd.slurp import schema
-from bzzzd.slurp.ledger import EventPage, LedgerEvent, Rules, Status, Step, TaskPage
+from bzzzd.slurp import promptrows, schema
+from bzzzd.slurp.ledger import EventPage, LedgerEvent, PromptPage, Rules, Status, Step, TaskPage
+from bzzzd.slurp.prompt import Prompt, PromptState
 from bzzzd.slurp.schema import COLUMNS, FIXED_COLUMNS
 from bzzzd.slurp.task import LEASED, State, Task
 
@@ -27,10 +28,11 @@ _NEED: Final = "SELECT role, capability FROM slurp_tasks INDEXED BY slurp_open W
 _FIRST_NEED: Final = f"{_NEED} ORDER BY role, capability LIMIT 1"
 _NEXT_NEED: Final = f"{_NEED} AND (role, capability) > (?, ?) ORDER BY role, capability LIMIT 1"
 _RETRIES: Final = "SELECT id FROM slurp_tasks WHERE retry_of = ? ORDER BY seq"
-_TRACE: Final = """SELECT number, at, kind, by, raw, after FROM slurp_entries
+_TRACE: Final = """SELECT number, at, kind, by, raw, after, left FROM slurp_entries
     WHERE task = ? AND number > ? ORDER BY number LIMIT ?"""
-_EVENTS: Final = f"""SELECT number, at, kind, by, after, {FIXED_COLUMNS} FROM slurp_entries
+_EVENTS: Final = f"""SELECT number, at, kind, by, after, left, {FIXED_COLUMNS} FROM slurp_entries
     JOIN slurp_tasks ON slurp_tasks.seq = slurp_entries.task WHERE number > ? ORDER BY number LIMIT ?"""
+_PROMPTS: Final = "SELECT prompt FROM slurp_prompts WHERE {} ORDER BY seq DESC LIMIT ?"
 _COUNTS: Final = "SELECT state, n FROM slurp_counts"
 _HEAD: Final = "SELECT coalesce(max(number), 0) FROM slurp_entries"
 _DEAD_COUNT: Final = "SELECT count(*) FROM slurp_tasks WHERE dead = 1"
@@ -100,9 +102,10 @@ def trace(conn: sqlite3.Connection, task_id: str, *, limit: int = MAX_PAGE, afte
     _check_limit(limit)
     seq, now = schema.find(conn, task_id)
     steps = []
-    for number, at, kind, by, raw, changed in conn.execute(_TRACE, (seq, after, limit)):
-        then = schema.as_left_by(now, changed)
-        steps.append(Step(number, at, kind, by, then.state, _detail(kind, then), raw))
+    for number, at, kind, by, raw, changed, left in conn.execute(_TRACE, (seq, after, limit)):
+        then, prompt = schema.as_left_by(now, changed), schema.prompt_left(left)
+        detail = _detail(kind, then) if prompt is None else _prompt_detail(prompt)
+        steps.append(Step(number, at, kind, by, then.state, detail, raw))
     return steps
 
 
@@ -116,6 +119,37 @@ def _detail(kind: str, then: Task) -> str:
     if then.reason is None or then.state in LEASED:
         return ""
     return f"{then.reason}, strike {then.strikes}" if kind in ("struck", "lease_ended") else then.reason
+
+
+def _prompt_detail(prompt: Prompt) -> str:
+    word = prompt.verdict or prompt.reason
+    return f"{prompt.id}: {word}" if word and prompt.state != "seen" else prompt.id
+
+
+def list_prompts(
+    conn: sqlite3.Connection,
+    *,
+    live: bool = False,
+    state: PromptState | None = None,
+    task: str | None = None,
+    limit: int = 100,
+    after: str | None = None,
+) -> PromptPage:
+    """Newest first; ``after`` is the last id of the page before."""
+    _check_limit(limit)
+    wheres: list[str] = ["seq < ?"]
+    values: list[object] = [_NEWEST if after is None else promptrows.find(conn, after)[0]]
+    if live:
+        wheres.append("live = 1")
+    if state is not None:
+        wheres.append("state = ?")
+        values.append(state)
+    if task is not None:
+        wheres.append("task = ?")
+        values.append(schema.find(conn, task)[0])
+    rows = conn.execute(_PROMPTS.format(" AND ".join(wheres)), (*values, limit + 1)).fetchall()
+    prompts = tuple(promptrows.decode(raw) for (raw,) in rows[:limit])
+    return PromptPage(prompts, prompts[-1].id if len(rows) > limit else None)
 
 
 def head(conn: sqlite3.Connection) -> int:
@@ -132,8 +166,8 @@ def events(conn: sqlite3.Connection, rules: Rules, since: int, limit: int = 500)
     rows = conn.execute(_EVENTS, (since, limit)).fetchall()
     return EventPage(
         tuple(
-            LedgerEvent(number, at, kind, by, schema.task_from_halves(fixed, after))
-            for number, at, kind, by, after, *fixed in rows
+            LedgerEvent(number, at, kind, by, schema.task_from_halves(fixed, after), schema.prompt_left(left))
+            for number, at, kind, by, after, left, *fixed in rows
         ),
         last,
     )

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.errors import Conflict
-from bzzzd.slurp import schema, sqlite
+from bzzzd.slurp import promptrows, schema, sqlite
 from bzzzd.slurp.schema import FIXED_COLUMNS
 from bzzzd.slurp.task import LedgerClock, Task
 
@@ -35,12 +35,13 @@ SCHEMA: Final = (
 )
 
 _FIXED: Final = Task.__struct_fields__.index("state")
-_READ: Final = f"""SELECT number, e.task, at, kind, by, command, raw, after, {FIXED_COLUMNS} FROM slurp_entries AS e
-    JOIN slurp_tasks AS t ON t.seq = e.task WHERE number > ? ORDER BY number LIMIT ?"""
-_ENTER: Final = """INSERT INTO slurp_entries (number, task, at, kind, by, command, raw, after)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-_CLEAR: Final = ("DELETE FROM slurp_entries", "DELETE FROM slurp_tasks")
+_READ: Final = f"""SELECT number, e.task, at, kind, by, command, raw, after, prompt, left, {FIXED_COLUMNS}
+    FROM slurp_entries AS e JOIN slurp_tasks AS t ON t.seq = e.task WHERE number > ? ORDER BY number LIMIT ?"""
+_ENTER: Final = """INSERT INTO slurp_entries (number, task, at, kind, by, command, raw, after, prompt, left)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_CLEAR: Final = ("DELETE FROM slurp_entries", "DELETE FROM slurp_tasks", "DELETE FROM slurp_prompts")
 _BIRTHS: Final = frozenset({"submitted", "rejected"})
+_PROMPT_NAMING: Final = frozenset({"prompt_asked", "prompt_answered"})
 _NAMING: Final = _BIRTHS | {"completed", "failed", "struck"}
 _BRIEF: Final = Task.__struct_fields__.index("brief")
 _NAMED: Final = tuple(schema.CHANGING.index(name) for name in ("result", "detail"))
@@ -49,7 +50,10 @@ Text = Annotated[str, Meta(max_length=256)]
 
 
 class Row(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One entry. ``fixed`` is what never changes of its task, and empty where the copy knows the task already."""
+    """One entry. ``fixed`` is what never changes of its task, and empty where the copy knows the task already.
+
+    ``prompt`` is the row of the prompt that it is about, and ``left`` the prompt as the entry left it.
+    """
 
     number: Annotated[int, Meta(ge=1, le=2**62)]
     task: Annotated[int, Meta(ge=1, le=2**62)]
@@ -60,14 +64,20 @@ class Row(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     raw: Annotated[bytes, Meta(max_length=65_536)] | None
     after: Annotated[bytes, Meta(max_length=65_536)]
     fixed: Annotated[tuple[Any, ...], Meta(max_length=_FIXED)] = ()
+    prompt: Annotated[int, Meta(ge=1, le=2**62)] | None = None
+    left: Annotated[bytes, Meta(max_length=65_536)] | None = None
 
     @property
     def size(self) -> int:
-        return len(self.raw or b"") + len(self.after) + 512
+        return len(self.raw or b"") + len(self.after) + len(self.left or b"") + 512
 
 
 def names(row: Row) -> list[str]:
-    """The versions that an entry names: the brief of a new task, and what a task was ended with."""
+    """The versions that an entry names: the brief of a new task, what a task was ended with, a question, an answer."""
+    if row.left is not None and row.kind in _PROMPT_NAMING:
+        prompt = promptrows.decode(row.left)
+        values = [reply.value for reply in prompt.replies if reply.value is not None]
+        return [prompt.version] if row.kind == "prompt_asked" else values
     if row.kind not in _NAMING:
         return []
     left = _AFTER.decode(row.after)
@@ -94,8 +104,9 @@ def read(conn: sqlite3.Connection, after: int, limit: int, most_bytes: int) -> l
     """Entries that follow ``after``, in order; at least one where there is one."""
     rows: list[Row] = []
     size = 0
-    for number, task, at, kind, by, command, raw, left, *fixed in conn.execute(_READ, (after, limit)):
-        row = Row(number, task, at, kind, by, command, raw, left, tuple(fixed) if kind in _BIRTHS else ())
+    for number, task, at, kind, by, command, raw, changed, prompt, left, *fixed in conn.execute(_READ, (after, limit)):
+        birth = tuple(fixed) if kind in _BIRTHS else ()
+        row = Row(number, task, at, kind, by, command, raw, changed, birth, prompt, left)
         size += row.size
         if rows and size > most_bytes:
             break
@@ -132,7 +143,12 @@ def _apply(conn: sqlite3.Connection, row: Row) -> None:
     if row.command is not None:
         # The ledger forgets ids after their time and a copy may be late with that; the newer use stands.
         conn.execute("UPDATE slurp_entries SET command = NULL WHERE by = ? AND command = ?", (row.by, row.command))
-    conn.execute(_ENTER, (row.number, row.task, row.at, row.kind, row.by, row.command, row.raw, row.after))
+    conn.execute(
+        _ENTER,
+        (row.number, row.task, row.at, row.kind, row.by, row.command, row.raw, row.after, row.prompt, row.left),
+    )
+    if row.prompt is not None and row.left is not None:
+        promptrows.put(conn, row.task, row.prompt, promptrows.decode(row.left))
     if row.fixed:
         task = schema.task_from_halves(row.fixed, row.after)
         schema.insert_at(conn, row.task, task)

@@ -1,9 +1,10 @@
 """The embedded ledger's tables, and the passage between a row and a ``Task``.
 
-Three things are stored: every task as it is now (``slurp_tasks``), every accepted command and every
-decision of the ledger itself in the order in which they took effect (``slurp_entries``), and the
-term. An entry keeps the author's envelope as it came and the changing part of the task as it was
-left, so one row serves as event, as step of the trace and as the recorded outcome of its command.
+Four things are stored: every task as it is now (``slurp_tasks``), every prompt (``slurp_prompts``), every
+accepted command and every decision of the ledger itself in the order in which they took effect
+(``slurp_entries``), and the term. An entry keeps the author's envelope as it came, the changing part of
+the task as it was left and the prompt that it is about, so one row serves as event, as step of the trace
+and as the recorded outcome of its command.
 """
 # ruff: noqa: S608 - statements are put together from the names in this file alone, never from input.
 
@@ -18,7 +19,10 @@ import msgspec
 from msgspec.structs import astuple
 
 from bzzzd.errors import NotFound
+from bzzzd.slurp import promptrows
 from bzzzd.slurp.ledger import LedgerEvent
+from bzzzd.slurp.prompt import Prompt
+from bzzzd.slurp.promptrows import Placed
 from bzzzd.slurp.task import STATES, State, Task
 
 NAME: Final = "slurp"
@@ -66,8 +70,11 @@ TABLES: Final[tuple[str, ...]] = (
         by TEXT NOT NULL,
         command TEXT,
         raw BLOB,
-        after BLOB NOT NULL
+        after BLOB NOT NULL,
+        prompt INTEGER,
+        left BLOB
     ) STRICT""",
+    promptrows.TABLE,
     """CREATE TABLE IF NOT EXISTS slurp_meta (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         term INTEGER NOT NULL,
@@ -76,7 +83,12 @@ TABLES: Final[tuple[str, ...]] = (
     ) STRICT""",
 )
 
-TABLE_WIDTHS: Final = (("slurp_tasks", len(Task.__struct_fields__) + 1), ("slurp_entries", 8), ("slurp_meta", 4))
+TABLE_WIDTHS: Final = (
+    ("slurp_tasks", len(Task.__struct_fields__) + 1),
+    ("slurp_entries", 10),
+    promptrows.WIDTH,
+    ("slurp_meta", 4),
+)
 
 _COUNTS: Final = (
     "CREATE TABLE IF NOT EXISTS slurp_counts (state TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT, WITHOUT ROWID"
@@ -94,6 +106,7 @@ _INDEXES: Final[tuple[str, ...]] = (
     "CREATE INDEX IF NOT EXISTS slurp_retries ON slurp_tasks (retry_of) WHERE retry_of IS NOT NULL",
     """CREATE UNIQUE INDEX IF NOT EXISTS slurp_commands ON slurp_entries (by, command) WHERE command IS NOT NULL""",
     "CREATE INDEX IF NOT EXISTS slurp_trace ON slurp_entries (task)",
+    *promptrows.INDEXES,
 )
 
 _ROWS: Final[tuple[str, ...]] = (
@@ -121,8 +134,9 @@ _RECOUNT: Final = "UPDATE slurp_counts SET n = n + iif(state = ?1, 1, -1) WHERE 
 _FIND: Final = f"SELECT seq, {COLUMNS} FROM slurp_tasks WHERE id = ?"
 _ROOM: Final = """SELECT n, EXISTS (SELECT 1 FROM slurp_tasks WHERE id = ?) FROM slurp_counts
     WHERE state = 'submitted'"""
-_ENTER: Final = "INSERT INTO slurp_entries (task, at, kind, by, command, raw, after) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_RECORDED: Final = f"""SELECT raw, after, {FIXED_COLUMNS} FROM slurp_entries
+_ENTER: Final = """INSERT INTO slurp_entries (task, at, kind, by, command, raw, after, prompt, left)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_RECORDED: Final = f"""SELECT raw, after, left, {FIXED_COLUMNS} FROM slurp_entries
     JOIN slurp_tasks ON slurp_tasks.seq = slurp_entries.task WHERE by = ? AND command = ?"""
 _OVERDUE: Final = f"SELECT seq, {COLUMNS} FROM slurp_tasks WHERE due <= ? ORDER BY due LIMIT ?"
 _ENDED: Final = f"SELECT seq, {COLUMNS} FROM slurp_tasks WHERE lease_end <= ? ORDER BY lease_end LIMIT ?"
@@ -205,17 +219,27 @@ def enter(
     by: str = LEDGER,
     command: str | None = None,
     raw: bytes | None = None,
+    prompt: Placed | None = None,
 ) -> LedgerEvent:
-    """Write an entry; numbers rise by one. ``sqlite3.IntegrityError`` when its author has used the command's id."""
+    """Write an entry; numbers rise by one. ``sqlite3.IntegrityError`` when its author has used the command's id.
+
+    ``prompt`` is the row of the prompt that it is about, and the prompt as it leaves it.
+    """
     after = _ENCODER.encode(astuple(task)[_FIXED:])
-    number = conn.execute(_ENTER, (seq, at, kind, by, command, raw, after)).lastrowid
-    return LedgerEvent(cast(int, number), at, kind, by, task)
+    place, left = (None, None) if prompt is None else (prompt[0], promptrows.encode(prompt[1]))
+    number = conn.execute(_ENTER, (seq, at, kind, by, command, raw, after, place, left)).lastrowid
+    return LedgerEvent(cast(int, number), at, kind, by, task, None if prompt is None else prompt[1])
 
 
-def recorded(conn: sqlite3.Connection, by: str, command: str) -> tuple[bytes, Task] | None:
-    """The bytes of an accepted command and the task as it left it; None when the id is new."""
+def recorded(conn: sqlite3.Connection, by: str, command: str) -> tuple[bytes, Task, Prompt | None] | None:
+    """The bytes of an accepted command, the task and the prompt as it left them; None when the id is new."""
     row = conn.execute(_RECORDED, (by, command)).fetchone()
-    return None if row is None else (row[0], task_from_halves(row[2:], row[1]))
+    return None if row is None else (row[0], task_from_halves(row[3:], row[1]), prompt_left(row[2]))
+
+
+def prompt_left(left: bytes | None) -> Prompt | None:
+    """The prompt as an entry left it, for entries about one."""
+    return None if left is None else promptrows.decode(left)
 
 
 def overdue(conn: sqlite3.Connection, wall: float, limit: int) -> list[tuple[int, Task]]:

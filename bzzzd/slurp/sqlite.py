@@ -10,7 +10,7 @@ import sqlite3
 from typing import Final
 
 from bzzzd.errors import BadInput, BzzzError, Conflict, NotAllowed, Overloaded
-from bzzzd.slurp import schema, task
+from bzzzd.slurp import prompting, promptrows, schema, task
 from bzzzd.slurp.commands import (
     Author,
     Cancel,
@@ -18,15 +18,14 @@ from bzzzd.slurp.commands import (
     Command,
     Complete,
     Fail,
-    Pause,
+    PromptCommand,
     Release,
     Renew,
-    Resume,
     Retry,
     Submit,
 )
 from bzzzd.slurp.ledger import Expired, LedgerEvent, Outcome, Rules
-from bzzzd.slurp.task import LedgerClock, State, Task
+from bzzzd.slurp.task import LedgerClock, Task
 
 # Entries of one call, so that the writer's other work never waits long for an expiry or a pruning.
 BATCH: Final = 256
@@ -44,6 +43,12 @@ def execute(
     by = f"{author.kind}:{author.id}"
     if isinstance(command, Submit | Retry):
         return _again(conn, by, command, raw) or _make(conn, rules, author, command, raw, clock, by)
+    if isinstance(command, PromptCommand):
+        repeated = _again(conn, by, command, raw)
+        if repeated is not None:
+            return repeated
+        _check_clock(rules, command, clock)
+        return prompting.execute(conn, rules, author, command, raw, clock)
     # A command that comes again is rare, and what it did before makes it fail now: so it is looked up then.
     try:
         return _change(conn, rules, author, command, raw, clock, by)
@@ -80,9 +85,9 @@ def _change(
     event = schema.enter(conn, seq, after, at=clock.wall, kind=kind, by=by, command=command.id, raw=raw)
     if kind == "renewed":
         schema.prolong(conn, seq, after)
-    else:
-        schema.update(conn, seq, before.state, after)
-    return Outcome(after, (event,))
+        return Outcome(after, (event,))
+    schema.update(conn, seq, before.state, after)
+    return Outcome(after, (event, *prompting.follow(conn, seq, before, after, clock)))
 
 
 def _again(conn: sqlite3.Connection, by: str, command: Command, raw: bytes) -> Outcome | None:
@@ -90,14 +95,14 @@ def _again(conn: sqlite3.Connection, by: str, command: Command, raw: bytes) -> O
     recorded = schema.recorded(conn, by, command.id)
     if recorded is None:
         return None
-    known, left = recorded
+    known, left, prompt = recorded
     if known != raw:
         raise Conflict(
             f"the command id {command.id} was used before for another command; make a new id for each command",
             id=command.id,
             task=left.id,
         )
-    return Outcome(left, (), repeated=True)
+    return Outcome(left, (), repeated=True, prompt=prompt)
 
 
 def _check_clock(rules: Rules, command: Command, clock: LedgerClock) -> None:
@@ -185,10 +190,6 @@ def _apply(
             return ("failed" if after.state == "failed" else "struck"), after
         case Release():
             return "released", task.release(before, key, command.token, clock)
-        case Pause():
-            return "paused", task.pause(before, key, command.token, clock)
-        case Resume():
-            return "resumed", task.resume(before, key, command.token, clock)
         case Cancel():
             _check_own(rules, author, "cancel", before)
             return "canceled", task.cancel(before, command.reason, clock)
@@ -227,17 +228,16 @@ def _check_own(rules: Rules, author: Author, operation: str, found: Task) -> Non
 
 def expire(conn: sqlite3.Connection, rules: Rules, clock: LedgerClock) -> Expired:
     """Enter what time has ended, a batch at most; ``next_at`` lies in the past when there is more."""
-    events = []
+    events = prompting.expire(conn, clock, BATCH)
     for seq, found in schema.overdue(conn, clock.wall, BATCH):
-        events.append(_decide(conn, seq, found.state, task.deadline_passed(found, clock), "deadline_passed", clock))
+        events += _decide(conn, seq, found, task.deadline_passed(found, clock), "deadline_passed", clock)
     for seq, found in schema.ended_leases(conn, clock.boot, BATCH):
         assert found.lease_end is not None
         if clock.boot - found.lease_end > rules.stall_s:
-            prolonged = task.lease_prolonged(found, clock)
-            events.append(_decide(conn, seq, found.state, prolonged, "lease_prolonged", clock))
+            events += _decide(conn, seq, found, task.lease_prolonged(found, clock), "lease_prolonged", clock)
         else:
             ended = task.lease_ended(found, limit=rules.strikes, now=clock)
-            events.append(_decide(conn, seq, found.state, ended, "lease_ended", clock))
+            events += _decide(conn, seq, found, ended, "lease_ended", clock)
     return Expired(tuple(events), next_deadline(conn, clock))
 
 
@@ -252,8 +252,9 @@ def on_start(conn: sqlite3.Connection, clock: LedgerClock, incarnation: str) -> 
     if known not in ("", incarnation):
         return Expired(promote(conn, clock), next_deadline(conn, clock))
     events = tuple(
-        _decide(conn, seq, found.state, task.lease_prolonged(found, clock), "lease_prolonged", clock)
+        event
         for seq, found in schema.leased(conn)
+        for event in _decide(conn, seq, found, task.lease_prolonged(found, clock), "lease_prolonged", clock)
     )
     return Expired(events, next_deadline(conn, clock))
 
@@ -266,22 +267,25 @@ def promote(conn: sqlite3.Connection, clock: LedgerClock, above: int = 0) -> tup
     """
     schema.raise_term(conn, max(above, int(clock.wall)))
     return tuple(
-        _decide(conn, seq, found.state, task.lease_dropped(found, clock), "lease_dropped", clock)
+        event
         for seq, found in schema.leased(conn)
+        for event in _decide(conn, seq, found, task.lease_dropped(found, clock), "lease_dropped", clock)
     )
 
 
 def _decide(
-    conn: sqlite3.Connection, seq: int, before: State, after: Task, kind: str, clock: LedgerClock
-) -> LedgerEvent:
-    schema.update(conn, seq, before, after)
-    return schema.enter(conn, seq, after, at=clock.wall, kind=kind)
+    conn: sqlite3.Connection, seq: int, before: Task, after: Task, kind: str, clock: LedgerClock
+) -> list[LedgerEvent]:
+    schema.update(conn, seq, before.state, after)
+    event = schema.enter(conn, seq, after, at=clock.wall, kind=kind)
+    return [event, *prompting.follow(conn, seq, before, after, clock)]
 
 
 def next_deadline(conn: sqlite3.Connection, clock: LedgerClock) -> float | None:
     """When ``expire`` has to look next, in CLOCK_BOOTTIME seconds; None: nothing can expire."""
     lease_end: float | None = conn.execute(_NEXT_LEASE).fetchone()[0]
-    due: float | None = conn.execute(_NEXT_DUE).fetchone()[0]
+    dates = [date for date in (conn.execute(_NEXT_DUE).fetchone()[0], promptrows.first_time(conn)) if date is not None]
+    due = min(dates, default=None)
     if due is None:
         return lease_end
     look = clock.boot + min(max(0.0, due - clock.wall), _DATE_CHECK_S)

@@ -2,9 +2,9 @@ r"""A task's life: a pure state machine over frozen values; times are passed in.
 
     submit ─┬─► rejected                        no grant or rule allows it
             │
-            ▼   claim (token counter + 1)            pause
+            ▼   claim (token counter + 1)      a prompt is asked
         submitted ──────────────────► working ◄═══════════════► input_required
-            ▲                            │          resume             │
+            ▲                            │      it is begun or ends    │
             │  release          no strike│                             │
             ├────────────────────────────┴─────────────────────────────┤
             │  lease ended, or fail marked as retryable: one strike    │
@@ -204,7 +204,7 @@ def renew(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
 
 
 def pause(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
-    """The owner waits for a person: it keeps renewing, and only the task's own deadline stands still."""
+    """The owner asks a person: it keeps renewing, and only the task's own deadline stands still."""
     check_holder(task, key, token)
     if task.state != "working":
         raise Conflict(f"task {task.id} is waiting for input already", task=task.id)
@@ -213,10 +213,17 @@ def pause(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
 
 
 def resume(task: Task, key: bytes, token: Token, now: LedgerClock) -> Task:
-    """The person has answered; the deadline runs again with what was left of it."""
+    """The owner begins what it asked for; the deadline runs again with what was left of it."""
     check_holder(task, key, token)
     if task.state != "input_required":
         raise Conflict(f"task {task.id} is not waiting for input", task=task.id)
+    return waited(task, now)
+
+
+def waited(task: Task, now: LedgerClock) -> Task:
+    """Nothing is asked any more; a task that did not wait stays as it is."""
+    if task.state != "input_required":
+        return task
     return replace(task, state="working", updated=now.wall, due=_due(task, now), left_s=None)
 
 

@@ -126,7 +126,7 @@ class LedgerConformance:
             with pytest.raises(Conflict):
                 await world.do(who, "claim", task.id)
 
-    @pytest.mark.parametrize("op", ["renew", "pause", "complete", "fail", "release"])
+    @pytest.mark.parametrize("op", ["renew", "ask", "complete", "fail", "release"])
     async def test_only_the_key_that_claimed_acts_on_the_lease(self, world: World, op: str) -> None:
         task, token = await world.held()
         with pytest.raises(NotAllowed):
@@ -178,7 +178,7 @@ class LedgerConformance:
     async def test_a_former_owner_is_refused_even_while_nobody_holds_the_task(self, world: World) -> None:
         task, token = await world.held()
         await world.lapse()
-        for op in ("renew", "complete", "fail", "release", "pause"):
+        for op in ("renew", "complete", "fail", "release", "ask"):
             with pytest.raises(StaleToken):
                 await world.do(world.bob, op, task.id, token)
 
@@ -269,13 +269,14 @@ class LedgerConformance:
 
     async def test_an_owner_that_waits_for_a_person_keeps_its_lease_by_renewing(self, world: World) -> None:
         task, token = await world.held()
-        assert (await world.do(world.bob, "pause", task.id, token)).task.state == "input_required"
+        assert (await world.do(world.bob, "ask", task.id, token)).task.state == "input_required"
         assert (await world.do(world.bob, "renew", task.id, token)).task.state == "input_required"
-        assert (await world.do(world.bob, "resume", task.id, token)).task.state == "working"
+        await world.do(world.alice, "answer", task.id)
+        assert (await world.do(world.bob, "begin", task.id, token)).task.state == "working"
 
     async def test_a_lease_ends_while_a_person_is_asked_as_well(self, world: World) -> None:
         task, token = await world.held()
-        await world.do(world.bob, "pause", task.id, token)
+        await world.do(world.bob, "ask", task.id, token)
         await world.lapse()
         assert await world.state(task) == "submitted"
 
@@ -289,10 +290,11 @@ class LedgerConformance:
         task = await world.submit(deadline_s=50.0)
         token = await world.claim(world.bob, task, lease_s=3600.0)
         world.clock.go(10)
-        await world.do(world.bob, "pause", task.id, token)
+        await world.do(world.bob, "ask", task.id, token)
         world.clock.go(1000)
         await world.ledger.expire()
-        await world.do(world.bob, "resume", task.id, token)
+        await world.do(world.alice, "answer", task.id)
+        await world.do(world.bob, "begin", task.id, token)
         world.clock.go(39)
         await world.ledger.expire()
         assert await world.state(task) == "working"

@@ -10,21 +10,27 @@ from typing import Any, TypeVar
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.slurp import schema
 from bzzzd.slurp.commands import (
+    Answer,
+    Ask,
     Author,
+    Begin,
     Cancel,
     Claim,
     Command,
     Complete,
     Fail,
-    Pause,
+    Finish,
     Release,
     Renew,
-    Resume,
     Retry,
+    Seen,
+    Settle,
     Submit,
+    Withdraw,
     seal_command,
 )
 from bzzzd.slurp.ledger import Rules
+from bzzzd.slurp.question import To
 from bzzzd.slurp.task import LedgerClock, Task, Token
 
 T = TypeVar("T")
@@ -37,14 +43,33 @@ OPS: dict[str, type[Any]] = {
     "submit": Submit,
     "claim": Claim,
     "renew": Renew,
-    "pause": Pause,
-    "resume": Resume,
     "complete": Complete,
     "fail": Fail,
     "release": Release,
     "cancel": Cancel,
     "retry": Retry,
+    "ask": Ask,
+    "seen": Seen,
+    "answer": Answer,
+    "begin": Begin,
+    "finish": Finish,
+    "withdraw": Withdraw,
+    "settle": Settle,
 }
+
+
+# What a prompt's command says where a test does not care.
+DIGEST, ACTION = "1" * 64, "2" * 64
+PROMPT_OPS: dict[str, dict[str, Any]] = {
+    "ask": {"version": BRIEF, "digest": DIGEST, "action": ACTION, "to": To(roles=("operator",)), "kind": "approve"},
+    "seen": {},
+    "answer": {"digest": DIGEST, "choice": "approve"},
+    "begin": {"action": ACTION},
+    "finish": {"result": "executed"},
+    "withdraw": {},
+    "settle": {"result": "executed"},
+}
+HELD_OPS = ("renew", "complete", "fail", "release", "ask", "begin", "finish")
 
 
 class Clock:
@@ -81,8 +106,8 @@ def agent(id: str = "agent-1", role: str = "worker", capabilities: tuple[str, ..
 
 
 def may(author: Author, operation: str, task: Task) -> bool:
-    """The tests' policy: observers do nothing, admins everything, the others submit."""
-    return author.role == "admin" or (operation == "submit" and author.role != "observer")
+    """The tests' policy: observers do nothing, admins everything, the others submit, ask and answer."""
+    return author.role == "admin" or (operation in ("submit", "ask", "answer") and author.role != "observer")
 
 
 class Maker:
@@ -100,6 +125,10 @@ class Maker:
             fields.setdefault("address", f"ucxl://agent-1:worker@default:{task}/*^/decision")
         elif op == "fail":
             fields.setdefault("reason", "model_failed")
+        elif op in PROMPT_OPS:
+            fields = {**PROMPT_OPS[op], "prompt": f"p-{task}", **fields}
+            if op == "ask":
+                fields.setdefault("expires", self.clock.wall + 3600.0)
         if token is not None:
             fields["token"] = token
         fields.setdefault("id", f"c-{next(self._numbers)}")
@@ -116,7 +145,7 @@ def raw_of(member: Member, command: Command) -> bytes:
 
 
 def rules(**changed: Any) -> Rules:
-    return Rules(**{"may": may, "events_keep": 1000, **changed})
+    return Rules(**{"may": may, "holds": lambda reply: True, "events_keep": 1000, **changed})
 
 
 def connect() -> sqlite3.Connection:

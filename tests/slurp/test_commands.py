@@ -22,7 +22,7 @@ from bzzzd.slurp.commands import (
     seal_command,
 )
 
-from .kit import MESH, OPS, Clock, Maker, agent, raw_of
+from .kit import HELD_OPS, MESH, OPS, Clock, Maker, agent, raw_of
 
 BOB = agent("bob")
 SUBMIT: dict[str, Any] = {"op": "submit", "id": "c", "task": "t", "at": 1.0, "brief": "a" * 64}
@@ -39,7 +39,7 @@ def opened(fields: dict[str, Any]) -> object:
 @pytest.mark.parametrize("op", OPS)
 def test_every_command_comes_out_of_its_envelope_as_it_went_in(op: str) -> None:
     maker = Maker(Clock())
-    held = op in ("renew", "pause", "resume", "complete", "fail", "release")
+    held = op in HELD_OPS
     fields = {"new_task": "t-2"} if op == "retry" else {}
     command = maker.command(op, "t-1", (3, 4) if held else None, **fields)
     raw = raw_of(BOB, command)

@@ -15,6 +15,7 @@ from bzzzd.storage.journal import Journal, Schema
 
 from .conformance import LedgerConformance, World
 from .kit import Clock, InlineJournal, raw_of, rules
+from .prompt_conformance import PromptConformance
 
 
 def embedded(journal: Any, **changed: Any) -> World:
@@ -22,11 +23,18 @@ def embedded(journal: Any, **changed: Any) -> World:
     return World(EmbeddedLedger(journal, rules(**changed), clock), clock)
 
 
-class TestEmbedded(LedgerConformance):
+class TestEmbedded(LedgerConformance, PromptConformance):
     @pytest.fixture
     async def world(self) -> AsyncIterator[World]:
         journal = InlineJournal()
         yield embedded(journal)
+        await journal.close()
+
+    @pytest.fixture
+    async def revoking(self) -> AsyncIterator[World]:
+        """A ledger in whose mesh mallory's grant has been revoked by the time anything is begun."""
+        journal = InlineJournal()
+        yield embedded(journal, holds=lambda reply: reply.by != "mallory")
         await journal.close()
 
     @pytest.fixture

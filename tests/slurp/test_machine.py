@@ -27,7 +27,7 @@ from .kit import MESH, Clock, Maker, Member, agent, atomically, connect, person,
 
 AGENTS = {"bob": agent("bob"), "carol": agent("carol")}
 ALICE = person()
-HELD_OPS = ("renew", "complete", "fail", "release", "pause", "resume")
+HELD_OPS = ("renew", "complete", "fail", "release")
 
 
 class Known:

@@ -13,7 +13,19 @@ from bzzzd.daemon.ledger.courier import Ask, Courier, Spawn
 from bzzzd.daemon.ledger.enclosed import Enclosed
 from bzzzd.errors import NotAllowed, Unavailable, UnknownOutcome, from_map
 from bzzzd.slurp.commands import Author, Command
-from bzzzd.slurp.ledger import Along, Backup, EventPage, Expired, Ledger, Outcome, Status, Step, TaskPage
+from bzzzd.slurp.ledger import (
+    Along,
+    Backup,
+    EventPage,
+    Expired,
+    Ledger,
+    Outcome,
+    PromptPage,
+    Status,
+    Step,
+    TaskPage,
+)
+from bzzzd.slurp.prompt import Prompt, PromptState
 from bzzzd.slurp.task import State, Task
 from bzzzd.storage.adopt import Carried
 from bzzzd.storage.rows import Pending
@@ -22,6 +34,8 @@ T = TypeVar("T")
 _LOOK_S: Final = 5.0
 _COPY_S: Final = 5.0
 _TASK: Final = msgspec.msgpack.Decoder(Task)
+_PROMPT: Final = msgspec.msgpack.Decoder(Prompt)
+_PROMPTS: Final = msgspec.msgpack.Decoder(PromptPage)
 _PAGE: Final = msgspec.msgpack.Decoder(TaskPage)
 _NEEDS: Final = msgspec.msgpack.Decoder(list[tuple[str, str]])
 _TASKS: Final = msgspec.msgpack.Decoder(list[Task])
@@ -116,6 +130,20 @@ class RemoteLedger(Ledger):
 
     async def retries(self, task_id: str) -> list[str]:
         return await self._look(wire.Retries(task_id), _IDS)
+
+    async def prompt(self, prompt_id: str) -> Prompt:
+        return await self._look(wire.ShowPrompt(prompt_id), _PROMPT)
+
+    async def list_prompts(
+        self,
+        *,
+        live: bool = False,
+        state: PromptState | None = None,
+        task: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> PromptPage:
+        return await self._look(wire.ListPrompts(live, state, task, limit, after), _PROMPTS)
 
     async def events(self, since: int, limit: int = 500) -> EventPage:
         return (await self.news("", since, limit, 0.0)).page

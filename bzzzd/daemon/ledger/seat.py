@@ -7,7 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from bzzzd.slurp.commands import Author, Command
-from bzzzd.slurp.ledger import Along, Backup, EventPage, Expired, Ledger, Outcome, Status, Step, TaskPage
+from bzzzd.slurp.ledger import (
+    Along,
+    Backup,
+    EventPage,
+    Expired,
+    Ledger,
+    Outcome,
+    PromptPage,
+    Status,
+    Step,
+    TaskPage,
+)
+from bzzzd.slurp.prompt import Prompt, PromptState
 from bzzzd.slurp.task import State, Task
 
 
@@ -59,6 +71,20 @@ class Seat(Ledger):
 
     async def retries(self, task_id: str) -> list[str]:
         return await self._now.retries(task_id)
+
+    async def prompt(self, prompt_id: str) -> Prompt:
+        return await self._now.prompt(prompt_id)
+
+    async def list_prompts(
+        self,
+        *,
+        live: bool = False,
+        state: PromptState | None = None,
+        task: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> PromptPage:
+        return await self._now.list_prompts(live=live, state=state, task=task, limit=limit, after=after)
 
     async def events(self, since: int, limit: int = 500) -> EventPage:
         return await self._now.events(since, limit)

@@ -90,6 +90,13 @@ class LedgerServer:
                 return await ledger.trace(question.id, limit=question.limit, after=question.after)
             case wire.Retries(id=id):
                 return await ledger.retries(id)
+            case wire.ShowPrompt(id=id):
+                return await ledger.prompt(id)
+            case wire.ListPrompts():
+                return await ledger.list_prompts(
+                    live=question.live, state=question.state, task=question.task, limit=question.limit,
+                    after=question.after,
+                )  # fmt: skip
             case wire.Events():
                 return await self._news(question)
             case wire.Stand():

@@ -17,6 +17,7 @@ from bzzzd.errors import BzzzError, InvalidEnvelope, UnknownOutcome
 from bzzzd.identity.grants import CHAIN_LIMIT, GRANT_LIMIT, Name
 from bzzzd.slurp.commands import COMMAND_LIMIT, Id
 from bzzzd.slurp.ledger import EventPage, Outcome
+from bzzzd.slurp.prompt import PromptState
 from bzzzd.slurp.replica import Row
 from bzzzd.slurp.task import State
 from bzzzd.storage.adopt import Carried
@@ -89,6 +90,18 @@ class Retries(_Said, frozen=True, tag="retries"):
     id: Word
 
 
+class ShowPrompt(_Said, frozen=True, tag="prompt"):
+    id: Word
+
+
+class ListPrompts(_Said, frozen=True, tag="prompts"):
+    live: bool
+    state: PromptState | None
+    task: Word | None
+    limit: Limit
+    after: Word | None
+
+
 class Stand(_Said, frozen=True, tag="status"):
     """How the ledger stands."""
 
@@ -116,7 +129,7 @@ class Copy(_Said, frozen=True, tag="copy"):
     versions: Annotated[tuple[Carried, ...], Meta(max_length=MOST_ROWS)] = ()
 
 
-Question = Commands | Show | List | Needs | Open | Trace | Retries | Stand | Events | Copy
+Question = Commands | Show | List | Needs | Open | Trace | Retries | ShowPrompt | ListPrompts | Stand | Events | Copy
 
 
 class Done(_Said, frozen=True):
