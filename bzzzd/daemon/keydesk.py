@@ -42,6 +42,7 @@ _REQUEST_S: Final = 5.0
 # A reader waits this long for a secret that may be had; then it is told what is lacking.
 _OBTAIN_S: Final = 5.0
 _AGAIN_S: Final = (1.0, 30.0)
+_STARTING_S: Final = 4.0
 _MOST_ASKED: Final = 16
 
 Text = Annotated[str, Meta(max_length=512)]
@@ -111,6 +112,7 @@ class KeyDesk:
         self._wake = asyncio.Event()
         self._refusals: dict[str, str] = {}
         self._vain: float | None = None
+        self._unheard = False
 
     async def start(self) -> None:
         self._mesh.handle(KEYS_PROTOCOL, self._answer)
@@ -194,17 +196,20 @@ class KeyDesk:
         while True:
             self._wake.clear()
             done = await self._ask_all()
-            pause = _AGAIN_S[0] if done else min(pause * 2, longest)
             try:
                 async with asyncio.timeout(None if done else pause):
                     await self._wake.wait()
             except TimeoutError:
-                continue
+                # Who has said what it has is asked seldom; who could not be asked yet is likely to be starting.
+                pause = min(pause * 2, _STARTING_S if self._unheard else longest)
+            else:
+                pause = _AGAIN_S[0]
 
     async def _ask_all(self) -> bool:
         """Ask connected members, in no order, until nothing is lacking; whether nothing is."""
         async with self._asking:
             self._refusals.clear()
+            self._unheard = False
             await self._hear()
             await self._recover()
             peers = [peer.peer_id for peer in self._mesh.peers() if peer.connected]
@@ -215,6 +220,7 @@ class KeyDesk:
                         if not await self._ask(peer_id):
                             break
                     except (BzzzError, msgspec.DecodeError) as error:
+                        self._unheard = True
                         self._note(f"asking for role keys: {error}", peer_id)
                         break
             lacking = self.missing()

@@ -27,6 +27,7 @@ from bzzzd.mesh.describe import describe, leaf
 from bzzzd.mesh.judging import Judging, is_sender_s
 from bzzzd.mesh.names import check_protocol, check_topic
 from bzzzd.mesh.peer_id import key_of, peer_id_of
+from bzzzd.mesh.settling import Settling
 from bzzzd.mesh.tally import Tally
 from bzzzd.mesh.values import (
     MAX_MESSAGE_BYTES,
@@ -86,7 +87,7 @@ class Mesh(Judging):
         self._bridge: Bridge | None = None
         self._node: Node | None = None
         self._ready: asyncio.Future[None] | None = None
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling = Settling(self._offer_and_follow)
         self._stopping = False
         self.peer_id = peer_id_of(SigningKey.from_seed(seed).public)
         self.addresses: tuple[str, ...] = ()
@@ -151,8 +152,7 @@ class Mesh(Judging):
         self._stopping = True
         if self._bridge is None:
             return
-        for task in self._settling:
-            task.cancel()
+        self._settling.stop()
         if not await self._bridge.stop(self._settings.stop_timeout_s):
             limit = self._settings.stop_timeout_s
             self._event("failed", f"the mesh thread did not end within {limit:g} s and was left behind")
@@ -384,16 +384,9 @@ class Mesh(Judging):
     # ── what the node should follow and serve ────────────────────────────────
 
     def _settle(self) -> None:
-        """Tell the node the whole of what it follows and serves; the last word wins."""
-        if self._bridge is None or self._node is None or self._stopping:
-            return
-        task = asyncio.get_running_loop().create_task(self._settle_now(), name="mesh-settle")
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
+        if self._bridge is not None and self._node is not None and not self._stopping:
+            self._settling.changed()
 
-    async def _settle_now(self) -> None:
-        try:
-            await self._call("offer", frozenset(self._handlers))
-            await self._call("follow", tuple(self._topics))
-        except Unavailable:  # the node is gone; its death is reported on its own
-            return
+    async def _offer_and_follow(self) -> None:
+        await self._call("offer", frozenset(self._handlers))
+        await self._call("follow", tuple(self._topics))

@@ -203,8 +203,9 @@ class Node:
 
     def _entered(self, member: Member) -> None:
         self._tally.joined += 1
-        self._event("joined", member.grant.role, str(id_of(member.raw_id)), member.grant.id)
+        # The table first: whoever hears of the event looks there at once.
         self._tell_peers()
+        self._event("joined", member.grant.role, str(id_of(member.raw_id)), member.grant.id)
         self._start(self._introduce, member)
 
     async def _introduce(self, member: Member) -> None:
@@ -245,17 +246,19 @@ class Node:
         self._host.forget(peer_id)
         member = self._members.remove(peer_id.to_bytes())
         if member is not None:
-            self._event("left", "", str(peer_id), member.grant.id)
             self._tell_peers()
+            self._event("left", "", str(peer_id), member.grant.id)
         self._dialler.lost(peer_id)
 
     def _drop_expired(self) -> None:
-        for member, reason in self._members.expired():
+        ended = self._members.expired()
+        for member, _ in ended:
             self._members.remove(member.raw_id)
+        self._tell_peers()
+        for member, reason in ended:
             peer_id = id_of(member.raw_id)
             self._event("left", reason, str(peer_id), member.grant.id)
             self._start(self._host.disconnect, peer_id)
-        self._tell_peers()
 
     def _stream_fault(self, peer_id: ID, error: Exception) -> None:
         """Count what a peer sent that made no sense. Streams that end early are nothing to count."""
@@ -281,9 +284,9 @@ class Node:
             self._members.remove(member.raw_id)
             left_s = self._left_out_s(member.raw_id)
             detail = f"it went on sending what does not hold (last: {what}); it is kept out for {left_s:.0f} s"
+            self._tell_peers()
             self._event("cut_off", detail, str(peer_id), member.grant.id)
             self._start(self._host.disconnect, peer_id)
-            self._tell_peers()
 
     def blame(self, peer_id: str, what: Offence) -> None:
         """Something that a member sent was found wrong on the other side of the bridge."""

@@ -13,9 +13,10 @@ import pytest
 
 from bzzzd.crypto import age
 from bzzzd.crypto.keys import SigningKey
+from bzzzd.daemon import keydesk
 from bzzzd.daemon.keydesk import KEYS_PROTOCOL, Ask, Given, KeyDesk
 from bzzzd.daemon.members import Attached
-from bzzzd.errors import GrantRefused, InvalidEnvelope, NoRoleKey, Unavailable
+from bzzzd.errors import GrantRefused, InvalidEnvelope, NoRoleKey, NotFound, Unavailable
 from bzzzd.identity.attach import attach_params, bound_nonce, open_attach
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.charter import Paper, open_document
@@ -28,6 +29,7 @@ from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.mesh.values import PeerInfo
 from bzzzd.rpc.streams import Stream
 from bzzzd.storage.rolekeys import RoleKeys, recovery_of
+from tests.mesh.kit import eventually
 
 AUTHORITY = SigningKey.from_seed(bytes([200]) * 32)
 MESH = mesh_id_of(AUTHORITY.public)
@@ -186,6 +188,58 @@ async def test_any_holder_serves_and_only_who_is_entitled(
     third.attach()
     assert await third.ask()
     assert third.keys.held() == {"worker", "node", "operator"}
+
+
+async def test_a_holder_that_is_still_starting_is_asked_again_soon(
+    founder: Node, worker: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keydesk, "_AGAIN_S", (0.005, 600.0))
+    monkeypatch.setattr(keydesk, "_STARTING_S", 0.01)
+    tries, served = 0, founder.mesh.handlers[KEYS_PROTOCOL]
+
+    async def starting(peer_id: str, data: bytes) -> bytes:
+        nonlocal tries
+        tries += 1
+        if tries <= 20:  # pauses that double would be hours by now
+            raise NotFound("does not speak it")
+        answer: bytes = await served(peer_id, data)
+        return answer
+
+    founder.mesh.handlers[KEYS_PROTOCOL] = starting
+    await worker.hear(raw_of(founder))
+    asking = asyncio.create_task(worker.desk._keep_asking())
+    await eventually("the secrets", lambda: worker.keys.held() == {"worker", "node"})
+    asking.cancel()
+
+
+async def test_a_member_that_joins_is_asked_at_once_however_long_nobody_had_anything(
+    net: Net, founder: Node, worker: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keydesk, "_AGAIN_S", (0.001, 600.0))
+    del net.nodes[founder.mesh.peer_id]
+    third = Node(net, tmp_path, 3, "worker")
+    tries, served = 0, founder.mesh.handlers[KEYS_PROTOCOL]
+
+    async def nothing(peer_id: str, data: bytes) -> bytes:
+        nonlocal tries
+        tries += 1
+        return msgspec.msgpack.encode(Given(b"", (), ()))
+
+    async def not_in_force_yet(peer_id: str, data: bytes) -> bytes:
+        founder.mesh.handlers[KEYS_PROTOCOL] = served
+        return await nothing(peer_id, data)
+
+    third.mesh.handlers[KEYS_PROTOCOL] = nothing
+    founder.mesh.handlers[KEYS_PROTOCOL] = not_in_force_yet
+    await worker.hear(raw_of(founder))
+    asking = asyncio.create_task(worker.desk._keep_asking())
+    await eventually("vain tries", lambda: tries >= 11)  # the next pause would be two seconds
+    net.nodes[founder.mesh.peer_id] = founder
+    worker.desk.met()
+    met = time.monotonic()
+    await eventually("the secrets", lambda: worker.keys.held() == {"worker", "node"})
+    asking.cancel()
+    assert time.monotonic() - met < 1.5
 
 
 async def test_a_reader_has_the_secret_fetched(founder: Node, worker: Node) -> None:

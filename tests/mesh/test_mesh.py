@@ -1,13 +1,14 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 
 import pytest
 
 from bzzzd.errors import BadInput, Conflict, InvalidEnvelope, NotFound, P2PInitFailed, TooLarge, Unavailable
-from bzzzd.mesh.values import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES
-from tests.mesh.kit import ECHO, TOPIC, Node, Town, eventually
+from bzzzd.mesh.values import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES, MeshEvent
+from tests.mesh.kit import ECHO, LIMIT_S, TOPIC, Node, Town, eventually
 
 
 async def followed(publisher: Node, follower: Node, topic: str = TOPIC) -> None:
@@ -247,6 +248,53 @@ async def test_handlers_given_before_the_start_serve_the_first_peer(town: Town) 
     second = await town.node("second", static_peers=first.mesh.addresses)
     await eventually("the peer", lambda: second.mesh.peers()[0].connected)
     assert await second.mesh.request(first.mesh.peer_id, ECHO, b"early") == b"early"
+
+
+async def test_all_that_is_offered_while_the_node_is_busy_is_served(town: Town) -> None:
+    """A node that starts offers one protocol after the other, and on a busy machine they reach it together."""
+    first, second = await town.pair()
+    protocols = [f"/bzzz/echo{number}/1" for number in range(12)]
+
+    async def echo(peer_id: str, data: bytes) -> bytes:
+        return data
+
+    busy = threading.Event()
+    assert first.mesh._bridge is not None
+    first.mesh._bridge.tell(busy.wait, LIMIT_S)
+    try:
+        for protocol in protocols:
+            first.mesh.handle(protocol, echo)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+    finally:
+        busy.set()
+
+    async def served(protocol: str) -> bool:
+        try:
+            return await second.mesh.request(first.mesh.peer_id, protocol, b"yes") == b"yes"
+        except NotFound:
+            return False
+
+    for protocol in protocols:
+        await eventually(f"{protocol} to be served", lambda protocol=protocol: served(protocol), 5.0)
+
+
+async def test_whoever_hears_of_a_member_finds_it_among_the_peers(town: Town) -> None:
+    first = Node(town.realm, "first")
+    town.nodes.append(first)
+    seen: list[tuple[str, bool]] = []
+
+    def happened(event: MeshEvent) -> None:
+        connected = {peer.peer_id for peer in first.mesh.peers() if peer.connected}
+        seen.append((event.kind, event.peer_id in connected))
+
+    first.mesh._on_event = happened
+    await first.mesh.start()
+    second = await town.node("second", static_peers=first.mesh.addresses)
+    await eventually("the arrival", lambda: any(kind == "joined" for kind, _ in seen))
+    await second.mesh.stop()
+    await eventually("the departure", lambda: any(kind == "left" for kind, _ in seen))
+    assert {("joined", True), ("left", False)} == {one for one in seen if one[0] in ("joined", "left")}
 
 
 async def test_a_node_that_dies_is_reported_and_everything_pending_fails(town: Town) -> None:
