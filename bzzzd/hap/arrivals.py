@@ -7,18 +7,18 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import reading
+from bzzzd.hap import chronicle, opened, rooms
+from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
 from bzzzd.hap.lists import settled, with_needs, with_tasks
 from bzzzd.hap.messages import (
     Answered,
     Ask,
+    Began,
     Came,
     DropDraft,
-    Due,
     Effects,
-    Later,
     Offline,
     Online,
     Refused,
@@ -28,13 +28,12 @@ from bzzzd.hap.messages import (
 )
 from bzzzd.hap.model import Draft, Link, Model
 from bzzzd.hap.orders import name_of, say
+from bzzzd.hap.soon import soon
 from bzzzd.hap.things import Task
 
 Result = tuple[Model, Effects]
 TASK_LIMIT = 500
 _WHOLE_BELOW = 100
-
-SOON_S = 0.4
 
 _STATUS = Ask("status", {}, ("status",))
 _HEALTH = Ask("health", {}, ("health",))
@@ -50,13 +49,6 @@ def refresh() -> Effects:
     return (_TASKS, _STATUS, _HEALTH, _AGENTS, _PEERS)
 
 
-def soon(model: Model, what: str) -> Result:
-    """Ask again in a moment, once for all the news until then: a thousand events a second cost two questions."""
-    if what in model.soon or model.link.state != "online":
-        return model, ()
-    return replace(model, soon=model.soon | {what}), (Later(SOON_S, Due("ask", what)),)
-
-
 def ask(model: Model, what: str) -> Result:
     """The moment has come."""
     model = replace(model, soon=model.soon - {what})
@@ -64,7 +56,9 @@ def ask(model: Model, what: str) -> Result:
         return model, ()
     if what == "page":
         task = model.tasks.get(model.page.id) if model.page is not None else None
-        return model, reading.questions(model, task) if task is not None else ()
+        return model, opened.questions(model, task) if task is not None else ()
+    if what in rooms.ASKED:
+        return rooms.ASKED[what](model)
     return model, _NEWS.get(what, ())
 
 
@@ -75,8 +69,11 @@ def online(model: Model, message: Online) -> Result:
     model = replace(model, link=link, me=message.me, status=status)
     effects = refresh()
     if model.page is not None and model.page.kind == "tasks" and model.page.id in model.tasks:
-        effects += reading.questions(model, model.tasks[model.page.id])
-    return settled(with_needs(model)), effects
+        effects += opened.questions(model, model.tasks[model.page.id])
+    elif model.page is not None and model.page.kind in rooms.QUESTIONS:
+        effects += rooms.QUESTIONS[model.page.kind](model)
+    model, more = rooms.entered(settled(with_needs(model)))
+    return model, effects + more
 
 
 def offline(model: Model, message: Offline) -> Result:
@@ -118,8 +115,36 @@ def snapshot(model: Model, message: Snapshot) -> Result:
     return with_tasks(replace(model, link=_heard(model.link, number, model.now)), tasks), ()
 
 
+def began(model: Model, message: Began) -> Result:
+    """What had happened before the stream was followed: told in its list, and nowhere else."""
+    return _told(model, [item.event for item in message.items if isinstance(item, Happened) and item.event]), ()
+
+
+def _told(model: Model, events: list[Event]) -> Model:
+    """The model with more in its list of events; who stands on the newest goes on standing there."""
+    found = chronicle.told(model.events, events)
+    if found is model.events:
+        return model
+    state = model.lists["events"]
+    if model.page is None and model.events and state.chosen == model.events[0].id:
+        model = replace(model, lists={**model.lists, "events": replace(state, chosen="", top=0)})
+    return settled(replace(model, events=found), "events")
+
+
+def _turn_of(old: Task | None, new: Task) -> Event | None:
+    """A change of a task's state, as something that has happened."""
+    if old is not None and (old.state, old.agent) == (new.state, new.agent):
+        return None
+    level = {"completed": "ok", "failed": "bad", "rejected": "bad", "input_required": "warn"}.get(new.state, "info")
+    by = f" by {new.agent}" if new.agent and new.state in ("working", "completed", "failed", "input_required") else ""
+    because = f": {new.reason}" if new.reason and new.reason != new.state else ""
+    words = "waits for an answer" if new.state == "input_required" else f"is {new.state}"
+    return Event("", new.updated, "tasks", new.state, f"{name_of(new)} {words}{by}{because}", level, new.id)
+
+
 def came(model: Model, message: Came) -> Result:
     if message.stream != "tasks":
+        model = _told(model, [item.event for item in message.items if isinstance(item, Happened) and item.event])
         told = [item.news for item in message.items if isinstance(item, Happened) and item.news is not None]
         # What answers a person's own doing stays until its time is over.
         if told and not model.notice.text:
@@ -127,11 +152,14 @@ def came(model: Model, message: Came) -> Result:
         return soon(model, message.stream)
     tasks = dict(model.tasks)
     untitled = moved = False
+    turns: list[Event] = []
     for item in message.items:
         match item:
             case TaskChanged(task=new):
                 old = tasks.get(new.id)
                 tasks[new.id] = merged(old, new)
+                if (turn := _turn_of(old, tasks[new.id])) is not None:
+                    turns.append(turn)
                 untitled = untitled or not tasks[new.id].title
                 if old is None or (old.state, old.agent, old.address) != (new.state, new.agent, new.address):
                     moved = moved or (model.page is not None and model.page.id == new.id)
@@ -141,6 +169,7 @@ def came(model: Model, message: Came) -> Result:
             case Happened():
                 pass
     model = with_tasks(replace(model, link=_heard(model.link, message.number, model.now)), tasks)
+    model = _told(model, turns)
     effects: Effects = ()
     if untitled and not model.me.guest:
         model, effects = soon(model, "tasks")
@@ -167,6 +196,8 @@ def answered(model: Model, message: Answered) -> Result:
             return _submitted(model, tag[1], value)
         case "order":
             return _ordered(model, tag[1], value)
+    if tag[0] in rooms.ANSWERS:
+        return rooms.ANSWERS[tag[0]](model, tag, value)
     return _read(model, tag, value)
 
 
@@ -219,6 +250,8 @@ def _read(model: Model, tag: Tag, value: Any) -> Result:
 def refused(model: Model, message: Refused) -> Result:
     tag, fault = message.tag, message.fault
     text = f"{fault.message} ({fault.code})"
+    if tag[0] in rooms.REFUSALS:
+        return rooms.REFUSALS[tag[0]](model, tag, fault)
     match tag[0]:
         case "submit":
             model = replace(model, flying=model.flying - {tag[1]})

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bzzzd.hap.feeds import content, events, mesh, tasks
+from bzzzd.hap.feeds import content, context, events, logs, mesh, tasks
 from bzzzd.hap.feeds.events import Happened
-from bzzzd.hap.feeds.fields import mapping
+from bzzzd.hap.feeds.fields import mapping, rows
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
 from bzzzd.hap.model import Me
 from bzzzd.hap.text import clean
@@ -49,6 +49,19 @@ STREAMS: Mapping[str, Callable[[Mapping[str, Any]], Item | None]] = {
 }
 """The streams that the portal follows, and what reads an item of each."""
 
+BEFORE: Mapping[str, str] = {"events": "events"}
+"""Streams that begin with what had happened before, and the name under which that comes."""
+
+
+def before(stream: str, state: object) -> tuple[Item, ...]:
+    return items(stream, rows(state, BEFORE[stream]))
+
+
+def parse(method: str, tag: str, value: object) -> Any:
+    """The answer of a method as a value of the model; a room that reads it otherwise says so by its tag."""
+    return (_TAGGED.get(tag) or PARSERS[method])(value)
+
+
 PARSERS: Mapping[str, Callable[[object], Any]] = {
     "status": mesh.status,
     "health": mesh.health,
@@ -62,5 +75,12 @@ PARSERS: Mapping[str, Callable[[object], Any]] = {
     "task.retry": tasks.one_task,
     "context.history": content.history,
     "context.get": content.content,
+    "context.list": context.listing,
+    "logs.tail": logs.tail,
 }
 """What reads the answer of each method that the portal calls."""
+
+_TAGGED: Mapping[str, Callable[[object], Any]] = {
+    "editions": context.editions,
+    "reading": context.reading,
+}

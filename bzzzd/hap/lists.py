@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from bzzzd.hap.layout import list_rows
 from bzzzd.hap.model import LISTS, ListState, Model
 from bzzzd.hap.needs import needs
+from bzzzd.hap.shelf import planted
 from bzzzd.hap.sources import ROWS, passes
 from bzzzd.hap.things import FINAL, Task
 
@@ -54,6 +55,8 @@ def filtered(model: Model, view: str, filter: str) -> Model:
     changed = with_list(model, view, replace(model.lists[view], filter=filter))
     if view == "tasks":
         changed = replace(changed, order=ordered(changed.tasks, filter))
+    elif view == "context":
+        changed = replace(changed, shelf=planted(replace(changed.shelf, filter=filter)))
     return settled(changed, view)
 
 

@@ -12,12 +12,13 @@ LEVELS = ("debug", "info", "warning", "error")
 
 
 class Line(Struct, frozen=True):
-    """One entry. ``rest`` are the lines that follow its first one, such as a traceback."""
+    """One entry: its words, its ``fields`` as they are written, and the lines that follow, such as a traceback."""
 
     id: str
     at: float
     level: str
     text: str
+    fields: str = ""
     rest: str = ""
 
 
@@ -45,9 +46,7 @@ class Logbook(Struct, frozen=True):
 def read(book: Logbook, tail: Tail, now: float) -> Logbook:
     """The book with what came since; a log that counts from its beginning again stands behind what was seen."""
     count = int(book.lines[-1].id) if book.lines else 0
-    new = tuple(
-        Line(str(count + place), line.at, line.level, line.text, line.rest) for place, line in enumerate(tail.lines, 1)
-    )
+    new = tuple(replace(line, id=str(count + place)) for place, line in enumerate(tail.lines, 1))
     return replace(book, lines=(*book.lines, *new)[-MOST:], number=tail.number, seen=now, fault="")
 
 

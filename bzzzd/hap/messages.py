@@ -68,6 +68,13 @@ class Snapshot(Struct, frozen=True):
     number: int
 
 
+class Began(Struct, frozen=True):
+    """What a stream that only adds had told before it was followed."""
+
+    stream: str
+    items: tuple[Item, ...]
+
+
 class Came(Struct, frozen=True):
     """Items of a stream up to ``number``."""
 
@@ -107,7 +114,7 @@ class Unsaved(Struct, frozen=True):
 
 
 Message = (
-    Key | Paste | Act | Resized | Tick | Online | Offline | Snapshot | Came | Answered | Refused | Due | Saved
+    Key | Paste | Act | Resized | Tick | Online | Offline | Snapshot | Began | Came | Answered | Refused | Due | Saved
     | Unsaved
 )  # fmt: skip
 

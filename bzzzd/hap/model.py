@@ -13,6 +13,10 @@ from msgspec import Struct, field
 
 from bzzzd.hap.actions import Registry
 from bzzzd.hap.buffer import Buffer
+from bzzzd.hap.chronicle import Event
+from bzzzd.hap.logbook import Logbook
+from bzzzd.hap.shelf import Shelf
+from bzzzd.hap.talk import Talk
 from bzzzd.hap.things import Agent, Content, Health, History, Need, Peer, Status, Step, Task
 
 LISTS = ("inbox", "tasks", "threads", "context", "agents", "peers", "health", "events", "logs")
@@ -90,12 +94,14 @@ class ListState(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """One thing opened from a list. ``fault`` holds what went wrong, by tab."""
+    """One thing opened from a list. ``faults`` holds what went wrong, by tab; ``at`` names a chosen part of it."""
 
     kind: str
     id: str
     tab: str = "brief"
     scroll: int = 0
+    at: str = ""
+    ref: int = 0
     brief: Content | None = None
     decision: Content | None = None
     explanation: Content | None = None
@@ -145,8 +151,9 @@ class Model(Struct, frozen=True):
 
     ``run`` is a random word of this start: with ``counter`` it makes ids. ``order`` are the tasks in view,
     newest first, and ``counts`` all of them by state. ``flying`` are commands on their way, ``soon`` questions
-    that a timer will ask. ``needs`` are the rows of the inbox. ``unsaved`` says why the draft is in memory only.
-    ``utc_offset`` is in seconds.
+    that a timer will ask. ``needs`` are the rows of the inbox; ``talk``, ``shelf``, ``events`` and ``logbook``
+    what the rooms of threads, context, events and the log know. ``trail`` are the pages, with their views, from
+    which the one in view was opened. ``unsaved`` says why the draft is in memory only. ``utc_offset`` is in seconds.
     """
 
     now: float
@@ -167,9 +174,14 @@ class Model(Struct, frozen=True):
     agents: tuple[Agent, ...] = ()
     peers: tuple[Peer, ...] = ()
     needs: tuple[Need, ...] = ()
+    talk: Talk = Talk()
+    shelf: Shelf = Shelf()
+    events: tuple[Event, ...] = ()
+    logbook: Logbook = Logbook()
     view: str = "tasks"
     lists: Mapping[str, ListState] = field(default_factory=lambda: dict.fromkeys(LISTS, ListState()))
     page: Page | None = None
+    trail: tuple[tuple[str, Page], ...] = ()
     overlay: Overlay | None = None
     pending: tuple[Pending, ...] = ()
     flying: frozenset[str] = frozenset()

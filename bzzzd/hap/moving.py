@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from bzzzd.hap import buffer as buffers
-from bzzzd.hap import composing, lists
+from bzzzd.hap import composing, lists, rooms
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import list_rows
 from bzzzd.hap.model import LISTS, Filter, Model
@@ -21,7 +21,8 @@ def go(view: str) -> Handler:
 
     def apply(model: Model, _: Args) -> Result:
         model, effects = composing.save(model)
-        return lists.settled(replace(model, view=view, page=None, overlay=None)), effects
+        model, more = rooms.entered(lists.settled(replace(model, view=view, page=None, trail=(), overlay=None)))
+        return model, effects + more
 
     return apply
 

@@ -1,4 +1,4 @@
-"""Opening a task: what to ask for, and walking through its tabs and its decision's versions."""
+"""Opening a row, and walking through a task's tabs and its decision's versions."""
 
 from __future__ import annotations
 
@@ -8,30 +8,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import lists
+from bzzzd.hap import rooms
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import page_rows
 from bzzzd.hap.lists import ids
-from bzzzd.hap.messages import Ask, Effects
+from bzzzd.hap.messages import Ask
 from bzzzd.hap.model import TABS, Model, Page, mode_below
+from bzzzd.hap.opened import back, onward, open_task
 from bzzzd.hap.orders import say
-from bzzzd.hap.things import Task
-
-
-def questions(model: Model, task: Task) -> Effects:
-    """Everything the page of a task shows. Content is for attached people, so a guest does not ask for it."""
-    if model.link.state != "online":
-        return ()
-    effects: Effects = (
-        Ask("task.show", {"id": task.id}, ("show", task.id)),
-        Ask("task.trace", {"id": task.id}, ("trace", task.id)),
-    )
-    if task.address and not model.me.guest:
-        effects += (
-            Ask("context.get", {"address": task.address}, ("decision", task.id, "0")),
-            Ask("context.history", {"address": task.address}, ("history", task.id)),
-        )
-    return effects
 
 
 def open_row(model: Model, args: Mapping[str, Any]) -> Result:
@@ -40,18 +24,15 @@ def open_row(model: Model, args: Mapping[str, Any]) -> Result:
     view = "tasks" if args.get("task") else model.view
     target = named or model.lists[view].chosen
     if view == "tasks":
-        if target not in model.tasks:
-            return say(model, f"no task {target} is known here" if target else "there is nothing to open", "warn"), ()
-        task = model.tasks[target]
-        tab = "decision" if task.address else "brief"
-        page = Page(kind="tasks", id=target, tab=tab)
-        return replace(model, view=view, page=page, overlay=None), questions(model, task)
+        return open_task(model, target)
     if view == "inbox":
         need = next((need for need in model.needs if need.id == target), None)
         return open_row(model, {"task": need.target}) if need is not None else (say(model, "nothing needs you"), ())
+    if view in rooms.OPENING and target:
+        return rooms.OPENING[view](model, target)
     if target not in ids(model, view):
         return say(model, "there is nothing to open", "warn"), ()
-    return replace(model, page=Page(kind=view, id=target), overlay=None), ()
+    return replace(onward(model), page=Page(kind=view, id=target), overlay=None), ()
 
 
 def tab(model: Model, name: str) -> Result:
@@ -112,14 +93,28 @@ def on_task(step: Callable[[Model], Result]) -> Handler:
     return apply
 
 
+def _by_kind(
+    others: Mapping[str, Callable[[Model, int], Result]], step: Callable[[Model, int], Result], by: int
+) -> Handler:
+    """An action that means the same on pages of several kinds: ``step`` on a task's, ``others`` elsewhere."""
+
+    def apply(model: Model, _: Args) -> Result:
+        kind = model.page.kind if model.page is not None else ""
+        if kind in others:
+            return others[kind](model, by)
+        return step(model, by) if kind == "tasks" else (say(model, "open a task or an address first"), ())
+
+    return apply
+
+
 HANDLERS: Handlers = {
     **{name: on_task(partial(tab, name=name)) for name in TABS},
     "open": open_row,
-    "back": lambda model, _: (lists.settled(replace(model, page=None)), ()),
-    "next-tab": on_task(lambda model: turn(model, 1)),
-    "previous-tab": on_task(lambda model: turn(model, -1)),
-    "earlier": on_task(lambda model: version(model, -1)),
-    "later": on_task(lambda model: version(model, 1)),
+    "back": lambda model, _: back(model),
+    "next-tab": _by_kind(rooms.TURNING, turn, 1),
+    "previous-tab": _by_kind(rooms.TURNING, turn, -1),
+    "earlier": _by_kind(rooms.VERSIONS, version, -1),
+    "later": _by_kind(rooms.VERSIONS, version, 1),
     "scroll-down": on_page(lambda model: scroll(model, 1)),
     "scroll-up": on_page(lambda model: scroll(model, -1)),
     "scroll-page-down": on_page(lambda model: scroll_pages(model, 1)),

@@ -21,6 +21,7 @@ from bzzzd.hap.messages import (
     Answered,
     Ask,
     Attach,
+    Began,
     Came,
     Message,
     Offline,
@@ -172,6 +173,8 @@ class Session:
                     self._release()
                     if name == "tasks" and event.state is not None:
                         self._send(Snapshot(tasks.tasks(event.state), number))
+                    elif name in feed.BEFORE and event.state is not None:
+                        self._send(Began(name, feed.before(name, event.state)))
                 else:
                     self._hold(name, feed.items(name, event.items), number)
         except BzzzError as error:
@@ -226,7 +229,7 @@ class Session:
         except BzzzError as error:
             self._send(Refused(tag, _fault(error)))
         else:
-            self._send(Answered(tag, feed.PARSERS[method](value)))
+            self._send(Answered(tag, feed.parse(method, tag[0], value)))
 
     async def _command(self, method: str, id: str, tag: Tag, effect: Submit | Order) -> None:
         """Send a signed command. Without an answer the same bytes go again: the id keeps it from being done twice."""

@@ -24,7 +24,7 @@ GROUPS: Mapping[str, tuple[str, str, str, str]] = {
 }
 TABS = ("text", "versions", "facts", "compare")
 _DEEPEST = 12
-_JOIN = " / "
+JOIN = " / "
 
 
 class Entry(Struct, frozen=True):
@@ -194,7 +194,7 @@ def _grow(items: list[tuple[tuple[str, ...], Entry]], depth: int, above: str) ->
 
 def _folder(key: str, name: str, children: tuple[Node, ...]) -> Node:
     if len(children) == 1:
-        return replace(children[0], name=f"{name}{_JOIN}{children[0].name}")
+        return replace(children[0], name=f"{name}{JOIN}{children[0].name}")
     return Node(
         key=key,
         name=name,

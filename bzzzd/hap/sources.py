@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from bzzzd.hap import logbook
+from bzzzd.hap.chronicle import Event
+from bzzzd.hap.logbook import Line
 from bzzzd.hap.model import Model
+from bzzzd.hap.shelf import Branch
+from bzzzd.hap.talk import Thread
 from bzzzd.hap.things import Agent, Need, Peer, Service, Task
 
 Words = tuple[str | tuple[str, ...], ...]
@@ -39,39 +44,52 @@ def _service(row: Service) -> Words:
     return (row.id, row.state, row.detail)
 
 
-def _unnamed(row: Row) -> Words:
-    return (row.id,)
+def _thread(row: Thread) -> Words:
+    mine = "me mine" if row.for_me else ""
+    return (row.id, row.task, row.subject, row.participants, row.last_kind, row.last_by, row.state, mine)
+
+
+def _branch(row: Branch) -> Words:
+    return (row.id,)  # the tree is filtered when it is grown, before this
+
+
+def _event(row: Event) -> Words:
+    return (row.source, row.kind, row.text, row.level, row.target)
+
+
+def _line(row: Line) -> Words:
+    return (row.level, row.text, row.fields, row.rest)
 
 
 # A list's rows in the order in which they are shown. Tasks are ordered once, when they change (``lists.py``).
 ROWS: Mapping[str, Callable[[Model], Iterable[Row]]] = {
     "inbox": lambda model: model.needs,
     "tasks": lambda model: (model.tasks[id] for id in model.order),
-    "threads": lambda model: (),
-    "context": lambda model: (),
+    "threads": lambda model: (model.talk.threads[id] for id in model.talk.order),
+    "context": lambda model: model.shelf.rows.values(),
     "agents": lambda model: model.agents,
     "peers": lambda model: model.peers,
     "health": lambda model: model.health.services,
-    "events": lambda model: (),
-    "logs": lambda model: (),
+    "events": lambda model: model.events,
+    "logs": lambda model: logbook.shown(model.logbook),
 }
 _WORDS: Mapping[str, Callable[[Any], Words]] = {
     "inbox": _need,
     "tasks": _task,
-    "threads": _unnamed,
-    "context": _unnamed,
+    "threads": _thread,
+    "context": _branch,
     "agents": _agent,
     "peers": _peer,
     "health": _service,
-    "events": _unnamed,
-    "logs": _unnamed,
+    "events": _event,
+    "logs": _line,
 }
 
 
 def passes(view: str, row: Row, filter: str) -> bool:
     """Whether every word of the filter stands somewhere in the row."""
     words = filter.casefold().split()
-    if not words:
+    if not words or view == "context":
         return True
     parts = _WORDS[view](row)
     text = " ".join(part if isinstance(part, str) else " ".join(part) for part in parts).casefold()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from bzzzd.hap import actions, arrivals, composing, lists, moving, orders, reading
+from bzzzd.hap import actions, arrivals, browsing, composing, following, lists, moving, opened, orders, reading, rooms
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap.buffer import EDITS, Buffer
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
@@ -18,6 +18,7 @@ from bzzzd.hap.messages import (
     Act,
     Answered,
     Attach,
+    Began,
     Came,
     Due,
     Effects,
@@ -91,6 +92,8 @@ def _update(model: Model, message: Message) -> Result:
             return arrivals.offline(model, message)
         case Snapshot():
             return arrivals.snapshot(model, message)
+        case Began():
+            return arrivals.began(model, message)
         case Came():
             return arrivals.came(model, message)
         case Answered():
@@ -247,8 +250,11 @@ def _refresh(model: Model, _: Args) -> Result:
     if model.me.guest:
         effects += (Attach(),)
     if model.page is not None and (task := model.tasks.get(model.page.id)) is not None:
-        effects += reading.questions(model, task)
-    return model, effects
+        effects += opened.questions(model, task)
+    elif model.page is not None and model.page.kind in rooms.QUESTIONS:
+        effects += rooms.QUESTIONS[model.page.kind](model)
+    model, more = rooms.entered(model)
+    return model, effects + more
 
 
 def _quit(model: Model, _: Args) -> Result:
@@ -269,6 +275,8 @@ _HANDLERS: Handlers = {
     **composing.HANDLERS,
     **orders.HANDLERS,
     **reading.HANDLERS,
+    **browsing.HANDLERS,
+    **following.HANDLERS,
     **{name: _edit(edit) for name, edit in EDITS.items()},
     "palette": lambda model, _: (replace(model, overlay=Palette()), ()),
     "palette-run": _palette_run,

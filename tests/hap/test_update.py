@@ -462,7 +462,7 @@ def test_the_palette_runs_the_action_that_was_found() -> None:
 def test_the_help_opens_scrolls_and_closes() -> None:
     model = after(online(), *keys("? pgdn pgdn pgdn pgdn pgdn pgdn pgdn pgdn"))
     assert isinstance(model.overlay, Help)
-    assert model.overlay.scroll < 100
+    assert model.overlay.scroll < 200
     assert after(model, *keys("?")).overlay is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bzzzd.hap.keymap.action import Action
+from bzzzd.hap.keymap.action import Action, action
 
 TITLES: Mapping[str, str] = {
     "log": "Logs",
@@ -12,4 +12,7 @@ TITLES: Mapping[str, str] = {
 MODES: Mapping[str, tuple[str, ...]] = {
     "logs": ("list", "log", "global", "always"),
 }
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS: tuple[Action, ...] = (
+    action("log", "v", "level", "show entries from the next level up", hint="level", typed="level [LEVEL]"),
+    action("log", "f", "follow", "follow the log, or let it stand still", hint="follow", typed="follow"),
+)

@@ -55,6 +55,9 @@ def _tab_style(model: Model, view: str) -> str:
 
 
 def _wanting(model: Model, view: str) -> str:
+    if view == "threads":
+        mine = sum(thread.for_me and thread.state != "closed" for thread in model.talk.threads.values())
+        return f" ▲{mine}" if mine else ""
     return f" {len(model.needs)}" if view == "inbox" and model.needs else ""
 
 
@@ -64,8 +67,11 @@ def _count(model: Model, view: str) -> str:
             return ""
         bad = sum(not service.ok for service in model.health.services)
         return f" ▲{bad}" if bad else " ✓"
-    known = len(model.tasks) if view == "tasks" else sum(1 for _ in ROWS[view](model))
-    return f" {known}" if known else ""
+    if view in ("events", "logs"):
+        return ""  # as many as are kept, which tells nobody anything
+    known = {"tasks": len(model.tasks), "context": len(model.shelf.entries)}.get(view)
+    known = sum(1 for _ in ROWS[view](model)) if known is None else known
+    return f" {known}{_wanting(model, view) if view == 'threads' else ''}" if known else ""
 
 
 def _link(model: Model) -> Row:

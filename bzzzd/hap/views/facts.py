@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from bzzzd.hap import words
 from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Row, Segment
 from bzzzd.hap.text import fit, wrap
 from bzzzd.hap.things import Agent, Need, Peer, Service, Task
+from bzzzd.hap.views import browser, events, logs, threads
 
 Fact = tuple[str, Segment]
 _LABEL = 12
@@ -26,6 +29,8 @@ def facts_of(model: Model, kind: str, id: str) -> tuple[str, tuple[Fact, ...]]:
     if kind == "peers":
         peer = next((row for row in model.peers if row.id == id), None)
         return (peer.name or peer.id, _peer(model, peer)) if peer else ("", ())
+    if kind in _ROOMS:
+        return _ROOMS[kind](model, id)
     service = next((row for row in model.health.services if row.id == id), None)
     return (service.id, _service(model, service)) if service else ("", ())
 
@@ -119,6 +124,34 @@ def _service(model: Model, service: Service) -> tuple[Fact, ...]:
         ("needs", ("base", ", ".join(service.depends)) if service.depends else ("dim", "nothing")),
         ("since", _when(model, service.since)),
     )
+
+
+def _of_thread(model: Model, id: str) -> tuple[str, tuple[Fact, ...]]:
+    thread = model.talk.threads.get(id)
+    return (threads.name(model, thread), threads.facts(model, thread)) if thread is not None else ("", ())
+
+
+def _of_place(model: Model, id: str) -> tuple[str, tuple[Fact, ...]]:
+    row = model.shelf.rows.get(id)
+    return (row.name, browser.facts(model, row)) if row is not None else ("", ())
+
+
+def _of_event(model: Model, id: str) -> tuple[str, tuple[Fact, ...]]:
+    event = next((row for row in model.events if row.id == id), None)
+    return (event.text, events.facts(model, event)) if event is not None else ("", ())
+
+
+def _of_line(model: Model, id: str) -> tuple[str, tuple[Fact, ...]]:
+    line = next((row for row in model.logbook.lines if row.id == id), None)
+    return (line.text, logs.facts(model, line)) if line is not None else ("", ())
+
+
+_ROOMS: Mapping[str, Callable[[Model, str], tuple[str, tuple[Fact, ...]]]] = {
+    "threads": _of_thread,
+    "context": _of_place,
+    "events": _of_event,
+    "logs": _of_line,
+}
 
 
 def fact_rows(facts: tuple[Fact, ...], columns: int) -> tuple[Row, ...]:

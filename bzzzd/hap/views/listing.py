@@ -71,7 +71,7 @@ def _nothing(model: Model) -> str:
         return f"Nothing here has the words “{filter}”. Esc shows everything again."
     if model.link.state != "online":
         return "Nothing has been seen here yet. It fills when bzzzd answers."
-    return _EMPTY[model.view]
+    return logs.empty(model) if model.view == "logs" else _EMPTY[model.view]
 
 
 _TABLES: Mapping[str, Callable[[Model, int], Table]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 
 from bzzzd.hap import words
 from bzzzd.hap.layout import layout
@@ -10,7 +10,9 @@ from bzzzd.hap.model import TABS, Model, Page
 from bzzzd.hap.rows import Row, Segment, clip, joined, spread
 from bzzzd.hap.text import fit, wrap
 from bzzzd.hap.things import FINAL, Content, Task
+from bzzzd.hap.views import book, conversation
 from bzzzd.hap.views.facts import fact_rows, facts_of
+from bzzzd.hap.views.prose import prose, told
 
 _DOT: Segment = ("dim", " · ")
 
@@ -40,6 +42,8 @@ def last_scroll(model: Model) -> int:
 
 
 def _head(model: Model, page: Page, columns: int, height: int) -> list[Row]:
+    if page.kind in _HEADS:
+        return _HEADS[page.kind](model, page, columns, height)
     title, _ = facts_of(model, page.kind, page.id)
     lines = wrap(title or page.id, max(1, columns - 2))[: 2 if height >= 12 else 1]
     rows: list[Row] = [(("strong", " " + line),) for line in lines]
@@ -104,6 +108,8 @@ def _tabs(page: Page, task: Task) -> Row:
 
 def _text(model: Model, page: Page, columns: int) -> list[Row]:
     """The whole text of the page, every row of it."""
+    if page.kind in _TEXTS:
+        return _TEXTS[page.kind](model, page, columns)
     if page.kind != "tasks":
         _, facts = facts_of(model, page.kind, page.id)
         return list(fact_rows(facts, columns)) or [(("warn", " it is not there any more"),)]
@@ -111,28 +117,19 @@ def _text(model: Model, page: Page, columns: int) -> list[Row]:
     return [(), *tab(model, page, columns)]
 
 
-@lru_cache(maxsize=2)  # each may be as large as the largest content that is shown
-def _prose(text: str, columns: int) -> tuple[Row, ...]:
-    return tuple((("base", f" {line}"),) for line in wrap(text, max(1, columns - 2)))
-
-
-def _told(text: str, columns: int, style: str = "dim") -> list[Row]:
-    return [((style, f" {line}"),) for line in wrap(text, max(1, columns - 2))]
-
-
 def _missing(model: Model, page: Page, tag: str, columns: int, waiting: str) -> list[Row]:
     """What stands in the place of a text that is not there: the fault, or why."""
     if tag in page.faults:
-        return _told(f"▲ {page.faults[tag]}", columns, "warn")
+        return told(f"▲ {page.faults[tag]}", columns, "warn")
     if model.me.guest and model.link.state == "online":
-        return _told(f"▲ reading a task needs a person's grant. {model.me.mend}", columns, "warn")
-    return _told(waiting if model.link.state == "online" else "Not seen before bzzzd went away.", columns)
+        return told(f"▲ reading a task needs a person's grant. {model.me.mend}", columns, "warn")
+    return told(waiting if model.link.state == "online" else "Not seen before bzzzd went away.", columns)
 
 
 def _brief(model: Model, page: Page, columns: int) -> list[Row]:
     if page.brief is None:
         return _missing(model, page, "show", columns, "reading…")
-    return list(_prose(page.brief.text or "(only the title)", columns))
+    return list(prose(page.brief.text or "(only the title)", columns))
 
 
 def _decision(model: Model, page: Page, columns: int) -> list[Row]:
@@ -141,18 +138,18 @@ def _decision(model: Model, page: Page, columns: int) -> list[Row]:
         if task is not None and not task.address and "decision" not in page.faults:
             ended = words.task_sign(task.state).word
             if task.state not in FINAL:
-                return _told("No decision yet.", columns)
-            rows = _told(f"No decision: the task is {ended}.", columns)
-            return rows if page.explanation is None else [*rows, (), *_prose(page.explanation.text, columns)]
+                return told("No decision yet.", columns)
+            rows = told(f"No decision: the task is {ended}.", columns)
+            return rows if page.explanation is None else [*rows, (), *prose(page.explanation.text, columns)]
         return _missing(model, page, "decision", columns, "reading…")
     rows = [_provenance(model, page.decision), ()]
     if "decision" in page.faults:
-        rows = [*_told(f"▲ {page.faults['decision']}", columns, "warn"), *rows]
+        rows = [*told(f"▲ {page.faults['decision']}", columns, "warn"), *rows]
     if page.decision.conflict or page.history.conflict:
         rows.insert(0, (("warn", " ▲ two writers at once: both versions are kept, [ and ] show them"),))
     if page.wanted and page.wanted != page.decision.number and "decision" not in page.faults:
         rows.insert(0, (("dim", f" reading version {page.wanted}…"),))
-    return [*rows, *_prose(page.decision.text, columns)]
+    return [*rows, *prose(page.decision.text, columns)]
 
 
 def _provenance(model: Model, content: Content) -> Row:
@@ -180,4 +177,15 @@ def _trace(model: Model, page: Page, columns: int) -> list[Row]:
                 rows.append((("dim", lead), ("accent", fit(step.what, 16)), ("base", " " + line)))
             else:
                 rows.append((("base", " " * (len(lead) + 17) + line),))
-    return rows or _told("Nothing is recorded.", columns)
+    return rows or told("Nothing is recorded.", columns)
+
+
+# Pages of the rooms that have a head and a text of their own.
+_HEADS: Mapping[str, Callable[[Model, Page, int, int], list[Row]]] = {
+    "context": book.head,
+    "threads": conversation.head,
+}
+_TEXTS: Mapping[str, Callable[[Model, Page, int], list[Row]]] = {
+    "context": book.text,
+    "threads": conversation.text,
+}

@@ -1,0 +1,54 @@
+"""Opening a task, and the way back from whatever was opened from a page."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from bzzzd.hap import lists
+from bzzzd.hap.handling import Result
+from bzzzd.hap.messages import Ask, Effects
+from bzzzd.hap.model import Model, Page
+from bzzzd.hap.orders import say
+from bzzzd.hap.things import Task
+
+_STEPS = 20
+
+
+def questions(model: Model, task: Task) -> Effects:
+    """Everything the page of a task shows. Content is for attached people, so a guest does not ask for it."""
+    if model.link.state != "online":
+        return ()
+    effects: Effects = (
+        Ask("task.show", {"id": task.id}, ("show", task.id)),
+        Ask("task.trace", {"id": task.id}, ("trace", task.id)),
+    )
+    if task.address and not model.me.guest:
+        effects += (
+            Ask("context.get", {"address": task.address}, ("decision", task.id, "0")),
+            Ask("context.history", {"address": task.address}, ("history", task.id)),
+        )
+    return effects
+
+
+def open_task(model: Model, id: str) -> Result:
+    """Open a task's page, at its decision when it has one."""
+    if id not in model.tasks:
+        return say(model, f"no task {id} is known here" if id else "there is nothing to open", "warn"), ()
+    task = model.tasks[id]
+    page = Page(kind="tasks", id=id, tab="decision" if task.address else "brief")
+    return replace(onward(model), view="tasks", page=page, overlay=None), questions(model, task)
+
+
+def onward(model: Model) -> Model:
+    """The model that remembers the page in view, before another is opened from it."""
+    if model.page is None:
+        return replace(model, trail=())
+    return replace(model, trail=(*model.trail, (model.view, model.page))[-_STEPS:])
+
+
+def back(model: Model) -> Result:
+    """The page from which this one was opened, or the list."""
+    if model.page is not None and model.trail:
+        *rest, (view, page) = model.trail
+        return lists.settled(replace(model, view=view, page=page, trail=tuple(rest))), ()
+    return lists.settled(replace(model, page=None, trail=())), ()

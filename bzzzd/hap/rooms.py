@@ -1,0 +1,81 @@
+"""Which room answers for what: the view that is shown, the row that is opened, the answer that has come.
+
+A room is a module with the updates of one view; this table is how ``arrivals.py`` and ``moving.py`` find it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from bzzzd.hap import browsing, following
+from bzzzd.hap.handling import Result
+from bzzzd.hap.messages import Effects, Tag
+from bzzzd.hap.model import Model, Page
+from bzzzd.hap.opened import onward, open_task
+from bzzzd.hap.orders import say
+from bzzzd.hap.things import Fault
+
+
+def _open_event(model: Model, id: str) -> Result:
+    """The task that an event is about, or what is known of the event."""
+    event = next((row for row in model.events if row.id == id), None)
+    if event is None:
+        return say(model, "there is nothing to open", "warn"), ()
+    if event.target in model.tasks:
+        return open_task(model, event.target)
+    return replace(onward(model), page=Page(kind="events", id=id), overlay=None), ()
+
+
+ENTERING: Mapping[str, Callable[[Model], Result]] = {
+    "context": browsing.entering,
+    "logs": following.entering,
+}
+"""What a view does when it is shown."""
+
+OPENING: Mapping[str, Callable[[Model, str], Result]] = {
+    "context": browsing.opening,
+    "events": _open_event,
+}
+"""What opening a row of a view means, where it is more than showing its facts."""
+
+QUESTIONS: Mapping[str, Callable[[Model], Effects]] = {
+    "context": browsing.questions,
+}
+"""What an opened page asks for, when it opens and when the daemon is back."""
+
+TURNING: Mapping[str, Callable[[Model, int], Result]] = {"context": browsing.turn}
+"""The tab before or after, by the kind of page; a task's own stand in ``reading.py``."""
+
+VERSIONS: Mapping[str, Callable[[Model, int], Result]] = {"context": browsing.version}
+"""The version before or after, by the kind of page."""
+
+ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
+    "context": browsing.listed,
+    "editions": browsing.came_editions,
+    "reading": browsing.came_text,
+    "logs": following.came,
+}
+"""Who takes an answer, by the first word of its tag."""
+
+REFUSALS: Mapping[str, Callable[[Model, Tag, Fault], Result]] = {
+    "context": browsing.refused,
+    "editions": browsing.refused,
+    "reading": browsing.refused,
+    "logs": following.refused,
+}
+"""Who takes a refusal, by the first word of its tag."""
+
+ASKED: Mapping[str, Callable[[Model], Result]] = {
+    "logs": following.asked,
+    "context": browsing.entering,
+}
+"""Questions that were put off (``soon.py``), by their name."""
+
+
+def entered(model: Model) -> Result:
+    """The view in which the person stands is shown, or shown again after the daemon was away."""
+    step = ENTERING.get(model.view)
+    return step(model) if step is not None else (model, ())

@@ -1,0 +1,149 @@
+"""An opened thread: what was said, replies below what they reply to, kinds as words, what each refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from bzzzd.hap import words
+from bzzzd.hap.model import Model, Page
+from bzzzd.hap.rows import Row, Segment, joined
+from bzzzd.hap.talk import Placed, Said, Thread, calls, placed
+from bzzzd.hap.text import wrap
+from bzzzd.hap.views import threads
+from bzzzd.hap.views.prose import told
+
+_DOT: Segment = ("dim", " · ")
+_KINDS = {
+    "proposal": "info", "question": "warn", "answer": "base", "agreement": "ok", "concern": "warn", "objection": "bad",
+    "summary": "accent", "escalation": "bad",
+}  # fmt: skip
+_ASIDE = {
+    "closed": "came after the thread was closed",
+    "participants": "too many take part",
+    "hops": "too many replies without a person's word",
+    "window": "came after the objection window",
+}
+_STANDING = {
+    "running": ("info", "may be objected to"),
+    "objected": ("bad", "objected to"),
+    "settled": ("ok", "settled"),
+    "superseded": ("dim", "superseded"),
+}
+_INDENT = 2
+_DEEPEST = 12
+
+
+def head(model: Model, page: Page, columns: int, height: int) -> list[Row]:
+    """What stands above the messages."""
+    thread = model.talk.threads.get(page.id) or Thread(page.id)
+    lines = wrap(threads.name(model, thread), max(1, columns - 2))[: 2 if height >= 12 else 1]
+    rows: list[Row] = [(("strong", " " + line),) for line in lines]
+    if height >= 5:
+        state = threads.sign(model, thread)
+        parts: list[Row] = [
+            ((state.style, f" {state.sign} {state.word}"),),
+            (("base", words.plural(thread.count, "message")),),
+            (("dim", ", ".join(thread.participants[:6])),) if thread.participants else (),
+            (("dim", thread.id),),
+        ]
+        rows.append(joined(parts, _DOT))
+    return [*rows, ()] if height >= 9 else rows
+
+
+def text(model: Model, page: Page, columns: int) -> list[Row]:
+    """Every message, every row of it."""
+    return [row for _, row in rows(model, page, columns)]
+
+
+def missing(model: Model, page: Page, columns: int) -> list[Row]:
+    """What stands in the place of messages that are not there."""
+    if "hmmm" in page.faults:
+        return told(f"▲ {page.faults['hmmm']}", columns, "warn")
+    if model.me.guest and model.link.state == "online":
+        return told(f"▲ reading a thread needs a person's grant. {model.me.mend}", columns, "warn")
+    return told("reading…" if model.link.state == "online" else "Not seen before bzzzd went away.", columns)
+
+
+def rows(model: Model, page: Page, columns: int) -> list[tuple[str, Row]]:
+    """The rows with the message that each belongs to."""
+    said = model.talk.spoken.get(page.id)
+    if said is None:
+        return [("", row) for row in missing(model, page, columns)]
+    if not said:
+        return [("", row) for row in told("Nothing has been said yet. m writes the first message.", columns)]
+    found: list[tuple[str, Row]] = []
+    for place in placed(said):
+        one = place.said
+        when = words.clock(one.at, model.now, model.utc_offset)
+        ends = words.clock(one.window_ends, model.now, model.utc_offset) if one.window_ends else ""
+        mine = calls(one, model.me.id, model.me.role)
+        chosen = one.id == page.at
+        block = _block(place, when, ends, mine, chosen, page.ref if chosen else -1, columns)
+        found += [(one.id, row) for row in block]
+    return found
+
+
+def place_of(model: Model, page: Page, columns: int, id: str) -> int:
+    """The row at which a message begins; 0 when it is not here."""
+    return next((number for number, (of, _) in enumerate(rows(model, page, columns)) if of == id), 0)
+
+
+@lru_cache(maxsize=2048)
+def _block(place: Placed, when: str, ends: str, mine: bool, chosen: bool, ref: int, columns: int) -> tuple[Row, ...]:
+    one = place.said
+    depth = min(place.depth, _DEEPEST, max(0, (columns - 40) // (2 * _INDENT)))
+    lead = " " * (depth * _INDENT)
+    mark: Segment = ("accent", "▌") if chosen else ("base", " ")
+    room = max(8, columns - len(lead) - 4)
+    found: list[Row] = [(mark, ("base", lead), *_who(one, when, ends, mine, place.depth))]
+    body: Segment = ("base", " " if not chosen else "▌")
+    style = "dim" if one.aside else "base"
+    if not one.readable:
+        found.append((mark, ("base", f"{lead}  "), ("dim", "(only its readers can decrypt this)")))
+    elif one.text:
+        found += [((body[0] if not chosen else "accent", body[1]), ("base", f"{lead}  "), (style, part))
+                  for part in wrap(one.text, room)]  # fmt: skip
+    for number, name in enumerate(one.refs):
+        signed = "→ " if number == ref else "  "
+        for line, part in enumerate(wrap(name, max(8, room - 4))):
+            start = f"{lead}  {signed if line == 0 else '  '}"
+            found.append((mark, ("accent", start), ("link" if False else "info", part)))
+    return (*found, ())
+
+
+def _who(one: Said, when: str, ends: str, mine: bool, depth: int) -> Row:
+    kind = one.by_kind if one.by_kind in ("person", "agent", "node") else ""
+    role = " ".join(part for part in (kind, one.by_role) if part)
+    standing = _STANDING.get(one.standing, ("", ""))
+    window = f"{standing[1]} until {ends}" if one.standing == "running" and ends else standing[1]
+    parts: list[Row] = [
+        ((_KINDS.get(one.kind, "base"), f"{'└ ' if depth else ''}{one.kind}"),),
+        (("strong", one.by), ("dim", f" ({role})" if role else "")),
+        (("dim", when),),
+        (("warn", "for me"),) if mine else (),
+        ((standing[0], window),) if window else (),
+        (("dim", f"to {', '.join(one.to)}"),) if one.to else (),
+        (("warn", f"because {one.reason}"),) if one.reason else (),
+        (("warn", f"without effect: {_ASIDE.get(one.aside, one.aside)}"),) if one.aside else (),
+    ]
+    return joined(parts, _DOT)
+
+
+def plain(model: Model, said: Sequence[Said]) -> list[str]:
+    """The conversation in words, a line a message and its text below it."""
+    found: list[str] = []
+    for place in placed(tuple(said)):
+        one = place.said
+        lead = "  " * min(place.depth, _DEEPEST)
+        reply = " in reply" if place.depth else ""
+        when = words.clock(one.at, model.now, model.utc_offset)
+        standing = f", {_STANDING[one.standing][1]}" if one.standing in _STANDING else ""
+        aside = f", without effect: {_ASIDE.get(one.aside, one.aside)}" if one.aside else ""
+        to = f", to {', '.join(one.to)}" if one.to else ""
+        reason = f", because {one.reason}" if one.reason else ""
+        found.append(f"{lead}{one.kind}{reply} by {one.by}, {when}{to}{reason}{standing}{aside} ({one.id})")
+        text = one.text if one.readable else "only its readers can decrypt this"
+        found += [f"{lead}  {line}" for line in text.split("\n") if line]
+        found += [f"{lead}  refers to {name}" for name in one.refs]
+    return found
