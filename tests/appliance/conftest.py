@@ -28,6 +28,7 @@ from tests.conftest import APPLIANCE_S  # noqa: E402
 
 LIMIT_S = 60.0
 UNITS = ("bzzzd", "bzzz-agent")
+FINAL = ("completed", "failed", "canceled", "rejected")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -76,9 +77,31 @@ class Box:
         assert done.returncode != 0, f"{argv} was to fail, and said {done.stdout[:300]}"
         return done.returncode, done.stderr
 
+    def json(self, *argv: str, user: str = "root", limit_s: float = 60.0) -> Any:
+        return json.loads(self.run(*argv, user=user, limit_s=limit_s))
+
     def bzzz(self, *words: str, user: str = "root", limit_s: float = 60.0) -> Any:
         """A command of ``bzzz`` with ``--json``; what it answered."""
-        return json.loads(self.run("bzzz", *words, "--json", user=user, limit_s=limit_s))
+        return self.json("bzzz", *words, "--json", user=user, limit_s=limit_s)
+
+    def submit(self, title: str, capability: str, *command: str, user: str = "alice") -> str:
+        """The id of a new task, which runs ``command`` where one is given."""
+        tail = ("--", *command) if command else ()
+        made = self.json("bzzz", "task", "submit", title, "--capability", capability, "--json", *tail, user=user)
+        return str(made["task"]["id"])
+
+    def task(self, id: str, user: str = "alice") -> dict[str, Any]:
+        found: dict[str, Any] = self.bzzz("task", "show", id, user=user)["task"]
+        return found
+
+    def ended(self, id: str, user: str = "alice") -> dict[str, Any] | None:
+        """A task, once it has ended."""
+        found = self.task(id, user=user)
+        return found if found["state"] in FINAL else None
+
+    def tasks(self, user: str = "alice") -> dict[str, dict[str, Any]]:
+        """All tasks by their id."""
+        return {task["id"]: task for task in self.bzzz("task", "list", "--limit", "1000", user=user)["tasks"]}
 
     def start(self, *units: str) -> None:
         self.run("systemctl", "start", *(units or ("bzzz-agent",)), limit_s=120)

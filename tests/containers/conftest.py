@@ -34,6 +34,8 @@ _CONF = """\
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+[network]
+network_config_dir = "{networks}"
 [containers]
 default_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]
 """
@@ -76,7 +78,8 @@ class Podman:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         conf = folder / "containers.conf"
-        conf.write_text(_CONF)
+        (folder / "networks").mkdir()
+        conf.write_text(_CONF.format(networks=folder / "networks"))
         self._env = {**os.environ, "CONTAINERS_CONF": str(conf), "TMPDIR": str(folder)}
         self._store = ("--root", str(folder / "root"), "--runroot", str(folder / "run"))
 
@@ -104,6 +107,7 @@ class Podman:
         """Everything that was started or made."""
         self("pod", "rm", "--all", "--force", "--time", "0", ok=False)
         self("rm", "--all", "--force", "--time", "0", ok=False)
+        self("network", "prune", "--force", ok=False)
         self("rmi", "--all", "--force", ok=False)
 
 
@@ -135,3 +139,12 @@ def heavy(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podma
     finally:
         podman.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def pods(heavy: Podman, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder that every user can enter, unlike those of pytest."""
+    folder = heavy.folder.parent / f"{heavy.folder.name}-{request.node.name[:24]}"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +12,11 @@ import yaml
 
 from tests.conftest import APPLIANCE_S
 from tests.containers.conftest import IMAGE, Podman, wait_for
-from tests.containers.test_manifests import FOLDER, of_kind
+from tests.containers.pods import CAPABILITIES, HEALTHY, RESTRICTED, attached, play, put_secret, stopped, wait_healthy
+from tests.containers.test_manifests import FOLDER
 
 # The first test waits for the package, the base and the image.
 pytestmark = pytest.mark.timeout(APPLIANCE_S)
-CAPABILITIES = ("--cap-drop=ALL", "--cap-add=SETUID", "--cap-add=SETGID", "--cap-add=KILL")
-RESTRICTED = ("--cap-drop=ALL", "--security-opt=no-new-privileges", "--read-only", "--tmpfs=/tmp")
-HEALTHY = "/usr/share/bzzz/supervisor/healthy"
 STOP_S = 30.0
 HANDLERS = [
     {"kind": "command", "capability": "run"},
@@ -36,26 +31,6 @@ def both(heavy: Podman) -> Iterator[Podman]:
     wait_healthy(heavy, "both")
     yield heavy
     heavy("rm", "--force", "--time=0", "both", ok=False)
-
-
-def wait_healthy(podman: Podman, name: str) -> None:
-    def well() -> bool:
-        assert podman.inspect(name)["State"]["Running"], podman("logs", name, ok=False)
-        return podman("exec", name, HEALTHY, ok=False).strip() == "ready"
-
-    wait_for(f"{name} to be healthy", well)
-
-
-def attached(podman: Podman, name: str) -> bool:
-    rows = json.loads(podman("exec", "--user=bzzz", name, "bzzz", "agent", "list", "--json"))["agents"]
-    return any(row["attached"] for row in rows)
-
-
-def stopped(podman: Podman, name: str, *, kind: str = "container") -> float:
-    """Stop it as its user would; how long that took, in seconds."""
-    began = time.monotonic()
-    podman(*(("pod",) if kind == "pod" else ()), "stop", "--time=60", name)
-    return time.monotonic() - began
 
 
 def test_each_program_has_a_uid_of_its_own_and_the_agent_cannot_read_the_nodes_keys(both: Podman) -> None:
@@ -153,60 +128,8 @@ def test_under_the_sandbox_profile_it_is_offered_still_without_privileges(heavy:
     assert "not offered" not in found["log"]
 
 
-def as_pod(name: str, folder: Path) -> Path:
-    """A set's pod for podman: its volumes as a kubelet with `fsGroup` prepares them, one folder each; no probes.
-
-    podman 4.3 knows neither single files of a ConfigMap nor volume claims, and schedules no probes.
-    """
-    spec: dict[str, Any] = of_kind(name, "StatefulSet")["spec"]["template"]["spec"]
-    data = of_kind(name, "ConfigMap")["data"]
-    volumes: dict[str, Path] = {}
-
-    def make(volume: str, mode: int) -> str:
-        path = volumes.setdefault(volume, folder / volume)
-        if not path.exists():
-            path.mkdir()
-            path.chmod(mode)
-        return volume
-
-    for container in spec["containers"]:
-        container.update(image=IMAGE, imagePullPolicy="Never")
-        for key in ("ports", "startupProbe", "livenessProbe", "readinessProbe"):
-            container.pop(key)
-        for mount in container["volumeMounts"]:
-            part = mount.pop("subPath", "")
-            if mount["name"] == "config":
-                mount["name"] = part.replace(".", "-")
-                volumes[mount["name"]] = folder / part
-                (folder / part).write_text(data[part])
-            elif mount["name"] == "state":
-                mount["name"] = make(f"state-{part}", 0o2775)
-            else:
-                make(mount["name"], 0o2750 if mount["name"] == "join" else 0o2777)
-    spec["volumes"] = [
-        {"name": volume, "hostPath": {"path": str(path), "type": "File" if path.is_file() else "Directory"}}
-        for volume, path in volumes.items()
-    ]
-    made = folder / "pod.yaml"
-    made.write_text(
-        yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": f"pod-{name}"}, "spec": spec})
-    )
-    return made
-
-
-def play(podman: Podman, name: str, folder: Path) -> None:
-    """Start a set's pod with its volumes in ``folder``."""
-    made = as_pod(name, folder)
-    for path in folder.iterdir():
-        if path.is_dir():
-            mode = path.stat().st_mode
-            os.chown(path, 0, 2000)
-            path.chmod(mode)
-    podman("play", "kube", "--network=none", str(made))
-
-
 def test_the_pod_of_an_agent_works_and_stops(heavy: Podman, pods: Path) -> None:
-    play(heavy, "agent", pods)
+    play(heavy, "agent", pods, "pod-agent")
     daemon, agent = "pod-agent-bzzzd", "pod-agent-bzzz-agent"
     wait_healthy(heavy, agent)  # both ports: the containers of a pod share their network
     wait_for("the agent", lambda: attached(heavy, daemon))
@@ -216,10 +139,7 @@ def test_the_pod_of_an_agent_works_and_stops(heavy: Podman, pods: Path) -> None:
     )
     heavy("exec", daemon, "bzzz", "mesh", "admin", "add", "bzzz")
     # What is in the Secret's file is read as the pod's group, and never as anybody else's.
-    join = pods / "join" / "invitation"
-    join.write_text("no invitation")
-    os.chown(join, 0, 2000)
-    join.chmod(0o440)
+    put_secret(pods, "no invitation")
     wait_for("the daemon to look", lambda: "security.join_file is of no use" in heavy("logs", daemon, ok=False))
     assert "this is no invitation" in heavy("logs", daemon, ok=False)
     assert (pods / "state-bzzz" / "node" / "keys" / "node.key").stat().st_uid == 2001
@@ -229,7 +149,7 @@ def test_the_pod_of_an_agent_works_and_stops(heavy: Podman, pods: Path) -> None:
 
 
 def test_the_pod_of_the_portal_serves_its_health_port(heavy: Podman, pods: Path) -> None:
-    play(heavy, "portal", pods)
+    play(heavy, "portal", pods, "pod-portal")
     portal = "pod-portal-bzzz-hap"
     ports = "--env=BZZZ_HEALTH_PORTS=8071 8091"
     wait_for("the portal", lambda: heavy("exec", ports, portal, HEALTHY, ok=False).strip() == "ready")
@@ -237,12 +157,3 @@ def test_the_pod_of_the_portal_serves_its_health_port(heavy: Podman, pods: Path)
     wait_for("the portal to say who it is", lambda: '"kind":"guest"' in heavy("logs", portal, ok=False))
     assert stopped(heavy, "pod-portal", kind="pod") < STOP_S
     assert heavy.inspect(portal)["State"]["ExitCode"] == 0
-
-
-@pytest.fixture
-def pods(heavy: Podman, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A folder that every user can enter, unlike those of pytest."""
-    folder = heavy.folder.parent / f"{heavy.folder.name}-{request.node.name[:24]}"
-    folder.mkdir()
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
