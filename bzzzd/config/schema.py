@@ -141,6 +141,19 @@ class InterfaceSection(_Section, frozen=True):
     """The portal's face."""
 
     mode: Annotated[Literal["terminal", "web", "headless"], doc("how the portal shows itself")] = "terminal"
+    theme: Annotated[
+        NameOrEmpty,
+        doc("dark, light, 16, none, or one of `themes`; empty: what fits the terminal. What `T` chooses wins over it"),
+    ] = ""
+    themes: Annotated[
+        dict[Name, dict[str, str]],
+        doc("themes of one's own: `like` names the theme it starts from, each other key a style: `bold 214 on 236`"),
+    ] = field(default_factory=dict)
+    keys: Annotated[
+        dict[str, tuple[str, ...]],
+        doc("keys by action instead of the built-in ones, like `quit: [q, ctrl+q]`; [] for none. See portal.md"),
+    ] = field(default_factory=dict)
+    mouse: Annotated[bool, doc("take the mouse: wheel, rows, tabs, keys in the bottom line; `M` changes it")] = True
     auto_start_interface: Annotated[bool, doc("show the interface at start")] = True
     message_templates_path: Annotated[str, doc("folder of message composition templates")] = "/etc/bzzz/templates"
     prompt_library_path: Annotated[str, doc("folder of the texts with which agents ask people")] = "/etc/bzzz/prompts"

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from bzzzd.errors import ConfigInvalid
-from bzzzd.hap.keymap import browsing, events, general, inbox, logs, mesh, overlays, tasks, threads, writing
+from bzzzd.hap.keymap import browsing, events, general, hands, inbox, logs, mesh, overlays, tasks, threads, writing
 from bzzzd.hap.keymap.action import Action
+from bzzzd.hap.keymap.clashes import clashes
 
 # The rooms in the order in which their keys are listed.
-_ROOMS = (general, inbox, tasks, threads, browsing, mesh, events, logs, writing, overlays)
+_ROOMS = (general, hands, inbox, tasks, threads, browsing, mesh, events, logs, writing, overlays)
 
 # Which contexts answer a key in which mode, the nearest first. A mode whose stack has "text" takes typed
 # characters, so no action there may stand on one.
@@ -43,8 +44,8 @@ class Registry(Struct, frozen=True):
         return tuple(action for context in MODES[mode] for action in self.actions if action.context == context)
 
 
-def _typed_character(key: str) -> bool:
-    return len(key) == 1 or key == "space"
+def _keys_of(table: tuple[Action, ...], contexts: tuple[str, ...]) -> Mapping[str, Action]:
+    return {key: action for action in table if action.context in contexts for key in action.keys}
 
 
 def load(actions: Iterable[Action], modes: Mapping[str, tuple[str, ...]] = MODES) -> Registry:
@@ -58,22 +59,13 @@ def load(actions: Iterable[Action], modes: Mapping[str, tuple[str, ...]] = MODES
         by_name[action.name] = action
         if not any(action.context in contexts for contexts in modes.values()):
             faults.append(f"`{action.name}` is for `{action.context}`, which no mode has")
-    by_key: dict[str, dict[str, Action]] = {}
-    for mode, contexts in modes.items():
-        keys = by_key.setdefault(mode, {})
-        for action in (action for context in contexts for action in table if action.context == context):
-            for key in action.keys:
-                if key in keys:
-                    faults.append(f"key `{key}` means both `{keys[key].name}` and `{action.name}` in {mode}")
-                elif "text" in contexts and _typed_character(key):
-                    faults.append(f"key `{key}` of `{action.name}` would be typed as text in {mode}")
-                else:
-                    keys[key] = action
+    faults += [clash.message for clash in clashes(table, modes)]
     if faults:
         raise ConfigInvalid(
             "the portal's keys clash: " + "; ".join(faults) + ". Give each action a key of its own.",
             service="keys", process="hap", faults=faults,
         )  # fmt: skip
+    by_key = {mode: _keys_of(table, contexts) for mode, contexts in modes.items()}
     return Registry(actions=table, by_key=by_key, by_name=by_name)
 
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from bzzzd.errors import BzzzError
 from bzzzd.hap.messages import (
     Ask,
     Attach,
+    Copy,
     DropDraft,
+    Edit,
     Effect,
     Later,
     Message,
@@ -50,6 +53,8 @@ class Surface(Protocol):
     def changed(self, old: Model, new: Model, message: Message) -> None: ...
     def redraw(self) -> None: ...
     def suspend(self) -> None: ...
+    def copy(self, text: str) -> None: ...
+    def edit(self, path: Path, text: str) -> None: ...
 
 
 class Core:
@@ -114,6 +119,12 @@ class Core:
             case Suspend():
                 if self._surface is not None:
                     self._surface.suspend()
+            case Copy(text=text):
+                if self._surface is not None:
+                    self._surface.copy(text)
+            case Edit(text=text):
+                if self._surface is not None:
+                    self._surface.edit(self._state.editor_file(), text)
             case Quit():
                 self.ended.set()
 

@@ -1,7 +1,8 @@
-r"""Bytes from the terminal to key presses and pastes, without waiting for anything.
+r"""Bytes from the terminal to key presses, pastes and the mouse, without waiting for anything.
 
 The terminal is read in bulk: what arrives is cut here into typed characters, control keys, pastes, escape
-sequences (named by blessed's tables), and replies of the terminal, which are swallowed.
+sequences (named by blessed's tables), reports of the mouse in SGR form (``CSI < button ; column ; row M``,
+xterm's ctlseqs), and replies of the terminal, which are swallowed.
 
 ::
 
@@ -20,7 +21,7 @@ import codecs
 import re
 from collections.abc import Callable
 
-from bzzzd.hap.messages import Key, Paste
+from bzzzd.hap.messages import Key, Mouse, Paste
 
 ESCAPE_S = 0.05
 BURST = 64
@@ -39,12 +40,17 @@ _NAMES = {
     "sup": "shift+up", "sdown": "shift+down",
 }  # fmt: skip
 
+_MOUSE = re.compile(r"\x1b\[<(\d{1,4});(\d{1,5});(\d{1,5})([Mm])")
+_BUTTONS = {0: "left", 1: "middle", 2: "right", 64: "wheel-up", 65: "wheel-down"}
+_MODIFIERS, _MOTION = 4 | 8 | 16, 32
+
+Event = Key | Paste | Mouse
 Namer = Callable[[str], str]
 """Gives blessed's name of a whole escape sequence, such as ``KEY_CTRL_LEFT``; empty when it knows none."""
 
 
 class Decoder:
-    """Feed it bytes; it gives keys and pastes. ``waiting`` tells that an unfinished escape is held back."""
+    """Feed it bytes; it gives keys, pastes and the mouse. ``waiting`` tells that an unfinished escape is held back."""
 
     def __init__(self, namer: Namer, paste_limit: int) -> None:
         self._namer = namer
@@ -59,10 +65,10 @@ class Decoder:
     def waiting(self) -> bool:
         return bool(self._held) and self._paste is None
 
-    def feed(self, data: bytes) -> list[Key | Paste]:
-        """The keys and pastes that ``data`` completes."""
+    def feed(self, data: bytes) -> list[Event]:
+        """What ``data`` completes."""
         text, self._held = self._held + self._decode(data), ""
-        found: list[Key | Paste] = []
+        found: list[Event] = []
         while text:
             if self._paste is not None:
                 text = self._take_paste(text, found)
@@ -79,19 +85,23 @@ class Decoder:
                         found += (_typed(one) for one in part)
         return found
 
-    def flush(self) -> list[Key | Paste]:
+    def flush(self) -> list[Event]:
         """Nothing more came for ``ESCAPE_S``: what is held back was not the beginning of a sequence."""
         held, self._held = self._held, ""
         if len(held) == 2 and held[1].isprintable():
             return [_with_alt(held[1])]
         return [Key("esc")] if held[:1] == "\x1b" else []
 
-    def _take_escape(self, text: str, found: list[Key | Paste]) -> str:
+    def _take_escape(self, text: str, found: list[Event]) -> str:
         if text.startswith(_PASTE_START):
             self._paste, self._pasted, self._cut = [], 0, False
             return text[len(_PASTE_START) :]
         if reply := _STRING.match(text):
             return text[reply.end() :]
+        if mouse := _MOUSE.match(text):
+            if press := _pressed(mouse):
+                found.append(press)
+            return text[mouse.end() :]
         if whole := _CSI.match(text) or _SS3.match(text):
             if name := _name(self._namer(whole.group())):
                 found.append(Key(name))
@@ -105,7 +115,7 @@ class Decoder:
         found.append(_with_alt(text[1]))
         return text[2:]
 
-    def _take_paste(self, text: str, found: list[Key | Paste]) -> str:
+    def _take_paste(self, text: str, found: list[Event]) -> str:
         end = text.find(_PASTE_END)
         if end >= 0:
             self._add_paste(text[:end])
@@ -138,6 +148,15 @@ def _typed(char: str) -> Key:
     if char < " ":
         return Key(f"ctrl+{chr(ord(char) + 96) if char <= chr(26) else chr(ord(char) + 64)}")
     return Key(char, char)
+
+
+def _pressed(report: re.Match[str]) -> Mouse | None:
+    """A button that goes down, or a turn of the wheel; releases and movements are nothing."""
+    code, column, row = (int(part) for part in report.group(1, 2, 3))
+    button = _BUTTONS.get(code & ~_MODIFIERS)
+    if report[4] == "m" or code & _MOTION or button is None or not (column and row):
+        return None
+    return Mouse(button, column - 1, row - 1)
 
 
 def _with_alt(char: str) -> Key:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from bzzzd.hap.model import Filter, Model
+from bzzzd.hap.model import Bare, Filter, Model
 
 WIDE = 120
 """Columns from which a list has the chosen row's facts beside it."""
@@ -29,6 +29,8 @@ class Layout(Struct, frozen=True):
 
 def layout(model: Model) -> Layout:
     height = model.height
+    if isinstance(model.overlay, Bare):
+        return Layout(header=0, banner=0, body=height, hints=0, status=0)
     header = int(height >= 3)
     status = int(height >= 2)
     banner = int(height >= 5 and (model.link.state != "online" or bool(model.me.mend)))

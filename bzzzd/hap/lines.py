@@ -7,13 +7,14 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 from bzzzd import __version__
 from bzzzd.errors import BadInput
 from bzzzd.hap import headless, plain
 from bzzzd.hap.core import Core
-from bzzzd.hap.messages import Act, Message
+from bzzzd.hap.messages import Act, Edited, Message, Told
 from bzzzd.hap.model import LISTS, Model
 from bzzzd.hap.session import Session
 from bzzzd.hap.text import ascii_only
@@ -156,6 +157,14 @@ class LineSurface:
 
     def suspend(self) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
+
+    def copy(self, text: str) -> None:
+        """Lines can be selected as they are; a program has the text already."""
+        self._core.send(Told("lines have no clipboard: the text is in the output", "warn"))
+
+    def edit(self, path: Path, text: str) -> None:
+        """Input and output are whoever's runs this; they are not an editor's to take."""
+        self._core.send(Edited(None, "an editor needs the portal in a terminal"))
 
     async def run(self) -> None:
         """Answer each line in turn, once it is known whether the daemon is there."""

@@ -20,7 +20,9 @@ from bzzzd.config.load import load
 from bzzzd.config.options import answered, parser
 from bzzzd.config.settings import Settings, Surroundings
 from bzzzd.errors import BadInput, BzzzError
-from bzzzd.hap import actions, terminal
+from bzzzd.hap import terminal
+from bzzzd.hap.custom import Hands, faults, hands
+from bzzzd.hap.links import can_link
 from bzzzd.hap.painter import Painter
 from bzzzd.hap.start import first_model, in_window
 from bzzzd.hap.state import StateFolder
@@ -34,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The program; gives its exit status."""
     given = options().parse_args(argv)
     try:
-        status = answered("hap", given, lambda: _form_faults(given))
+        status = answered("hap", given, lambda: _more_faults(given))
         return _run(given) if status is None else status
     except BzzzError as error:
         print(f"bzzz-hap: {error.message} ({error.code})", file=sys.stderr)
@@ -52,12 +54,13 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def _form_faults(options: argparse.Namespace) -> list[Fault]:
-    """The faults of the person's forms, and of the words with which agents ask."""
+def _more_faults(options: argparse.Namespace) -> list[Fault]:
+    """The faults of the person's keys and themes, of their forms, and of the words with which agents ask."""
     from bzzzd.hmmm.folders import form_folders, library_folder, read_forms, read_library  # for the check alone
 
     settings, around = load("hap", options.config, socket=options.socket), Surroundings.here()
-    return [*read_forms(form_folders(settings, around))[1], *read_library(library_folder(settings, around))[1]]
+    forms = [*read_forms(form_folders(settings, around))[1], *read_library(library_folder(settings, around))[1]]
+    return [*faults(settings), *forms]
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -66,10 +69,11 @@ def _run(options: argparse.Namespace) -> int:
     web = settings.config.interface.mode == "web" and not (headless or options.plain)
     if web and not settings.http_port:
         raise BadInput("interface.mode is web, and ports.http_port is 0: set a port, or use --plain or --headless")
+    mine = hands(settings)
     state = StateFolder(settings.state_dir)
     if not (web or headless or options.plain) and terminal.usable(os.environ, 0, 1):
-        return _in_terminal(settings, state)
-    model = first_model(settings, state, actions.load(actions.ACTIONS), time.time())
+        return _in_terminal(settings, state, mine)
+    model = first_model(settings, state, mine.registry, time.time())
     from bzzzd.hap.run import run_lines, run_web
 
     if web:
@@ -92,7 +96,7 @@ def _log_to_file(settings: Settings) -> None:
     logging.getLogger().addHandler(handler)
 
 
-def _in_terminal(settings: Settings, state: StateFolder) -> int:
+def _in_terminal(settings: Settings, state: StateFolder, mine: Hands) -> int:
     window = terminal.Window(0, 1)
 
     def leave(_number: int, _frame: FrameType | None) -> None:
@@ -101,17 +105,21 @@ def _in_terminal(settings: Settings, state: StateFolder) -> int:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)  # until the loop takes them over
-    model = first_model(settings, state, actions.load(actions.ACTIONS), time.time())
-    name = state.theme() or fitting(os.environ, terminal.colours(os.environ, 1))
-    painter = Painter(theme(name), ascii_terminal=terminal.ascii_only(os.environ))
+    model = first_model(settings, state, mine.registry, time.time())
+    face, kept = settings.config.interface, state.theme()
+    name = kept if kept in mine.themes else face.theme or fitting(os.environ, terminal.colours(os.environ, 1))
+    painter = Painter(
+        theme(name, mine.themes), ascii_terminal=terminal.ascii_only(os.environ), link=can_link(os.environ)
+    )
+    window.mouse(face.mouse)
     with window:
         width, height = window.size()
-        model = in_window(model, width, height, name)
+        model = in_window(model, width, height, name, tuple(mine.themes), mouse=face.mouse)
         window.write(painter.paint(view(model, width, height)))
         _log_to_file(settings)
         from bzzzd.hap.run import run_terminal
 
-        run_terminal(settings, model, state, window, painter)
+        run_terminal(settings, model, state, window, painter, mine.themes)
     return 0
 
 

@@ -32,6 +32,28 @@ class Paste(Struct, frozen=True):
     cut: bool = False
 
 
+class Mouse(Struct, frozen=True):
+    """A press of ``left``, ``middle`` or ``right``, or a turn: ``wheel-up``, ``wheel-down``; cells count from 0."""
+
+    button: str
+    column: int
+    row: int
+
+
+class Edited(Struct, frozen=True):
+    """An editor of the person's own has ended: the text it left, or None, and what there is to tell."""
+
+    text: str | None
+    told: str = ""
+
+
+class Told(Struct, frozen=True):
+    """The window has something to tell; ``level`` is that of a notice."""
+
+    text: str
+    level: str = "info"
+
+
 class Act(Struct, frozen=True):
     """Perform a named action; headless and plain modes send these, keys become them."""
 
@@ -114,8 +136,8 @@ class Unsaved(Struct, frozen=True):
 
 
 Message = (
-    Key | Paste | Act | Resized | Tick | Online | Offline | Snapshot | Began | Came | Answered | Refused | Due | Saved
-    | Unsaved
+    Key | Paste | Mouse | Edited | Told | Act | Resized | Tick | Online | Offline | Snapshot | Began | Came | Answered
+    | Refused | Due | Saved | Unsaved
 )  # fmt: skip
 
 
@@ -177,9 +199,24 @@ class Suspend(Struct, frozen=True):
     pass
 
 
+class Copy(Struct, frozen=True):
+    """Put text into the clipboard of the person's terminal."""
+
+    text: str
+
+
+class Edit(Struct, frozen=True):
+    """Give the terminal to the person's own editor with this text; answered with ``Edited``."""
+
+    text: str
+
+
 class Quit(Struct, frozen=True):
     pass
 
 
-Effect = Ask | Attach | Submit | Order | Later | SaveDraft | DropDraft | SaveTheme | SaveCache | Redraw | Suspend | Quit
+Effect = (
+    Ask | Attach | Submit | Order | Later | SaveDraft | DropDraft | SaveTheme | SaveCache | Redraw | Suspend | Copy
+    | Edit | Quit
+)  # fmt: skip
 Effects = tuple[Effect, ...]

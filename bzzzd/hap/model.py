@@ -17,6 +17,7 @@ from bzzzd.hap.chronicle import Event
 from bzzzd.hap.logbook import Logbook
 from bzzzd.hap.shelf import Shelf
 from bzzzd.hap.talk import Talk
+from bzzzd.hap.themes import THEMES
 from bzzzd.hap.things import Agent, Content, Health, History, Need, Peer, Status, Step, Task
 
 LISTS = ("inbox", "tasks", "threads", "context", "agents", "peers", "health", "events", "logs")
@@ -142,7 +143,13 @@ class Filter(Struct, frozen=True):
     before: str = ""
 
 
-Overlay = Form | Palette | Help | Filter
+class Bare(Struct, frozen=True):
+    """The text of what is open, without anything around it, while the mouse is the terminal's."""
+
+    scroll: int = 0
+
+
+Overlay = Form | Palette | Help | Filter | Bare
 FORM_FIELDS = ("title", "body", "role", "capability")
 
 
@@ -163,6 +170,8 @@ class Model(Struct, frozen=True):
     height: int = 24
     utc_offset: int = 0
     theme: str = "dark"
+    themes: tuple[str, ...] = THEMES
+    mouse: bool = True
     counter: int = 0
     me: Me = Me()
     link: Link = Link()
@@ -191,6 +200,11 @@ class Model(Struct, frozen=True):
     unsaved: str = ""
     quitting: bool = False
 
+    @property
+    def mouse_taken(self) -> bool:
+        """Whether the terminal tells us about its mouse, or keeps it for selecting text."""
+        return self.mouse and not isinstance(self.overlay, Bare)
+
 
 def mode(model: Model) -> str:
     """Which keys apply now: a name of ``actions.MODES``."""
@@ -203,6 +217,8 @@ def mode(model: Model) -> str:
             return "palette"
         case Help():
             return "help"
+        case Bare():
+            return "bare"
     return mode_below(model)
 
 

@@ -32,7 +32,13 @@ def _turn_view(by: int) -> Handler:
 
 
 def _move(by: Callable[[Model], int]) -> Handler:
-    return lambda model, _: (lists.moved(model, by(model)), ())
+    return lambda model, args: (lists.moved(model, step(args, by(model))), ())
+
+
+def step(args: Args, usual: int) -> int:
+    """How far to go: as far as the mouse or a program says, or as usual."""
+    given = args.get("by")
+    return given if type(given) is int else usual
 
 
 def filtering(model: Model, overlay: Filter) -> Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 
 from bzzzd.config.settings import Settings
@@ -20,6 +20,7 @@ from bzzzd.hap.signing import Person
 from bzzzd.hap.state import StateFolder
 from bzzzd.hap.surface import TerminalSurface
 from bzzzd.hap.terminal import Window, ascii_only, blessed_namer
+from bzzzd.hap.themes import Theme
 
 
 def _person(settings: Settings) -> tuple[Person | None, str]:
@@ -63,11 +64,13 @@ async def _health(settings: Settings, core: Core) -> AsyncIterator[None]:
         await service.stop()
 
 
-async def in_terminal(settings: Settings, model: Model, state: StateFolder, window: Window, painter: Painter) -> None:
+async def in_terminal(
+    settings: Settings, model: Model, state: StateFolder, window: Window, painter: Painter, themes: Mapping[str, Theme]
+) -> None:
     """The portal in a window that shows its first frame already."""
     decoder = Decoder(blessed_namer(os.environ), settings.max_message_bytes)
     async with _running(settings, model, state) as (core, session):
-        surface = TerminalSurface(window, painter, decoder, core)
+        surface = TerminalSurface(window, painter, decoder, core, themes)
         core.connect(surface, session)
         with surface:
             session.start()
@@ -102,8 +105,10 @@ async def in_browser(settings: Settings, model: Model, state: StateFolder) -> No
             await portal.stop()
 
 
-def run_terminal(settings: Settings, model: Model, state: StateFolder, window: Window, painter: Painter) -> None:
-    asyncio.run(in_terminal(settings, model, state, window, painter))
+def run_terminal(
+    settings: Settings, model: Model, state: StateFolder, window: Window, painter: Painter, themes: Mapping[str, Theme]
+) -> None:
+    asyncio.run(in_terminal(settings, model, state, window, painter, themes))
 
 
 def run_lines(settings: Settings, model: Model, state: StateFolder, *, headless: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -12,6 +13,7 @@ from bzzzd.hap.actions import Registry
 from bzzzd.hap.lists import whole, with_tasks
 from bzzzd.hap.model import Link, Model
 from bzzzd.hap.state import StateFolder
+from bzzzd.hap.themes import THEMES
 
 
 def first_model(settings: Settings, state: StateFolder, registry: Registry, now: float) -> Model:
@@ -41,6 +43,8 @@ def first_model(settings: Settings, state: StateFolder, registry: Registry, now:
     return whole(replace(model, view="inbox") if model.needs else model)
 
 
-def in_window(model: Model, width: int, height: int, theme: str) -> Model:
-    """The model for a window of this size and a theme."""
-    return whole(replace(model, width=width, height=height, theme=theme))
+def in_window(
+    model: Model, width: int, height: int, theme: str, themes: Sequence[str] = THEMES, *, mouse: bool = True
+) -> Model:
+    """The model for a window of this size and one of its themes; ``mouse`` whether it takes the mouse."""
+    return whole(replace(model, width=width, height=height, theme=theme, themes=tuple(themes), mouse=mouse))

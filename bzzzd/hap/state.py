@@ -12,11 +12,13 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bzzzd.errors import BzzzError
 from bzzzd.hap.lists import ordered
 from bzzzd.hap.model import Draft, Me, Model
-from bzzzd.hap.themes import THEMES
+from bzzzd.hap.scratch import left
+from bzzzd.hap.text import clean_block
 from bzzzd.hap.things import Agent, Health, Peer, Status, Task
 
 CACHED_TASKS = 200
@@ -87,9 +89,8 @@ class StateFolder:
         self._write(self._folder / "seen.msgpack", msgspec.msgpack.encode(seen))
 
     def theme(self) -> str:
-        """The theme that the person chose, or nothing."""
-        name = self._read(self._folder / "theme").decode("utf-8", "replace").strip()
-        return name if name in THEMES else ""
+        """The theme that the person chose last, or nothing."""
+        return self._read(self._folder / "theme")[:256].decode("utf-8", "replace").strip()
 
     def save_theme(self, name: str) -> None:
         self._write(self._folder / "theme", f"{name}\n".encode())
@@ -108,11 +109,33 @@ class StateFolder:
         for _, _, path in sorted(free):
             if self._hold(path):
                 self._draft = path
-                try:
-                    return msgspec.json.decode(self._read(path), type=Draft)
-                except msgspec.DecodeError:
-                    return Draft("")
+                return self._edited(self._kept(path))
         return Draft("")
+
+    def _kept(self, path: Path) -> Draft:
+        try:
+            return msgspec.json.decode(self._read(path), type=Draft)
+        except msgspec.DecodeError:
+            return Draft("")
+
+    def _edited(self, draft: Draft) -> Draft:
+        """The draft with what an editor had written when the portal was killed; under an id of its own then."""
+        path = self.editor_file()
+        text = left(path)
+        if text is None or text == draft.body:
+            return draft
+        draft = replace(draft, id=f"{os.urandom(6).hex()}-0", body=clean_block(text), tried=False)
+        try:
+            self.save_draft(draft)
+        except BzzzError:
+            return draft  # the file stays, and is read again at the next start
+        path.unlink(missing_ok=True)
+        return draft
+
+    def editor_file(self) -> Path:
+        """Where the draft's text goes for the person's own editor; beside the draft, and as closed."""
+        stem = self._draft.stem if self._draft is not None else f"{os.getpid()}"
+        return self._folder / "drafts" / f"{stem}.edit.md"
 
     def _hold(self, path: Path) -> bool:
         try:

@@ -2,6 +2,8 @@
 
 What a person does is drawn at once; what the mesh does, twenty times a second at most. While the terminal has
 not taken the last frame, no other is made: a slow line skips frames instead of falling behind.
+
+While the person's own editor has the terminal, nothing is read from it and nothing drawn; the mesh goes on.
 """
 
 from __future__ import annotations
@@ -9,14 +11,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
+from pathlib import Path
 
+from bzzzd.hap import clipboard
 from bzzzd.hap.core import Core
-from bzzzd.hap.keys import ESCAPE_S, Decoder
-from bzzzd.hap.messages import Act, Key, Message, Paste, Resized
+from bzzzd.hap.editor import edit
+from bzzzd.hap.keys import ESCAPE_S, Decoder, Event
+from bzzzd.hap.messages import Act, Message, Resized, Told
 from bzzzd.hap.model import Model
 from bzzzd.hap.painter import Painter
 from bzzzd.hap.terminal import Window
-from bzzzd.hap.themes import theme
+from bzzzd.hap.themes import BUILT_IN, Theme, theme
 from bzzzd.hap.view import view
 
 FRAME_S = 0.05
@@ -25,15 +31,22 @@ _SIGNALS = (*_LEAVING, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 
 
 class TerminalSurface:
-    """Draws ``core``'s model in ``window``; a context that holds the loop's readers and signal handlers."""
+    """Draws ``core``'s model in ``window``; a context that holds the loop's readers and signal handlers.
 
-    def __init__(self, window: Window, painter: Painter, decoder: Decoder, core: Core) -> None:
+    ``themes`` are those that the model may name.
+    """
+
+    def __init__(
+        self, window: Window, painter: Painter, decoder: Decoder, core: Core, themes: Mapping[str, Theme] = BUILT_IN
+    ) -> None:
         self._window = window
         self._painter = painter
         self._decoder = decoder
         self._core = core
         self._loop = asyncio.get_running_loop()
+        self._themes = themes
         self._theme = core.model.theme
+        self._editing: asyncio.Task[None] | None = None
         self._reading = False
         self._stale = False
         self._writing = False
@@ -44,14 +57,16 @@ class TerminalSurface:
     def __enter__(self) -> TerminalSurface:
         self._loop.add_reader(self._window.stdin, self._readable)
         for number in _LEAVING:
-            self._loop.add_signal_handler(number, self._leave)
+            self._loop.add_signal_handler(number, self._told_to_leave, number)
         self._loop.add_signal_handler(signal.SIGWINCH, self._resized)
-        self._loop.add_signal_handler(signal.SIGTSTP, self.suspend)
+        self._loop.add_signal_handler(signal.SIGTSTP, self._stopped)
         self._loop.add_signal_handler(signal.SIGCONT, self._resumed)
         self._resized()  # the window may have changed while nobody listened
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._editing is not None:
+            self._editing.cancel()
         self._loop.remove_reader(self._window.stdin)
         if self._writing:
             self._loop.remove_writer(self._window.fd)
@@ -79,7 +94,7 @@ class TerminalSurface:
         self._escape = None
         self._take(self._decoder.flush())
 
-    def _take(self, events: list[Key | Paste]) -> None:
+    def _take(self, events: list[Event]) -> None:
         """All keys of one read, then one frame."""
         self._reading = True
         try:
@@ -92,6 +107,10 @@ class TerminalSurface:
     def _leave(self) -> None:
         self._core.send(Act("leave"))
 
+    def _told_to_leave(self, number: int) -> None:
+        if number != signal.SIGINT or self._editing is None:  # Ctrl-C in the editor is the editor's
+            self._leave()
+
     def _resized(self) -> None:
         width, height = self._window.size()
         if (width, height) != (self._core.model.width, self._core.model.height):
@@ -102,6 +121,8 @@ class TerminalSurface:
     def changed(self, old: Model, new: Model, message: Message) -> None:
         if new is old or self._reading:
             return
+        if new.mouse_taken != old.mouse_taken:
+            self._window.mouse(new.mouse_taken)
         if isinstance(message, Act | Resized):
             self._paint()
         elif self._frame is None:
@@ -117,13 +138,15 @@ class TerminalSurface:
         if self._frame is not None:
             self._frame.cancel()
             self._frame = None
+        if self._editing is not None:
+            return
         if self._window.busy:
             self._stale = True
             return
         model = self._core.model
         if model.theme != self._theme:
             self._theme = model.theme
-            self._painter.restyle(theme(model.theme))
+            self._painter.restyle(theme(model.theme, self._themes))
         self._painted = self._loop.time()
         self._write(self._painter.paint(view(model, model.width, model.height)))
 
@@ -151,7 +174,7 @@ class TerminalSurface:
                 self._stale = False
                 self._paint()
 
-    # Suspend and resume
+    # Suspend and resume, the clipboard, the editor
 
     def suspend(self) -> None:
         """Give the terminal back and stop; goes on here when the shell continues us."""
@@ -159,9 +182,41 @@ class TerminalSurface:
         os.kill(os.getpid(), signal.SIGSTOP)
         self._resumed()
 
+    def _stopped(self) -> None:
+        if self._editing is None:
+            self.suspend()
+        else:
+            os.kill(os.getpid(), signal.SIGSTOP)  # with the editor, which has the terminal
+
     def _resumed(self) -> None:
         """The shell may have changed the terminal meanwhile, and its size too."""
+        if self._editing is not None:
+            return
         self._window.take()
         self._painter.forget()
         self._resized()
         self._paint()
+
+    def copy(self, text: str) -> None:
+        """Put ``text`` into the terminal's clipboard, or tell why not."""
+        if not clipboard.can_copy(os.environ):
+            self._core.send(Told("this terminal has no clipboard to write to; the bare view lets you select", "warn"))
+            return
+        part, cut = clipboard.bounded(text)
+        self._write(clipboard.sequence(part, os.environ))
+        cut_off = f"; the rest of {len(text):,} was left out" if cut else ""
+        self._core.send(Told(f"{len(part):,} characters sent to the terminal's clipboard{cut_off}", "ok"))
+
+    def edit(self, path: Path, text: str) -> None:
+        """Give the terminal to the person's own editor with ``text`` in ``path``."""
+        if self._editing is None:
+            self._loop.remove_reader(self._window.stdin)
+            self._window.give_back()
+            self._editing = self._loop.create_task(self._edit(path, text), name="editor")
+
+    async def _edit(self, path: Path, text: str) -> None:
+        result = await edit(path, text, os.environ)
+        self._editing = None
+        self._loop.add_reader(self._window.stdin, self._readable)
+        self._resumed()
+        self._core.send(result)

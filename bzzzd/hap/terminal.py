@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 READ_BYTES = 65_536
 # Other screen, no automatic wrapping, no cursor, pasted text in brackets.
 _ENTER = "\x1b[?1049h\x1b[?7l\x1b[?25l\x1b[?2004h\x1b[0m\x1b[2J"
+# Presses and the wheel, in SGR form (xterm's ctlseqs). Switched on without asking: tmux answers no question.
+_MOUSE_ON, _MOUSE_OFF = "\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l"
+# Explicit direction (ECMA-48 BDSM): a terminal that knows it orders no text by itself, so that a line in a
+# right-to-left script cannot change places with its neighbours. See text.py for the terminals that do not.
+_EXPLICIT, _IMPLICIT = "\x1b[8l", "\x1b[8h"
 _LEAVE = "\x1b[?2004l\x1b[0m\x1b[?7h\x1b[?25h\x1b[2J\x1b[H\x1b[?1049l"
 
 
@@ -48,7 +53,8 @@ def ascii_only(environ: Mapping[str, str]) -> bool:
     """Whether signs must be ASCII: the console's small font, or a locale that names another character set."""
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
     charset = locale.partition(".")[2].partition("@")[0].lower().replace("-", "")
-    return environ.get("TERM") == "linux" or charset not in ("", "utf8")
+    # Without any locale nobody has said anything; the ones that say ASCII are meant so.
+    return environ.get("TERM") == "linux" or locale in ("C", "POSIX") or charset not in ("", "utf8")
 
 
 def blessed_namer(environ: MutableMapping[str, str]) -> Namer:
@@ -85,6 +91,8 @@ class Window:
         self.fd = stdout if self._own is None else self._own
         self._saved: list[Any] | None = None
         self._backlog = b""
+        self._mouse = False
+        self._taken = False
 
     @staticmethod
     def _open(stdout: int) -> int | None:
@@ -116,17 +124,26 @@ class Window:
         raw[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN)
         raw[6][termios.VMIN], raw[6][termios.VTIME] = 0, 0
         termios.tcsetattr(self.stdin, termios.TCSANOW, raw)
-        self.write(_ENTER)
+        self.write(_ENTER + _EXPLICIT + (_MOUSE_ON if self._mouse else ""))
+        self._taken = True
+
+    def mouse(self, on: bool) -> None:
+        """Take the mouse, or leave it to the terminal, where it selects text."""
+        if on != self._mouse:
+            self._mouse = on
+            if self._taken:
+                self.write(_MOUSE_ON if on else _MOUSE_OFF)
 
     def give_back(self) -> None:
         """Leave the terminal as it was found; twice does no harm, and a terminal that is gone none either."""
         saved, self._saved = self._saved, None
+        self._taken = False
         if saved is None:
             return
         with contextlib.suppress(OSError):
             # What is half-written must end first, or the terminal reads our goodbye as part of it. A
             # terminal that takes nothing any more is not waited for.
-            self.write(_LEAVE)
+            self.write(_MOUSE_OFF + _IMPLICIT + _LEAVE)
             deadline = time.monotonic() + 0.5
             while self.busy and (left := deadline - time.monotonic()) > 0 and select.select([], [self.fd], [], left)[1]:
                 self.flush()

@@ -9,7 +9,21 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from bzzzd.hap import actions, arrivals, browsing, composing, following, lists, moving, opened, orders, reading, rooms
+from bzzzd.hap import (
+    actions,
+    arrivals,
+    browsing,
+    composing,
+    following,
+    hands,
+    lists,
+    moving,
+    opened,
+    orders,
+    pointer,
+    reading,
+    rooms,
+)
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap.buffer import EDITS, Buffer
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
@@ -21,10 +35,12 @@ from bzzzd.hap.messages import (
     Began,
     Came,
     Due,
+    Edited,
     Effects,
     Key,
     Later,
     Message,
+    Mouse,
     Offline,
     Online,
     Paste,
@@ -38,12 +54,13 @@ from bzzzd.hap.messages import (
     Snapshot,
     Suspend,
     Tick,
+    Told,
     Unsaved,
 )
 from bzzzd.hap.model import Filter, Form, Help, Model, Notice, Palette, mode, mode_below
-from bzzzd.hap.moving import SHORT, filtering
+from bzzzd.hap.moving import SHORT, filtering, step
 from bzzzd.hap.orders import say
-from bzzzd.hap.themes import THEMES
+from bzzzd.hap.view import view
 from bzzzd.hap.views.form import scrolled
 from bzzzd.hap.views.overlays import help_lines
 from bzzzd.hap.views.page import last_scroll
@@ -81,6 +98,12 @@ def _update(model: Model, message: Message) -> Result:
             return act(model, action, args)
         case Paste(text=text, cut=cut):
             return _typed(model, text, cut)
+        case Mouse():
+            return _pointed(model, message)
+        case Edited():
+            return hands.edited(model, message)
+        case Told(text=text, level=level):
+            return say(model, text, level), ()
         case Resized(width=width, height=height):
             return lists.whole(replace(model, width=max(1, width), height=max(1, height))), (Redraw(),)
         case Tick(now=now):
@@ -152,6 +175,16 @@ def _key(model: Model, name: str, text: str) -> Result:
     return _typed(model, text) if text else (model, ())
 
 
+def _pointed(model: Model, mouse: Mouse) -> Result:
+    """A press of the mouse, as the actions that it stands for."""
+    shown = () if mouse.button.startswith("wheel") else view(model, model.width, model.height).rows
+    effects: Effects = ()
+    for meant in pointer.meaning(model, mouse, shown):
+        model, more = act(model, meant.action, meant.args)
+        effects += more
+    return model, effects
+
+
 def act(model: Model, action: str, args: Args) -> Result:
     """Perform a named action; one that does not apply where the person stands changes nothing."""
     handler = _HANDLERS.get(action)
@@ -201,11 +234,11 @@ def _edit(edit: Callable[[Buffer], Buffer]) -> Handler:
 
 
 def _palette_move(by: int) -> Handler:
-    def apply(model: Model, _: Args) -> Result:
+    def apply(model: Model, args: Args) -> Result:
         if not isinstance(model.overlay, Palette):
             return model, ()
         found = actions.find(model.registry, mode_below(model), model.overlay.query.text)
-        chosen = (model.overlay.chosen + by) % max(1, len(found))
+        chosen = (model.overlay.chosen + step(args, by)) % max(1, len(found))
         return replace(model, overlay=replace(model.overlay, chosen=chosen)), ()
 
     return apply
@@ -237,9 +270,10 @@ def _shut(model: Model, _: Args) -> Result:
 
 
 def _theme(model: Model, args: Args) -> Result:
-    named = str(args.get("name") or THEMES[(THEMES.index(model.theme) + 1) % len(THEMES)])
-    if named not in THEMES:
-        return say(model, f"no theme {named}; there are {', '.join(THEMES)}", "warn"), ()
+    at = model.themes.index(model.theme) if model.theme in model.themes else -1
+    named = str(args.get("name") or model.themes[(at + 1) % len(model.themes)])
+    if named not in model.themes:
+        return say(model, f"no theme {named}; there are {', '.join(model.themes)}", "warn"), ()
     return say(replace(model, theme=named), f"theme: {named}"), (SaveTheme(named), Redraw())
 
 
@@ -272,6 +306,7 @@ def _quit(model: Model, _: Args) -> Result:
 
 _HANDLERS: Handlers = {
     **moving.HANDLERS,
+    **hands.HANDLERS,
     **composing.HANDLERS,
     **orders.HANDLERS,
     **reading.HANDLERS,

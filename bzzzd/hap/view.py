@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from bzzzd.hap.layout import head_rows, layout
-from bzzzd.hap.model import Filter, Form, Help, Model, Palette
+from bzzzd.hap.model import Bare, Filter, Form, Help, Model, Palette
 from bzzzd.hap.rows import Frame, Row, frame
 from bzzzd.hap.views import chrome
+from bzzzd.hap.views.bare import bare_view
 from bzzzd.hap.views.form import form_view
 from bzzzd.hap.views.listing import filter_cursor, listing
 from bzzzd.hap.views.overlays import help_view, palette
@@ -42,6 +43,8 @@ def _body(model: Model, width: int, height: int) -> tuple[tuple[Row, ...], tuple
             return rows + ((),) * (height - len(rows)), cursor
         case Help() as help:
             return help_view(model, help, width, height), None
+        case Bare(scroll=scroll):
+            return bare_view(model, scroll, width, height), None
         case Palette() as overlay:
             rows, column, row = palette(model, overlay, _below(model, width, height), width)
             return rows, (column, row)

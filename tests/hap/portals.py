@@ -23,6 +23,9 @@ from bzzzd.hap.state import StateFolder, seen_of
 from .builders import online
 from .desk import until
 
+# Other screen, pasted text in brackets, wrapping, cursor, mouse, direction.
+_GIVEN_BACK = rb"\x1b\[\?1049l|\x1b\[\?2004l|\x1b\[\?7h|\x1b\[\?25h|\x1b\[\?1000l|\x1b\[8h"
+_LRM = "\u200e".encode()  # pyte leaves out what stands behind it in the same piece; terminals do not
 PROGRAM = (sys.executable, "-m", "bzzzd.hap.main")
 
 
@@ -77,7 +80,14 @@ class Terminal:
         except OSError:
             return
         self.raw = (self.raw + data)[-2_000_000:]
-        self._stream.feed(data)
+        self._stream.feed(data.replace(_LRM, b""))
+
+    def pause(self) -> None:
+        """Take nothing from the portal, as a line that has stalled."""
+        asyncio.get_running_loop().remove_reader(self.master)
+
+    def go_on(self) -> None:
+        asyncio.get_running_loop().add_reader(self.master, self._read)
 
     def resize(self, width: int, height: int) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
@@ -124,8 +134,8 @@ class Terminal:
     @property
     def _restored(self) -> bool:
         """Its modes, its screen, its cursor."""
-        left = re.findall(rb"\x1b\[\?1049l|\x1b\[\?2004l|\x1b\[\?7h|\x1b\[\?25h", self.raw[-200:])
-        return termios.tcgetattr(self.slave) == self.before and len(set(left)) == 4
+        left = re.findall(_GIVEN_BACK, self.raw[-200:])
+        return termios.tcgetattr(self.slave) == self.before and len(set(left)) == 6
 
     def memory_kb(self) -> int:
         found = re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())

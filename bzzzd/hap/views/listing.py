@@ -17,9 +17,9 @@ from bzzzd.hap.views.tables import Table, body_row, heading
 def listing(model: Model, columns: int, height: int) -> tuple[Row, ...]:
     """The list in view; in a wide window the chosen row's facts stand beside it."""
     if columns < WIDE or not model.lists[model.view].chosen:
-        return _list(model, columns, height)
+        return list_view(model, columns, height)
     side = min(60, columns * 2 // 5)
-    left = _list(model, columns - side, height)
+    left = list_view(model, columns - side, height)
     right = _side(model, side - 2, height)
     return tuple((*row, ("faint", "│"), ("base", " "), *other) for row, other in zip(left, right, strict=True))
 
@@ -32,7 +32,8 @@ def _side(model: Model, columns: int, height: int) -> tuple[Row, ...]:
     return tuple(clip(row, columns) for row in rows[:height])
 
 
-def _list(model: Model, columns: int, height: int) -> tuple[Row, ...]:
+def list_view(model: Model, columns: int, height: int) -> tuple[Row, ...]:
+    """The list alone, without what may stand beside it."""
     table, cells = _TABLES[model.view](model, columns)
     state, ids = model.lists[model.view], lists.ids(model)
     rows: list[Row] = list(mesh.node(model)) if head_rows(model) else []

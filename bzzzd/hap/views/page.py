@@ -21,7 +21,7 @@ def page_view(model: Model, columns: int, height: int) -> tuple[Row, ...]:
     """The page in exactly ``height`` rows: its head, then its text from where it is scrolled to."""
     assert model.page is not None
     head = _head(model, model.page, columns, height)
-    text = _text(model, model.page, columns)
+    text = page_text(model, model.page, columns)
     room = max(0, height - len(head))
     top = min(model.page.scroll, max(0, len(text) - room))
     shown = [*head, *text[top : top + room]]
@@ -38,7 +38,7 @@ def last_scroll(model: Model) -> int:
     assert model.page is not None
     height = layout(model).body
     room = max(0, height - len(_head(model, model.page, model.width, height)))
-    return max(0, len(_text(model, model.page, model.width)) - room)
+    return max(0, len(page_text(model, model.page, model.width)) - room)
 
 
 def _head(model: Model, page: Page, columns: int, height: int) -> list[Row]:
@@ -106,7 +106,7 @@ def _tabs(page: Page, task: Task) -> Row:
     return tuple(parts)
 
 
-def _text(model: Model, page: Page, columns: int) -> list[Row]:
+def page_text(model: Model, page: Page, columns: int) -> list[Row]:
     """The whole text of the page, every row of it."""
     if page.kind in _TEXTS:
         return _TEXTS[page.kind](model, page, columns)

@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -21,8 +22,24 @@ from bzzzd.hap.model import Link, Model
 from bzzzd.hap.web.ring import Ring
 
 # Actions of a window or of a process: a browser has its own.
-REFUSED = frozenset({"quit", "leave", "suspend", "redraw", "theme", "palette", "help", "new", "filter"})
-_REFUSED_CONTEXTS = frozenset({"text", "filter", "palette", "help", "always"})
+REFUSED = frozenset(
+    {
+        "quit",
+        "leave",
+        "suspend",
+        "redraw",
+        "theme",
+        "palette",
+        "help",
+        "new",
+        "filter",
+        "mouse",
+        "copy",
+        "copy-id",
+        "bare",
+    }
+)
+_REFUSED_CONTEXTS = frozenset({"text", "filter", "palette", "help", "bare", "always"})
 
 
 class WebSurface:
@@ -52,6 +69,12 @@ class WebSurface:
 
     def suspend(self) -> None:
         """A service has no shell to go back to."""
+
+    def copy(self, text: str) -> None:
+        """A browser copies by itself."""
+
+    def edit(self, path: Path, text: str) -> None:
+        """A service has no terminal that an editor could have."""
 
     @contextmanager
     def listening(self) -> Iterator[asyncio.Event]:

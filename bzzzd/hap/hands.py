@@ -1,0 +1,94 @@
+"""The person's hands: the mouse, the clipboard, the bare view, and an editor of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from bzzzd.hap import buffer as buffers
+from bzzzd.hap import composing
+from bzzzd.hap.messages import Copy, Edit, Edited, Effects, Redraw
+from bzzzd.hap.model import FORM_FIELDS, Bare, Form, Model, chosen_id
+from bzzzd.hap.orders import say
+from bzzzd.hap.views.bare import bare_rows, text_in_view
+
+Result = tuple[Model, Effects]
+Args = Mapping[str, Any]
+Handler = Callable[[Model, Args], Result]
+
+_BODY = FORM_FIELDS.index("body")
+
+
+def _mouse(model: Model, _: Args) -> Result:
+    mouse = not model.mouse
+    told = "the mouse is the portal's" if mouse else "the mouse is the terminal's: it selects text"
+    return say(replace(model, mouse=mouse), told), ()
+
+
+def _copy(model: Model, _: Args) -> Result:
+    text = text_in_view(model)
+    return (model, (Copy(text),)) if text else (say(model, "there is nothing to copy"), ())
+
+
+def _copy_id(model: Model, _: Args) -> Result:
+    id = chosen_id(model)
+    return (model, (Copy(id),)) if id else (say(model, "no row is chosen"), ())
+
+
+def _bare(model: Model, _: Args) -> Result:
+    return replace(model, overlay=Bare()), (Redraw(),)
+
+
+def _bare_close(model: Model, _: Args) -> Result:
+    return replace(model, overlay=None), (Redraw(),)
+
+
+def _scroll(by: Callable[[Model], int]) -> Handler:
+    def apply(model: Model, _: Args) -> Result:
+        if not isinstance(model.overlay, Bare):
+            return model, ()
+        last = max(0, len(bare_rows(model, model.width)) - model.height)
+        return replace(model, overlay=Bare(scroll=max(0, min(last, model.overlay.scroll + by(model))))), ()
+
+    return apply
+
+
+def _editor(model: Model, _: Args) -> Result:
+    """Give the form's body to the person's editor; the draft is saved first."""
+    form = model.overlay
+    if not isinstance(form, Form):
+        return model, ()
+    model, effects = composing.save(replace(model, overlay=replace(form, focus=_BODY, emptying=False)))
+    return model, (*effects, Edit(form.buffers[_BODY].text))
+
+
+def edited(model: Model, message: Edited) -> Result:
+    """The editor has ended: its text becomes the body, as one step that can be taken back."""
+    if message.told:
+        model = say(model, message.told, "warn", 60.0)
+    if message.text is None or not isinstance(model.overlay, Form):
+        return model, ()
+    form = model.overlay
+    old = form.buffers[_BODY]
+    new, cut = buffers.changed_to(old, message.text, composing.LIMITS["body"])
+    if cut:
+        model = say(model, f"the body holds {composing.LIMITS['body']:,} characters; the rest was left out", "warn")
+    if new is old:
+        return model, ()
+    return composing.changed(model, composing.with_text(replace(form, focus=_BODY), new))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "mouse": _mouse,
+    "copy": _copy,
+    "copy-id": _copy_id,
+    "bare": _bare,
+    "bare-close": _bare_close,
+    "bare-down": _scroll(lambda _: 1),
+    "bare-up": _scroll(lambda _: -1),
+    "bare-page-down": _scroll(lambda model: max(1, model.height - 1)),
+    "bare-page-up": _scroll(lambda model: -max(1, model.height - 1)),
+    "editor": _editor,
+}
