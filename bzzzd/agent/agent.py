@@ -23,6 +23,9 @@ from bzzzd.agent.providers.choose import Chosen, choose
 from bzzzd.agent.runner import Runner
 from bzzzd.agent.sandbox import Sandbox
 from bzzzd.agent.signer import Signer, chain_from
+from bzzzd.agent.talk.discussion import Discussion
+from bzzzd.agent.talk.ears import Ears
+from bzzzd.agent.talk.voice import Voice
 from bzzzd.config.settings import Settings, Surroundings, expand
 from bzzzd.crypto.keys import load_or_create_key
 from bzzzd.errors import SandboxUnavailable, Unavailable
@@ -96,6 +99,7 @@ class Agent:
         await manager.start_phase(Phase.PROCESS)
         manager.add(self._health(runner), Phase.MONITORING)
         await manager.start_phase(Phase.MONITORING)
+        manager.spawn("bzzzd", "threads", self._ears.follow())
         manager.spawn("runner", "memory watch", self.memory.watch())
         log.info("agent started", agent=config.agent.id, capabilities=list(handlers.capabilities))
 
@@ -136,11 +140,17 @@ class Agent:
         link = DaemonLink(
             self._settings.socket, signer, background=lambda name, work: manager.spawn("bzzzd", name, work)
         )
+        me = self._settings.config.agent
+        voice, ears = Voice(link, signer, time.time), Ears(lambda: link.subscribe("hmmm"))
         runner = Runner(
-            link, signer, handlers, self.counters, slots=self._settings.config.agent.slots,
+            link, signer, handlers, self.counters, slots=me.slots,
+            discuss=lambda claim: Discussion(
+                voice, ears, claim, plan_s=me.plan_s, ask_s=me.ask_s, wall=time.time
+            ),
             depends=("bzzzd", *depends), background=lambda name, work: manager.spawn("runner", name, work),
         )  # fmt: skip
         link.serve(handlers.capabilities, runner.slots, runner.offered)
+        self._ears = ears
         return link, runner
 
     def _health(self, runner: Runner) -> HealthHttp:

@@ -58,6 +58,10 @@ class DaemonLink:
     async def call(self, method: str, params: Mapping[str, Any], *, timeout: float | None = None) -> Any:
         return await self._client.call(method, params, timeout=timeout)
 
+    def subscribe(self, stream: str) -> Subscription:
+        """Read another stream; it goes on after every reconnect."""
+        return self._client.subscribe(stream)
+
     async def start(self) -> None:
         self._client.start()
         self._background("offers", self._follow())

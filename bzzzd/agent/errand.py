@@ -12,6 +12,7 @@ from bzzzd.agent.counters import Counters
 from bzzzd.agent.handlers.base import TEXT, Job, Product
 from bzzzd.agent.handlers.registry import Handlers
 from bzzzd.agent.signer import Signer
+from bzzzd.agent.talk.discussion import Discussion
 from bzzzd.agent.work import (
     Action,
     Begin,
@@ -57,7 +58,8 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 class Errand:
     """One task in this agent. ``run`` is its life, in an asyncio task of its own; the rest are events from outside.
 
-    ``wake(errand)`` is called when its next ``tick`` may have come nearer.
+    ``wake(errand)`` is called when its next ``tick`` may have come nearer. ``discuss(claim)`` gives its part in
+    the talk on the task's thread.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Errand:
         wall: Callable[[], float],
         spawn: Spawn,
         wake: Callable[[Errand], None],
+        discuss: Callable[[Mapping[str, Any]], Discussion] | None = None,
     ) -> None:
         self.work = Work(task)
         self._link = link
@@ -82,6 +85,9 @@ class Errand:
         self._wall = wall
         self._spawn = spawn
         self._wake = wake
+        self._discuss = discuss
+        self._discussion: Discussion | None = None
+        self._ending = ""
         self._running: asyncio.Task[Any] | None = None
         self._interruptible = False
         self._interrupted = False
@@ -110,6 +116,9 @@ class Errand:
                 self._do(self.work.worked(outcome, self._clock()))
         while self.work.state is State.REPORTING and self._send is not None:
             await self._patiently(self._tell(self._send))
+        if self._discussion is not None:
+            decision = self._signer.address(self._claim["task"]["project"], self.task, "decision")
+            await self._discussion.after(self.work.outcome, self._ending, decision)
 
     def _do(self, actions: list[Action]) -> None:
         for action in actions:
@@ -123,6 +132,7 @@ class Errand:
                 case Send():
                     self._send = action
                 case Finish(ending, why):
+                    self._ending = ending
                     self._counters.endings[ending] += 1
                     self._interrupt()
                     if why:
@@ -187,7 +197,14 @@ class Errand:
             handler = self._handlers.find(task["capability"])
             assert handler is not None
             brief = open_brief(self._claim["brief"])
-            return outcome_of(await handler.run(Job(task, brief, self.work.lease, self._progress)))
+            job = Job(task, brief, self.work.lease, self._progress)
+            if self._discuss is not None:
+                self._discussion = self._discuss(self._claim)
+                decided = await self._discussion.before(handler, job)
+                if isinstance(decided, Failed):
+                    return decided
+                job = decided
+            return outcome_of(await handler.run(job))
         except BzzzError as error:
             log.info("task failed", task=self.task, why=error)
             return outcome_of_error(error)

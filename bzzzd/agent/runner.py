@@ -24,6 +24,7 @@ from bzzzd.agent.errand import Errand, Link
 from bzzzd.agent.handlers.registry import Handlers
 from bzzzd.agent.lease import boottime
 from bzzzd.agent.signer import Signer
+from bzzzd.agent.talk.discussion import Discussion
 from bzzzd.errors import BzzzError
 from bzzzd.runtime.services import Health
 
@@ -40,7 +41,8 @@ class Runner:
     """The service that works. ``offered`` is told what bzzzd offers to this agent.
 
     At the stop, tasks get ``finish_s`` seconds to end by themselves; what has not ended is handed
-    back, without a strike, so that another agent takes it at once. ``background(name, work)`` runs
+    back, without a strike, so that another agent takes it at once. ``discuss(claim)`` gives the agent's part in the
+    talk about a task. ``background(name, work)`` runs
     a task whose death is noticed.
     """
 
@@ -59,6 +61,7 @@ class Runner:
         finish_s: float = 8.0,
         clock: Callable[[], float] = boottime,
         wall: Callable[[], float] = time.time,
+        discuss: Callable[[Mapping[str, Any]], Discussion] | None = None,
     ) -> None:
         self.depends = depends
         self._link = link
@@ -70,6 +73,7 @@ class Runner:
         self._finish_s = finish_s
         self._clock = clock
         self._wall = wall
+        self._discuss = discuss
         self._errands: dict[str, Errand] = {}
         self._waiting: deque[tuple[str, float]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -137,7 +141,7 @@ class Runner:
     def _begin(self, task: str) -> None:
         errand = Errand(
             task, link=self._link, signer=self._signer, handlers=self.handlers, counters=self._counters,
-            clock=self._clock, wall=self._wall, spawn=self._spawn, wake=self._wake,
+            clock=self._clock, wall=self._wall, spawn=self._spawn, wake=self._wake, discuss=self._discuss,
         )  # fmt: skip
         self._errands[task] = errand
         self._empty.clear()

@@ -39,6 +39,10 @@ class RoleRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     write: Annotated[tuple[Rule, ...], _doc("resources its members may change")] = ()
     act: Annotated[tuple[Rule, ...], _doc("acts its members may do without asking")] = ()
     approve: Annotated[tuple[Rule, ...], _doc("acts its members may do once a person has approved them")] = ()
+    plan_s: Annotated[
+        Annotated[float, Meta(ge=0, le=86400)],
+        _doc("seconds in which others may object to the plans of its agents before they act; 0: they need show none"),
+    ] = 0.0
     decrypts: Annotated[tuple[RoleName, ...], _doc("roles whose content its members can read, besides their own")] = ()
 
 

@@ -31,6 +31,8 @@ _READERS: Final[Mapping[Path, tuple[BinaryType, ...]]] = {
     ("ai",): ("agent",),
     ("agent", "handlers"): ("agent",),
     ("agent", "slots"): ("agent",),
+    ("agent", "plan_s"): ("agent",),
+    ("agent", "ask_s"): ("agent",),
     ("network", "listen"): ("daemon",),
     ("network", "listen_port"): ("daemon",),
     ("network", "static_peers"): ("daemon",),

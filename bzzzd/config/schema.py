@@ -55,6 +55,17 @@ class AgentSection(_Section, frozen=True):
         doc("role of roles.yaml that it asks for; empty: node for bzzzd, worker for agents, operator for people"),
     ] = ""
     slots: Annotated[Count, doc("tasks worked on at the same time")] = 1
+    plan_s: Annotated[
+        Annotated[float, Meta(ge=0, le=86400)],
+        doc(
+            "seconds in which others may object to its plan on the task's thread before it acts; 0: it shows none. "
+            "The role's `plan_s` in roles.yaml counts where it is longer"
+        ),
+    ] = 0.0
+    ask_s: Annotated[
+        Annotated[float, Meta(ge=0, le=86400)],
+        doc("seconds to wait for an answer on the task's thread when a task lacks something; 0: it does not ask"),
+    ] = 60.0
     handlers: Annotated[
         tuple[HandlerSection, ...], doc("what this agent can do; empty: `summarise` and `answer` by the model")
     ] = ()

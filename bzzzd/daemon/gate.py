@@ -41,6 +41,9 @@ class Gate:
     def recipients(self, role: str, content_type: str) -> tuple[str, ...]:
         return self._policy().recipients(role, content_type)
 
+    def plan_s(self, role: str) -> float:
+        return self._policy().plan_s(role)
+
     def check_readers(self, role: str, content_type: str, readers: Iterable[str]) -> None:
         """A header may name fewer readers than policy does, never others."""
         allowed = self.recipients(role, content_type)

@@ -196,7 +196,7 @@ class TaskDesk:
         return {
             "task": self._view.map(task, call.caller), "token": [task.term, task.counter], "lease_s": task.lease_s,
             "readers": list(self._gate.recipients(author.role, "text/markdown")), "epoch": self._epoch(),
-            "brief": brief,
+            "brief": brief, "plan_s": self._gate.plan_s(author.role),
         }  # fmt: skip
 
     async def renew(self, call: Call, params: CommandParams) -> dict[str, Any]:
@@ -239,7 +239,11 @@ class TaskDesk:
         task = "{task}"
         registry.add("task.submit", members, VersionedParams, self.submit, result=task)
         registry.add(
-            "task.claim", agents, CommandParams, self.claim, result="{task, token, lease_s, brief, readers, epoch}"
+            "task.claim",
+            agents,
+            CommandParams,
+            self.claim,
+            result="{task, token, lease_s, brief, readers, epoch, plan_s}",
         )
         registry.add("task.renew", agents, CommandParams, self.renew, result="{task, lease_s}")
         registry.add("task.complete", agents, VersionedParams, self.complete, result=task)

@@ -107,6 +107,10 @@ class Policy:
             for file in self._files
         )
 
+    def plan_s(self, role: str) -> float:
+        """For how many seconds an agent of ``role`` shows its plan before it acts; a local file may ask for more."""
+        return max((file.roles[role].plan_s for file in self._files if role in file.roles), default=0.0)
+
     def guest_may(self, method: str) -> bool:
         return all(any(_fits(rule, method) for rule in file.guests) for file in self._files)
 

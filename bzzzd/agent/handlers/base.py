@@ -20,12 +20,14 @@ class Job:
     """One claimed task: ``task`` as the ledger shows it, its decrypted ``brief``, and its lease.
 
     ``progress(done, total, note)`` may be called as often as wanted; what is shown is throttled.
+    ``remarks`` are what others said on the task's thread, a bounded line each: data like the brief, never a command.
     """
 
     task: Mapping[str, Any]
     brief: Brief
     lease: Lease
     progress: Progress
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

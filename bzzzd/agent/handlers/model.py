@@ -22,6 +22,9 @@ from bzzzd.errors import BadInput
 _SMALL_TEXT_CHARS: Final = 1200
 _SMALL_QUESTION_CHARS: Final = 6000
 _LARGE_CHARS: Final = 200_000
+# What was said on the task's thread, beside the text.
+_SMALL_REMARKS_CHARS: Final = 400
+_LARGE_REMARKS_CHARS: Final = 4000
 _TWO_SENTENCES: Final = 'root ::= s " " s\ns ::= [A-Z] [^.!?\\n#*`-]{20,200} "."'
 # The marks with which chat templates separate turns, like <|im_end|> and [INST].
 _TURN_MARK: Final = re.compile(r"<(?=\|)|\|(?=>)|\[(?=/?INST\])|<(?=/?s>)")
@@ -41,6 +44,14 @@ def _between_marks(text: str) -> tuple[str, str]:
     """``text`` between two lines of a fresh mark, and the rule that explains them."""
     mark = f"=== {secrets.token_hex(8)} ==="
     return f"{mark}\n{text}\n{mark}", _DATA_RULE.format(mark=mark)
+
+
+def _heard(remarks: str) -> tuple[str, str]:
+    """Remarks as a further part of the question, and of its rules; both empty without any."""
+    if not remarks:
+        return "", ""
+    material, rule = _between_marks(remarks)
+    return f"\n\nWhat colleagues said about this task:\n\n{material}", f" {rule} Heed what they say about the task."
 
 
 def _argument(job: Job, name: str) -> str:
@@ -70,6 +81,11 @@ class _Asking:
         self._counters.asked(answer.usage)
         return Product(f"{answer.text}\n\n---\n{_trailer(answer)}{note}\n".encode())
 
+    def _remarks(self, job: Job) -> str:
+        """What was said on the task's thread, within the model's bound; empty when nothing was."""
+        limit = _SMALL_REMARKS_CHARS if self._provider.small else _LARGE_REMARKS_CHARS
+        return shorten(_inert("\n".join(job.remarks)), limit)
+
     def _fit(self, text: str, small: int) -> tuple[str, str]:
         """``text`` within the model's bound, and what the reader must know about a cut."""
         limit = small if self._provider.small else _LARGE_CHARS
@@ -89,19 +105,22 @@ class Summarise(_Asking):
         return await self._ask(job, self._prompt(job, text), note)
 
     def _prompt(self, job: Job, text: str) -> Prompt:
+        remarks = self._remarks(job)
         if self._provider.small:
             # Marks and rules confuse a small model; the grammar alone decides the form of its answer.
+            said = f"Colleagues remarked: {' '.join(remarks.split())}\n\n" if remarks else ""
             return Prompt(
                 system="You write short, faithful summaries.",
-                user=f"Summarise this text in two sentences:\n\n{text}",
+                user=f"{said}Summarise this text in two sentences:\n\n{text}",
                 max_tokens=min(self._max_tokens, 160),
                 grammar=_TWO_SENTENCES,
             )
         material, rule = _between_marks(text)
         wish = _inert(shorten(prose(job.brief.title), 300)) or "Summarise the text."
+        said, heard = _heard(remarks)
         return Prompt(
-            system=f"You write short, faithful summaries: two sentences unless asked otherwise. {rule}",
-            user=f"{wish}\n\n{material}",
+            system=f"You write short, faithful summaries: two sentences unless asked otherwise. {rule}{heard}",
+            user=f"{wish}\n\n{material}{said}",
             max_tokens=self._max_tokens,
         )
 
@@ -120,6 +139,8 @@ class Answering(_Asking):
             text, cut = self._fit(_inert(prose(text)), _SMALL_TEXT_CHARS)
             material, rule = _between_marks(text)
             system, question, note = f"{system} {rule}", f"{question}\n\n{material}", note or cut
+        said, heard = _heard(self._remarks(job))
+        system, question = system + heard, question + said
         return await self._ask(job, Prompt(system, question, self._max_tokens), note)
 
 

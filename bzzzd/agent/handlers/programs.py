@@ -107,7 +107,8 @@ class External:
     async def run(self, job: Job) -> Product:
         task = {name: job.task.get(name) for name in ("id", "project", "capability", "role", "priority", "author")}
         brief = {"title": job.brief.title, "body": job.brief.body, "args": job.brief.args}
-        stdin = json.dumps({"task": task, "brief": brief}, ensure_ascii=False, default=_plain).encode()
+        said = {"task": task, "brief": brief, "remarks": list(job.remarks)}
+        stdin = json.dumps(said, ensure_ascii=False, default=_plain).encode()
         job.progress(0, None, f"running {Path(self._argv[0]).name}")
         report = await self._sandbox.run(
             self._argv, lease=job.lease, stdin=stdin, limits=self._limits, visible=self._visible

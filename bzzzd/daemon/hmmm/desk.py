@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.hmmm.book import ThreadBook, said_of
 from bzzzd.daemon.hmmm.border import Border
-from bzzzd.daemon.hmmm.shown import Read, Shown, message_map, thread_map
+from bzzzd.daemon.hmmm.shown import Shown, addressed, hidden_map, message_map, subject_of, thread_map
 from bzzzd.errors import NotFound, Unavailable, UnknownOutcome
 from bzzzd.hmmm.message import MESSAGE_LIMIT, MessageId, ThreadId, message_id
 from bzzzd.hmmm.thread import check_post
@@ -163,13 +163,13 @@ class ThreadDesk:
             return
         message, now = found[1], self._clock()
         read = await self._shown.anyhow(message.version)
-        first = talk.thread.said[0]
-        subject = read if first.id == kept.id else await self._shown.anyhow(talk.kept[first.id][1].version)
+        beginning = talk.thread.said[0].id
+        first = read if beginning == kept.id else await self._shown.anyhow(talk.kept[beginning][1].version)
         self._stream.append(
             {
                 "thread": {**thread_map(kept.thread, talk, now), "subject": None, "for_me": False},
-                "message": message_map(talk, kept, message, None, now),
-                "_text": _secret(read), "_subject": _secret(subject),
+                "message": message_map(talk, kept, message, None, now), "hidden": hidden_map(read),
+                "first": hidden_map(first), "subject": subject_of(first.text) if first is not None else None,
             }
         )  # fmt: skip
 
@@ -199,24 +199,13 @@ class ThreadDesk:
         streams.add("hmmm", member, self._feed, "messages on threads as they come; filter: thread")
 
 
-def _secret(read: Read | None) -> dict[str, Any] | None:
-    if read is None:
-        return None
-    text = read.text
-    return {
-        "readers": sorted(read.readers), "text": text.text, "subject": text.subject, "refs": list(text.refs),
-        "to": list(text.to), "reason": text.reason,
-    }  # fmt: skip
-
-
 def _for_caller(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """An item of the stream with what the caller's role may read of it."""
     thread, message = dict(item["thread"]), dict(item["message"])
-    text, subject = item["_text"], item["_subject"]
-    if subject is not None and caller.role in subject["readers"]:
-        thread["subject"] = subject["subject"] or " ".join(subject["text"].split())[:100]
-    if text is not None and caller.role in text["readers"]:
-        message |= {name: text[name] for name in ("text", "subject", "refs", "to", "reason")}
-        message["readable"] = True
-        thread["for_me"] = caller.id in text["to"] or f"role:{caller.role}" in text["to"]
+    hidden, first = item["hidden"], item["first"]
+    if caller.role in first["readers"]:
+        thread["subject"] = item["subject"]
+    if caller.role in hidden["readers"]:
+        message |= hidden
+        thread["for_me"] = addressed(hidden["to"], caller)
     return {"thread": thread, "message": message}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from bzzzd.daemon.hmmm.book import Talk
@@ -32,16 +33,15 @@ class Shown:
         self._contexts = contexts
         self._texts: OrderedDict[str, Read] = OrderedDict()
 
-    async def text(self, version: str, role: str) -> Text | None:
+    async def text(self, version: str, role: str) -> Read | None:
         """The text of a version for a caller of ``role``; ``None`` where it may not, or cannot, be read here."""
         if not role:
             return None
         held = self._texts.get(version)
         if held is not None:
             self._texts.move_to_end(version)
-            return held.text if role in held.readers else None
-        found = await self.read(version, (role,))
-        return found.text if found is not None else None
+            return held if role in held.readers else None
+        return await self.read(version, (role,))
 
     async def read(self, version: str, roles: tuple[str, ...]) -> Read | None:
         """The text and its readers, for ``roles``."""
@@ -79,7 +79,7 @@ class Shown:
         text = await self.text(talk.kept[first.id][1].version, caller.role) if first is not None else None
         return {
             **thread_map(thread, talk, now),
-            "subject": None if text is None else text.subject or _line(text.text),
+            "subject": None if text is None else subject_of(text.text),
             "for_me": state.state(now) != "closed" and await self._for(talk, caller),
         }
 
@@ -89,14 +89,19 @@ class Shown:
             if said.by.key == caller.key:
                 return False
             text = await self.text(talk.kept[said.id][1].version, caller.role)
-            if text is not None and addressed(text, caller):
+            if text is not None and addressed(text.text.to, caller):
                 return True
         return False
 
 
-def addressed(text: Text, caller: Caller) -> bool:
-    """Whether a text names the caller, or the caller's role."""
-    return caller.id in text.to or f"role:{caller.role}" in text.to
+def addressed(to: Iterable[str], caller: Caller) -> bool:
+    """Whether the caller, or the caller's role, is among those whom a text turns to."""
+    return not {caller.id, f"role:{caller.role}"}.isdisjoint(to)
+
+
+def subject_of(text: Text) -> str:
+    """A thread's subject by its first message, whose beginning it is where that gives none."""
+    return text.subject or " ".join(text.text.split())[:100]
 
 
 def thread_map(thread: str, talk: Talk, now: float) -> dict[str, Any]:
@@ -112,9 +117,9 @@ def thread_map(thread: str, talk: Talk, now: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def message_map(talk: Talk, kept: Kept, message: Message, text: Text | None, now: float) -> dict[str, Any]:
+def message_map(talk: Talk, kept: Kept, message: Message, read: Read | None, now: float) -> dict[str, Any]:
     """A message with its text where that may be shown."""
-    state = talk.thread
+    state, hidden = talk.thread, hidden_map(read)
     proposal = state.proposals.get(kept.id)
     return {
         "id": kept.id, "thread": kept.thread, "kind": message.kind,
@@ -122,12 +127,18 @@ def message_map(talk: Talk, kept: Kept, message: Message, text: Text | None, now
         "reply_to": message.reply_to, "hops": state.hops.get(kept.id, 0), "aside": state.aside.get(kept.id, ""),
         "window_ends": proposal.ends if proposal else None, "standing": proposal.standing(now) if proposal else None,
         "objections": list(proposal.objections) if proposal else [], "version": message.version,
-        "readable": text is not None, "text": text.text if text else None, "subject": text.subject if text else None,
-        "refs": list(text.refs) if text else [], "refs_count": message.refs, "to": list(text.to) if text else [],
-        "reason": text.reason if text else None,
+        "refs_count": message.refs, **hidden,
     }  # fmt: skip
 
 
-def _line(text: str) -> str:
-    """A subject for a thread whose first message gives none."""
-    return " ".join(text.split())[:100]
+def hidden_map(read: Read | None) -> dict[str, Any]:
+    """What only the readers of a message are shown of it."""
+    if read is None:
+        return {
+            "readable": False, "text": None, "subject": None, "refs": [], "to": [], "reason": None, "readers": [],
+        }  # fmt: skip
+    text = read.text
+    return {
+        "readable": True, "text": text.text, "subject": text.subject, "refs": list(text.refs), "to": list(text.to),
+        "reason": text.reason, "readers": sorted(read.readers),
+    }  # fmt: skip
