@@ -14,7 +14,8 @@ Lines out, by ``type``:
 | `page` | `page` (`kind`, `id`, `tab`, `brief`, `decision`, `history`, `trace`, `faults`) | what was opened changes |
 | `event` | `kind`, `level` ok/info/warn/bad, `text` | something happened on the mesh |
 | `notice` | `level` ok/info/warn/bad, `text` | something to tell |
-| `handled` | `re`, `action`, `commands` (ids begun by it), `pending` (orders that can be undone) | after each line in |
+| `pending` | `pending` (each `id`, `kind`, `task`, `due`, `reason`) | which orders can be undone has changed |
+| `handled` | `re`, `action`, `commands` (ids begun), `pending` (ids), `notice` (what it said) | after each line in |
 | `outcome` | `command`, `ok`, `task` or `code` and `message` | a command was answered |
 | `error` | `re`, `code`, `message` | a line in cannot be used |
 
@@ -99,6 +100,7 @@ def begun(old: Model, new: Model, act: Act, re: Any) -> Line:
         "action": act.action,
         "commands": sorted(new.flying - old.flying),
         "pending": [order.id for order in new.pending],
+        "notice": new.notice.text if new.notice != old.notice else "",
     }
 
 
@@ -116,6 +118,8 @@ def lines(old: Model, new: Model, message: Message) -> list[Line]:
     for name in ("agents", "peers", "health"):
         if getattr(old, name) != getattr(new, name):
             found.append({"type": name, name: msgspec.to_builtins(getattr(new, name))})
+    if old.pending != new.pending:
+        found.append({"type": "pending", "pending": msgspec.to_builtins(new.pending)})
     if new.page is not None and new.page != old.page:
         page = msgspec.to_builtins(new.page)
         found.append({"type": "page", "page": {name: page[name] for name in page if name not in ("scroll", "wanted")}})
