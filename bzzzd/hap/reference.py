@@ -18,6 +18,7 @@ retries tasks, and opens a task's brief, its decision with every earlier version
 | nothing | a window in the terminal |
 | `--plain`, a pipe, or `TERM=dumb` | lines of text with typed commands, for screen readers and scripts |
 | `--headless` | JSON lines both ways, for other programs |
+| `interface: {{mode: web}}` in `hap.yaml` | a service for a browser on this machine, see below |
 
 All three run on the same model. Without `bzzzd` the portal shows what was seen last, says so in a banner, and comes
 back by itself. Who has no grant as a person works as a guest, and reads which command mends it.
@@ -65,6 +66,34 @@ Styles: {styles}.
 
 """
 
+_WEB = """\
+## In a browser
+
+With `interface: {mode: web}` in the file that `--config` or `BZZZ_CONFIG_PATH` names, `bzzz-hap` serves the same portal
+to a browser on <http://127.0.0.1:8090> (`ports.http_port`), and its health on 8091, until it is ended by SIGTERM:
+
+    cp /etc/bzzz/hap.yaml ~/.config/bzzz-web.yaml        # then set interface: {mode: web}
+    bzzz-hap --config ~/.config/bzzz-web.yaml
+
+A browser is let in by a URL, once: at a terminal `bzzz-hap` prints it; as a service it says only where it lies, in
+`portal/web-url` of the state folder (`~/.local/state/bzzz`), which nobody else can read. After each use a new URL lies
+there for the next browser. A session lasts for 12 hours without use, at most 8 browsers are in, and when the portal
+starts anew all sign in again. From another machine, bring the port to yours: `ssh -L 8090:127.0.0.1:8090 MACHINE`.
+
+It runs as the person whose portal it is, since it signs with that person's key. Under systemd:
+
+    systemd-run --user --unit=bzzz-web -p Restart=on-failure bzzz-hap --config ~/.config/bzzz-web.yaml
+
+Several people on one machine each run their own, with ports of their own. Behind a reverse proxy, name the proxy's host
+in `interface.web_names`, and have it speak TLS; `docs/security.md` says what the web mode protects and what not.
+
+Everything works with Tab, Enter and Space; `?` lists shorter keys, which can be switched off. The page follows the
+browser's dark or light scheme, needs no colour, and fits from 320 pixels on. A task or message being written is kept in
+the browser until it is sent. When `bzzzd` or the portal is away a banner says so, what was seen stays readable, and the
+page comes back by itself with what it missed.
+
+"""
+
 _TYPED = """\
 ## Typed commands (`--plain`)
 
@@ -85,5 +114,6 @@ def reference() -> str:
     typed += [f"| `{action.typed.replace('|', chr(92) + '|')}` | {action.help} |" for action in ACTIONS if action.typed]
     schema = (headless.__doc__ or "").partition("\n\n")[2].replace("``", "`")
     opening = _OPENING.format(styles=", ".join(f"`{style}`" for style in STYLES))
-    parts = (opening, keys(registry).replace("`|`", "`\\|`"), "\n", _TYPED, "\n".join(typed), "\n\n", _JSON, schema)
+    shown = keys(registry).replace("`|`", "`\\|`")
+    parts = (opening, shown, "\n", _WEB, _TYPED, "\n".join(typed), "\n\n", _JSON, schema)
     return "".join(parts).rstrip() + "\n"

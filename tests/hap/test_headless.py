@@ -64,6 +64,7 @@ def test_a_line_in_becomes_an_action_and_its_answer_names_what_it_began() -> Non
     act, re = headless.read(b'{"action": "cancel", "task": "t-0004", "id": 17}', model)
     assert (act, re) == (Act("cancel", {"task": "t-0004"}), 17)
     line = headless.begun(model, after(model, act), act, re)
+    assert line.pop("notice").startswith("canceling “Review the firewall")
     assert line == {"type": "handled", "re": 17, "action": "cancel", "commands": [], "pending": ["run-1"]}
 
 

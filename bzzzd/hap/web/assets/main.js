@@ -19,13 +19,14 @@ const VIEWS = [
 ].map((view) => ({ ...view, href: `#/${view.name}` }));
 const OTHERS = { new: compose.open, help: help.open };
 
+let inside = false;
 let page = null;
 let asked = "";
 
 const store = new Store({
   draw,
   noticed: (line) => chrome.notice(line.text, line.level),
-  out: () => start(),
+  out,
 });
 
 const context = { views: VIEWS, store, go, perform, send };
@@ -40,7 +41,7 @@ async function perform(action, args = {}) {
   try {
     return await door.act(action, args);
   } catch (error) {
-    if (error.status === 401) start();
+    if (error.status === 401) out();
     else chrome.notice(error.message, "bad");
     return null;
   }
@@ -95,9 +96,16 @@ function draw(state) {
   chrome.title(page.draw(state)?.title ?? page.title, state);
 }
 
+/** The session is over: it was left, or unused for long, or the portal has started anew. */
+function out() {
+  door.forget();
+  start();
+}
+
 async function start() {
   const word = door.takeWord();
   store.stream.stop();
+  inside = false;
   let why = "";
   if (word) {
     try {
@@ -112,6 +120,7 @@ async function start() {
     chrome.signedOut(signin.open(why));
     return;
   }
+  inside = true;
   chrome.signedIn(VIEWS);
   store.restart();
   route();
@@ -119,7 +128,7 @@ async function start() {
 
 window.addEventListener("hashchange", () => {
   if (/^#enter=/.test(location.hash)) start();
-  else if (page) route();
+  else if (inside) route();
 });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden || !page) return;

@@ -1,0 +1,110 @@
+// What people do on the page. Each walk gets a person at a fresh browser, and the test's setup.
+
+import assert from "node:assert/strict";
+
+const VIEWS = ["tasks", "agents", "peers", "health"];
+
+/** Every page, looked at by axe. */
+export async function inspection(person, setup) {
+  const passes = {};
+  await person.arrive(setup.address);
+  await person.heading("Sign in");
+  passes.signin = await person.inspect("sign in");
+  await person.signIn();
+  for (const name of VIEWS) {
+    await person.page.evaluate((hash) => { location.hash = hash; }, `#/${name}`);
+    await person.heading(new RegExp(`^${name}$`, "i"));
+    passes[name] = await person.inspect(name);
+  }
+  for (const [hash, title] of setup.pages) {
+    await person.page.evaluate((to) => { location.hash = to; }, hash);
+    await person.heading(title);
+    passes[hash] = await person.inspect(hash);
+  }
+  return passes;
+}
+
+/** Write a task, read it, cancel it and take that back, by keyboard alone. */
+export async function task(person) {
+  await person.signIn();
+  assert.equal(await person.page.evaluate(() => location.href.includes("enter")), false);
+  await person.tabTo("Skip to the content", "Tab");
+  await person.press("Enter");
+  await person.tabTo("New task");
+  await person.press("Enter");
+  await person.heading("New task");
+  assert.equal((await person.focused()).name, "Title");
+  await person.press("Control+Enter");
+  await person.tabTo("Send task");
+  await person.press("Enter");
+  await person.sees("A task needs a title.");
+  assert.equal((await person.focused()).name, "Title");
+  await person.type("Check the <b>mail</b> n 5 ?");
+  await person.tabTo("Body");
+  await person.type("All of it.\nEvery line.");
+  await person.page.reload();
+  await person.heading("New task");
+  assert.equal(await person.page.getByLabel("Title").inputValue(), "Check the <b>mail</b> n 5 ?");
+  await person.tabTo("Send task");
+  await person.press("Enter");
+  await person.heading("Check the <b>mail</b> n 5 ?");
+  await person.sees("Every line.");
+  assert.equal(await person.page.locator("main b").count(), 0);
+  await person.press("c");
+  await person.sees("canceling");
+  await person.press("u");
+  await person.sees("taken back");
+  await person.tabTo("Cancel task");
+  await person.press("Enter");
+  await person.sees("canceled");
+  await person.page.getByRole("button", { name: "Retry task" }).waitFor();
+  await person.press("Escape");
+  await person.heading("Tasks");
+  await person.press("j");
+  assert.match((await person.focused()).name, /Check the <b>mail/);
+  await person.press("/");
+  await person.type("no such words");
+  await person.sees("0 of");
+  await person.press("Escape");
+  await person.press("Escape", "?");
+  await person.heading("Help and keys");
+}
+
+/** While the daemon is away the page says so, shows what it saw, and comes back by itself with what it missed. */
+export async function away(person) {
+  await person.signIn();
+  await person.sees("First task");
+  console.log("READY");
+  await person.sees("bzzzd is away");
+  await person.sees("First task");
+  assert.match(await person.page.title(), /^\(offline\)/);
+  await person.inspect("offline");
+  console.log("READY");
+  await person.sees("Second task");
+  await person.page.waitForFunction(() => document.getElementById("banner").hidden);
+}
+
+/** While the portal is away the page says so; one that has started anew lets nobody in by an old session. */
+export async function restart(person) {
+  await person.signIn();
+  console.log("READY");
+  await person.sees("The portal is away");
+  await person.sees("First task");
+  console.log("READY");
+  await person.heading("Sign in");
+}
+
+/** A used address lets nobody in, and signing out ends it for this browser. */
+export async function door(person, setup) {
+  await person.signIn();
+  const other = await person.context.browser().newContext();
+  const page = await other.newPage();
+  await page.goto(setup.url);
+  await page.getByRole("alert").filter({ hasText: "used already" }).waitFor();
+  await other.close();
+  await person.tabTo("Sign out");
+  await person.press("Enter");
+  await person.heading("Sign in");
+  await person.page.reload();
+  await person.heading("Sign in");
+}
