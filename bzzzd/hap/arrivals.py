@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import chronicle, opened, rooms
+from bzzzd.hap import chronicle, composing, opened, rooms
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
@@ -17,7 +17,6 @@ from bzzzd.hap.messages import (
     Ask,
     Began,
     Came,
-    DropDraft,
     Effects,
     Offline,
     Online,
@@ -26,7 +25,7 @@ from bzzzd.hap.messages import (
     Snapshot,
     Tag,
 )
-from bzzzd.hap.model import Draft, Link, Model
+from bzzzd.hap.model import Link, Model
 from bzzzd.hap.orders import name_of, say
 from bzzzd.hap.soon import soon
 from bzzzd.hap.things import Task
@@ -194,6 +193,8 @@ def answered(model: Model, message: Answered) -> Result:
             return snapshot(model, Snapshot(tasks=value, number=-1))
         case "submit":
             return _submitted(model, tag[1], value)
+        case "post":
+            return _posted(model, tag[1])
         case "order":
             return _ordered(model, tag[1], value)
     if tag[0] in rooms.ANSWERS:
@@ -203,15 +204,18 @@ def answered(model: Model, message: Answered) -> Result:
 
 def _submitted(model: Model, id: str, task: Task) -> Result:
     model = replace(model, flying=model.flying - {id})
-    effects: Effects = ()
-    if model.draft.id == id:  # not one that was begun meanwhile
-        model, effects = replace(model, draft=Draft("")), (DropDraft(),)
+    model, effects = composing.sent(model, id)
     if task.id:
         model = with_tasks(model, {**model.tasks, task.id: merged(model.tasks.get(task.id), task)})
         if model.page is None:
             lists = {**model.lists, "tasks": replace(model.lists["tasks"], chosen=task.id)}
             model = settled(replace(model, lists=lists), "tasks")
     return say(model, f"sent: {name_of(model.tasks.get(task.id, task))}", "ok"), effects
+
+
+def _posted(model: Model, id: str) -> Result:
+    model, effects = composing.sent(replace(model, flying=model.flying - {id}), id)
+    return say(model, "said", "ok"), effects
 
 
 def _ordered(model: Model, id: str, task: Task) -> Result:
@@ -253,9 +257,10 @@ def refused(model: Model, message: Refused) -> Result:
     if tag[0] in rooms.REFUSALS:
         return rooms.REFUSALS[tag[0]](model, tag, fault)
     match tag[0]:
-        case "submit":
+        case "submit" | "post":
             model = replace(model, flying=model.flying - {tag[1]})
             kept = "; the draft is kept, `n` opens it" if model.draft.id == tag[1] else ""
+            kept = kept.replace("`n`", "the same form") if model.draft.form != "task" else kept
             return say(model, f"not sent: {text}{kept}", "bad", 30.0), ()
         case "order":
             return say(replace(model, flying=model.flying - {tag[1]}), f"not done: {text}", "bad", 30.0), ()

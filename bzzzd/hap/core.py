@@ -15,19 +15,21 @@ from bzzzd.hap.messages import (
     Ask,
     Attach,
     Copy,
-    DropDraft,
     Edit,
     Effect,
+    FilesRead,
     Later,
     Message,
     Offline,
     Online,
     Order,
+    Post,
     Quit,
+    ReadFiles,
     Redraw,
     SaveCache,
     Saved,
-    SaveDraft,
+    SaveDrafts,
     SaveTheme,
     Submit,
     Suspend,
@@ -35,6 +37,7 @@ from bzzzd.hap.messages import (
     Unsaved,
 )
 from bzzzd.hap.model import Model
+from bzzzd.hap.quoting import read_texts
 from bzzzd.hap.state import StateFolder, seen_of
 from bzzzd.hap.update import next_tick, update
 
@@ -44,7 +47,7 @@ _TICK_S = 1.0
 class Performer(Protocol):
     """Whoever carries effects to the daemon and sends messages back."""
 
-    def perform(self, effect: Ask | Attach | Submit | Order) -> None: ...
+    def perform(self, effect: Ask | Attach | Submit | Post | Order) -> None: ...
 
 
 class Surface(Protocol):
@@ -99,15 +102,15 @@ class Core:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Ask() | Attach() | Submit() | Order():
+            case Ask() | Attach() | Submit() | Post() | Order():
                 if self._performer is not None:
                     self._performer.perform(effect)
             case Later(seconds=seconds, message=message):
                 self._loop.call_later(seconds, self.send, message)
-            case SaveDraft(draft=draft):
-                self._files.put_nowait(("draft", lambda: self._state.save_draft(draft)))
-            case DropDraft():
-                self._files.put_nowait(("draft", self._state.drop_draft))
+            case SaveDrafts(drafts=drafts):
+                self._files.put_nowait(("draft", lambda: self._state.save_drafts(drafts)))
+            case ReadFiles(paths=paths, then=then):
+                self._files.put_nowait(("file", lambda: self._read(paths, then)))
             case SaveTheme(theme=theme):
                 self._files.put_nowait(("theme", lambda: self._state.save_theme(theme)))
             case SaveCache():
@@ -141,6 +144,11 @@ class Core:
         self._tick = None
         self._apply(Tick(self._clock()))
         self._plan_tick()
+
+    def _read(self, paths: tuple[str, ...], then: str) -> None:
+        """In a thread: the files that a form names, as text."""
+        texts, faults = read_texts(paths)
+        self._loop.call_soon_threadsafe(self.send, FilesRead(texts, faults, then))
 
     async def _write_files(self) -> None:
         """Files are written in order and off the loop: a slow disk does not hold up a key."""

@@ -10,15 +10,14 @@ from msgspec.structs import replace
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap import composing
 from bzzzd.hap.messages import Copy, Edit, Edited, Effects, Redraw
-from bzzzd.hap.model import FORM_FIELDS, Bare, Form, Model, chosen_id
+from bzzzd.hap.model import Bare, Form, Model, chosen_id
 from bzzzd.hap.orders import say
 from bzzzd.hap.views.bare import bare_rows, text_in_view
+from bzzzd.hmmm.forms import limit
 
 Result = tuple[Model, Effects]
 Args = Mapping[str, Any]
 Handler = Callable[[Model, Args], Result]
-
-_BODY = FORM_FIELDS.index("body")
 
 
 def _mouse(model: Model, _: Args) -> Result:
@@ -56,28 +55,33 @@ def _scroll(by: Callable[[Model], int]) -> Handler:
 
 
 def _editor(model: Model, _: Args) -> Result:
-    """Give the form's body to the person's editor; the draft is saved first."""
+    """Give the text in focus, or the form's first text of lines, to the person's editor; drafts are saved first."""
     form = model.overlay
     if not isinstance(form, Form):
         return model, ()
-    model, effects = composing.save(replace(model, overlay=replace(form, focus=_BODY, emptying=False)))
-    return model, (*effects, Edit(form.buffers[_BODY].text))
+    long = [place for place in composing.shown(form) if form.sheet.fields[place].kind == "lines"]
+    if not long:
+        return say(model, "this form has no text of lines"), ()
+    form = replace(form, focus=form.focus if form.focus in long else long[0], emptying=False)
+    model = composing.draft_of(replace(model, overlay=form), form)
+    model = replace(model, draft=replace(model.draft, editing=form.field.name))
+    return model, (composing.keep(model), Edit(form.buffers[form.focus].text))
 
 
 def edited(model: Model, message: Edited) -> Result:
-    """The editor has ended: its text becomes the body, as one step that can be taken back."""
+    """The editor has ended: its text becomes the field's, as one step that can be taken back."""
     if message.told:
         model = say(model, message.told, "warn", 60.0)
     if message.text is None or not isinstance(model.overlay, Form):
         return model, ()
-    form = model.overlay
-    old = form.buffers[_BODY]
-    new, cut = buffers.changed_to(old, message.text, composing.LIMITS["body"])
+    form, model = model.overlay, replace(model, draft=replace(model.draft, editing=""))
+    old, most = form.buffers[form.focus], limit(form.field)
+    new, cut = buffers.changed_to(old, message.text, most)
     if cut:
-        model = say(model, f"the body holds {composing.LIMITS['body']:,} characters; the rest was left out", "warn")
+        model = say(model, f"the {form.field.label.lower()} holds {most:,} characters; the rest was left out", "warn")
     if new is old:
         return model, ()
-    return composing.changed(model, composing.with_text(replace(form, focus=_BODY), new))
+    return composing.changed(model, composing.with_text(form, new))
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -16,11 +16,12 @@ Lines out, by ``type``:
 | `notice` | `level` ok/info/warn/bad, `text` | something to tell |
 | `pending` | `pending` (each `id`, `kind`, `task`, `due`, `reason`) | which orders can be undone has changed |
 | `handled` | `re`, `action`, `commands` (ids begun), `pending` (ids), `notice` (what it said) | after each line in |
-| `outcome` | `command`, `ok`, `task` or `code` and `message` | a command was answered |
+| `outcome` | `command`, `ok`, `task` or `message` (its id), or `code` and `message` | a command was answered |
 | `error` | `re`, `code`, `message` | a line in cannot be used |
 
 Lines in: ``{"action": NAME, "id": any value given back as "re", ...arguments}``. The names are those of the
-action registry; with arguments: ``submit`` (`title`, `body`, `role`, `capability`), ``cancel`` and ``retry``
+action registry; with arguments: ``submit`` (`form`, `thread`, `reply_to`, and the fields of the form; without
+`form` a task's: `title`, `body`, `role`, `capability`), ``cancel`` and ``retry``
 (`task`, `reason`, `now` true to leave out the 5 s in which ``undo`` takes it back), ``open`` (`task`, or in
 another list its id as `row`), ``filter`` (`text`), ``theme`` (`name`). The end of input is ``quit``, unless the
 configuration makes the portal a service (``interface.mode: headless``), which ends with SIGTERM.
@@ -36,21 +37,24 @@ from typing import Any
 import msgspec
 
 from bzzzd.errors import BadInput
+from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.messages import Act, Answered, Came, Message, Online, Refused
 from bzzzd.hap.model import Model
+from bzzzd.hap.sheets import BUILT_IN
 from bzzzd.hap.things import Task
 
 SCHEMA = 1
 _ARGUMENTS: Mapping[str, frozenset[str]] = {
-    "submit": frozenset({"title", "body", "role", "capability"}),
-    "new": frozenset({"title", "body", "role", "capability"}),
     "cancel": frozenset({"task", "reason", "now"}),
     "retry": frozenset({"task", "reason", "now"}),
     "open": frozenset({"task", "row"}),
     "filter": frozenset({"text"}),
     "theme": frozenset({"name"}),
 }
+
+# The actions that write, and the form that each means unless it is told another one.
+_FORMS: Mapping[str, str] = {"submit": "task", "new": "task", "write": "task", "message": "message"}
 
 Line = dict[str, Any]
 
@@ -72,14 +76,25 @@ def read(line: bytes, model: Model) -> tuple[Act, Any]:
     if action is None:
         raise BadInput(f"there is no action {name[:64]!r}", re=re)
     args = {key: value for key, value in given.items() if key not in ("action", "id")}
-    if unknown := sorted(set(args) - _ARGUMENTS.get(name, frozenset())):
-        takes = ", ".join(sorted(_ARGUMENTS.get(name, frozenset()))) or "no arguments"
+    known = _arguments(name, str(args.get("form") or _FORMS.get(name, "task")), model)
+    if unknown := sorted(set(args) - known):
+        takes = ", ".join(sorted(known)) or "no arguments"
         raise BadInput(f"{name} has no argument {unknown[0][:64]!r}; it takes {takes}", re=re)
     if wrong := [key for key, value in args.items() if not isinstance(value, str) and key != "now"]:
         raise BadInput(f"the argument {wrong[0]} of {name} is text", re=re)
     if "row" in args:
         args["id"] = args.pop("row")
     return Act(name, args), re
+
+
+def _arguments(name: str, form: str, model: Model) -> frozenset[str]:
+    """What an action takes; one that writes takes the fields of its form."""
+    if name not in _FORMS:
+        return _ARGUMENTS.get(name, frozenset())
+    sheet = sheet_of(model, form)
+    if sheet is None:
+        raise BadInput(f"there is no form {form[:40]!r}; there are {', '.join([*BUILT_IN, *model.sheets])}")
+    return PLACE | {field.name for field in sheet.fields}
 
 
 def first(model: Model) -> list[Line]:
@@ -152,6 +167,8 @@ def _outcome(message: Message) -> list[Line]:
     match message:
         case Answered(tag=("submit" | "order", id), value=Task() as task):
             return [{"type": "outcome", "command": id, "ok": True, "task": task.id}]
-        case Refused(tag=("submit" | "order", id), fault=fault):
+        case Answered(tag=("post", id), value=str() as said):
+            return [{"type": "outcome", "command": id, "ok": True, "message": said}]
+        case Refused(tag=("submit" | "post" | "order", id), fault=fault):
             return [{"type": "outcome", "command": id, "ok": False, "code": fault.code, "message": fault.message}]
     return []

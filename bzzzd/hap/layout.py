@@ -65,9 +65,3 @@ def list_rows(model: Model) -> int:
 def page_rows(model: Model) -> int:
     """Rows by which a page scrolls."""
     return max(1, layout(model).body - 2)
-
-
-def form_area(model: Model) -> tuple[int, int]:
-    """Columns and rows of the form's body field; one column is left for the cursor at a line's end."""
-    body = layout(model).body
-    return max(1, model.width - FORM_LABEL - 2), max(1, body - (6 if body >= 10 else 4))

@@ -41,6 +41,7 @@ class Plain:
         self._ascii = ascii_terminal
         self._asking: plain.Asking | None = None
         self._given: Mapping[str, str] = {}
+        self._place: Mapping[str, str] = {}
 
     def _encode(self, lines: list[str]) -> bytes:
         text = "".join(f"{line}\n" for line in lines)
@@ -65,18 +66,23 @@ class Plain:
             return self._encode([f"error: {error.message}"])
         if act.action == "help":
             return self._encode(plain.help_lines(core.model))
-        if act.action == "new":
-            return self._ask(core, str(act.args.get("title", "")))
+        if act.action in plain.WRITING:
+            return self._ask(core, act)
         core.send(act)
         return self._encode(plain.listing(core.model)) if act.action in (*LISTS, "filter") else b""
 
-    def _ask(self, core: Core, title: str) -> bytes:
-        kept = core.model.draft
-        if not kept.empty and title:
-            return self._encode([f"error: a draft is kept, {kept.title!r}; type new alone to go on with it"])
-        self._given = {"title": title} if title else {}
-        self._asking, question = plain.asking(core.model, title)
-        going_on = [] if kept.empty else [f"going on with the draft that is kept, {kept.title!r}"]
+    def _ask(self, core: Core, act: Act) -> bytes:
+        try:
+            form, sheet, place = plain.wanted(act, core.model)
+        except BadInput as error:
+            return self._encode([f"error: {error.message}"])
+        said = {name: str(text) for name, text in act.args.items() if name not in ("form", "thread")}
+        kept = plain.kept(core.model, form, place)
+        if kept is not None and said:
+            return self._encode([f"error: a draft is kept, {kept.title!r}; type it alone to go on with it"])
+        self._place, self._given = {"form": form, **place}, said
+        self._asking, question = plain.asking(form, sheet, {**(kept.values if kept else {}), **said})
+        going_on = [] if kept is None else [f"going on with the draft that is kept, {kept.title!r}"]
         if self._asking is None:
             self._send(core)
             return self._encode(going_on)
@@ -90,13 +96,13 @@ class Plain:
         return self._encode([question] if question else [])
 
     def _send(self, core: Core) -> bytes:
-        core.send(Act("new", dict(self._given)), Act("submit"))
+        core.send(Act("new", {**self._place, **self._given}), Act("submit"))
         return b""
 
     def ending(self, core: Core) -> None:
-        """Keep what was typed of a task that was not sent."""
+        """Keep what was typed of something that was not sent."""
         if self._asking is not None:
-            core.send(Act("new", dict(self._given)))
+            core.send(Act("new", {**self._place, **self._given}))
 
 
 class Headless:

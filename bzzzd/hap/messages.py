@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from bzzzd.hap.feed import Item
 from bzzzd.hap.model import Draft, Me
 from bzzzd.hap.things import Fault, Status, Task
+from bzzzd.hmmm.forms import Composed, Form
 
 Tag = tuple[str, ...]
 
@@ -135,9 +136,24 @@ class Unsaved(Struct, frozen=True):
     why: str
 
 
+class Sheets(Struct, frozen=True):
+    """The forms of the folders, and what is wrong with those that were left out."""
+
+    found: Mapping[str, Form]
+    faults: tuple[str, ...]
+
+
+class FilesRead(Struct, frozen=True):
+    """Texts by path, and why others could not be read."""
+
+    texts: Mapping[str, str]
+    faults: Mapping[str, str]
+    then: str
+
+
 Message = (
     Key | Paste | Mouse | Edited | Told | Act | Resized | Tick | Online | Offline | Snapshot | Began | Came | Answered
-    | Refused | Due | Saved | Unsaved
+    | Refused | Due | Saved | Unsaved | FilesRead | Sheets
 )  # fmt: skip
 
 
@@ -154,9 +170,19 @@ class Attach(Struct, frozen=True):
 
 
 class Submit(Struct, frozen=True):
-    """Sign and send a task; answered with the tag ``("submit", draft.id)``."""
+    """Sign and send a task; answered with the tag ``("submit", id)``. ``id`` makes it idempotent."""
 
-    draft: Draft
+    id: str
+    task: Composed
+
+
+class Post(Struct, frozen=True):
+    """Sign and send a message of a thread, of a new one if ``thread`` is empty; answered with ``("post", id)``."""
+
+    id: str
+    message: Composed
+    thread: str = ""
+    reply_to: str = ""
 
 
 class Order(Struct, frozen=True):
@@ -175,12 +201,17 @@ class Later(Struct, frozen=True):
     message: Due
 
 
-class SaveDraft(Struct, frozen=True):
-    draft: Draft
+class SaveDrafts(Struct, frozen=True):
+    """Keep these drafts, and no others."""
+
+    drafts: tuple[Draft, ...]
 
 
-class DropDraft(Struct, frozen=True):
-    pass
+class ReadFiles(Struct, frozen=True):
+    """Read the text files that a form names; answered with ``FilesRead``. ``then`` is the action to go on with."""
+
+    paths: tuple[str, ...]
+    then: str
 
 
 class SaveTheme(Struct, frozen=True):
@@ -216,7 +247,7 @@ class Quit(Struct, frozen=True):
 
 
 Effect = (
-    Ask | Attach | Submit | Order | Later | SaveDraft | DropDraft | SaveTheme | SaveCache | Redraw | Suspend | Copy
-    | Edit | Quit
+    Ask | Attach | Submit | Post | Order | Later | SaveDrafts | ReadFiles | SaveTheme | SaveCache | Redraw | Suspend
+    | Copy | Edit | Quit
 )  # fmt: skip
 Effects = tuple[Effect, ...]

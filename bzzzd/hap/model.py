@@ -15,6 +15,7 @@ from bzzzd.hap.actions import Registry
 from bzzzd.hap.buffer import Buffer
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.logbook import Logbook
+from bzzzd.hap.sheets import Field, Sheet
 from bzzzd.hap.shelf import Shelf
 from bzzzd.hap.talk import Talk
 from bzzzd.hap.themes import THEMES
@@ -51,21 +52,29 @@ class Link(Struct, frozen=True):
 
 
 class Draft(Struct, frozen=True):
-    """A task being written. ``id`` is its command's id too, so that sending it twice makes one task.
+    """Something being written with the form ``form``: the texts of its fields by name.
 
-    ``tried`` is set when it may have reached the ledger; a change after that takes a new id.
+    ``id`` is its command's id too, so that sending it twice makes one task. ``thread`` and ``reply_to`` say where
+    a message goes. ``tried`` is set when it may have reached the ledger; a change after that takes a new id.
+    ``editing`` is the field that the person's own editor has.
     """
 
     id: str
-    title: str = ""
-    body: str = ""
-    role: str = ""
-    capability: str = ""
+    form: str = "task"
+    values: Mapping[str, str] = field(default_factory=dict)
+    thread: str = ""
+    reply_to: str = ""
     tried: bool = False
+    editing: str = ""
 
     @property
     def empty(self) -> bool:
-        return not (self.title or self.body or self.role or self.capability)
+        return not any(text.strip() for text in self.values.values())
+
+    @property
+    def title(self) -> str:
+        """What it is called where drafts are spoken of: its first field that says something."""
+        return next((text.strip().split("\n")[0] for text in self.values.values() if text.strip()), "")
 
 
 class Pending(Struct, frozen=True):
@@ -113,21 +122,41 @@ class Page(Struct, frozen=True):
 
 
 class Form(Struct, frozen=True):
-    """The task form: one buffer a field, in order of ``FORM_FIELDS``.
+    """A form being filled in: ``sheet`` is its template, with one buffer for each of its fields in their order.
 
-    ``top`` is the body's first line shown; ``saving`` that a save is due; ``emptying`` that the key that
-    empties the form was pressed once.
+    ``top`` is the first line shown of the field in focus; ``saving`` that a save is due; ``emptying`` that the key
+    that empties the form was pressed once; ``preview`` that the message is shown as it would be sent. ``files``
+    are the texts of file fields that were read, by path.
     """
 
+    sheet: Sheet
     buffers: tuple[Buffer, ...]
     focus: int = 0
     fault: str = ""
     top: int = 0
     saving: bool = False
     emptying: bool = False
+    preview: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def field(self) -> Field:
+        """The field in focus."""
+        return self.sheet.fields[self.focus]
+
+    @property
+    def values(self) -> dict[str, str]:
+        return {one.name: text.text for one, text in zip(self.sheet.fields, self.buffers, strict=True)}
 
 
 class Palette(Struct, frozen=True):
+    query: Buffer = Buffer()
+    chosen: int = 0
+
+
+class Chooser(Struct, frozen=True):
+    """Which form to write with; ``query`` narrows the list."""
+
     query: Buffer = Buffer()
     chosen: int = 0
 
@@ -149,8 +178,7 @@ class Bare(Struct, frozen=True):
     scroll: int = 0
 
 
-Overlay = Form | Palette | Help | Filter | Bare
-FORM_FIELDS = ("title", "body", "role", "capability")
+Overlay = Form | Palette | Chooser | Help | Filter | Bare
 
 
 class Model(Struct, frozen=True):
@@ -160,7 +188,9 @@ class Model(Struct, frozen=True):
     newest first, and ``counts`` all of them by state. ``flying`` are commands on their way, ``soon`` questions
     that a timer will ask. ``needs`` are the rows of the inbox; ``talk``, ``shelf``, ``events`` and ``logbook``
     what the rooms of threads, context, events and the log know. ``trail`` are the pages, with their views, from
-    which the one in view was opened. ``unsaved`` says why the draft is in memory only. ``utc_offset`` is in seconds.
+    which the one in view was opened. ``draft`` is what was written last, ``put_by`` are
+    other drafts, ``sheets`` the forms to write with and ``sheet_faults`` what is wrong with others; ``unsaved``
+    says why drafts are in memory only. ``utc_offset`` is in seconds.
     """
 
     now: float
@@ -197,6 +227,9 @@ class Model(Struct, frozen=True):
     soon: frozenset[str] = frozenset()
     notice: Notice = Notice("")
     draft: Draft = Draft("")
+    put_by: tuple[Draft, ...] = ()
+    sheets: Mapping[str, Sheet] = field(default_factory=dict)
+    sheet_faults: tuple[str, ...] = ()
     unsaved: str = ""
     quitting: bool = False
 
@@ -209,12 +242,14 @@ class Model(Struct, frozen=True):
 def mode(model: Model) -> str:
     """Which keys apply now: a name of ``actions.MODES``."""
     match model.overlay:
-        case Form():
-            return "form"
+        case Form(preview=preview):
+            return "preview" if preview else "form"
         case Filter():
             return "filter"
         case Palette():
             return "palette"
+        case Chooser():
+            return "chooser"
         case Help():
             return "help"
         case Bare():

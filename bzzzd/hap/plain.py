@@ -11,30 +11,37 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bzzzd.errors import BadInput
 from bzzzd.hap import lists, words
+from bzzzd.hap.choosing import offered, thread_in_view
+from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.messages import Act, Message
-from bzzzd.hap.model import FORM_FIELDS, Model, Page
+from bzzzd.hap.model import Draft, Model, Page
+from bzzzd.hap.sheets import Field, Sheet
 from bzzzd.hap.things import Content, Task
 from bzzzd.hap.views.facts import facts_of
+from bzzzd.hmmm import forms
 
 GREETING = "BZZZ portal, plain mode. Type help for the commands, quit to leave."
 _LEVELS = {"ok": "", "info": "", "warn": "warning: ", "bad": "error: "}
-_QUESTIONS: Mapping[str, str] = {
-    "title": "Title:",
-    "body": "Body; end it with a line that holds only a dot:",
-    "role": "Role, or an empty line for any:",
-    "capability": "Capability, or an empty line for any:",
-}
+WRITING = frozenset({"new", "write", "message"})
 
 
 class Asking(Struct, frozen=True):
-    """A task being asked for field by field; ``body`` collects its lines."""
+    """A form being asked for field by field; ``lines`` collects those of a text of lines."""
 
+    form: str
+    sheet: Sheet
     given: Mapping[str, str]
-    field: str
-    body: tuple[str, ...] = ()
+    field: Field
+    lines: tuple[str, ...] = ()
+
+    @property
+    def so_far(self) -> Mapping[str, str]:
+        """Every text that was given, the one being written too."""
+        return {**self.given, self.field.name: "\n".join(self.lines)} if self.lines else self.given
 
 
 def command(line: str, model: Model) -> Act:
@@ -64,21 +71,29 @@ def command(line: str, model: Model) -> Act:
         case "theme":
             return Act(name, {"name": rest} if rest else {})
         case "submit":
-            return Act(name, _fields(rest))
+            return Act(name, _fields(rest, model))
         case "new":
             return Act(name, {"title": rest} if rest else {})
+        case "write":
+            return Act(name, {"form": rest} if rest else {})
+        case "message":
+            return Act(name, {"text": rest} if rest else {})
     if rest:
         raise BadInput(f"{name} takes no arguments")
     return Act(name, {})
 
 
-def _fields(text: str) -> dict[str, Any]:
+def _fields(text: str, model: Model) -> dict[str, Any]:
     try:
         given = msgspec.json.decode(text, type=dict[str, str])
     except msgspec.DecodeError as error:
         raise BadInput('submit takes its fields as JSON: submit {"title": "…"}; `new` asks for them') from error
-    if unknown := sorted(set(given) - set(FORM_FIELDS)):
-        raise BadInput(f"a task has no field {unknown[0][:40]!r}; it has {', '.join(FORM_FIELDS)}")
+    form = given.get("form") or "task"
+    if (sheet := sheet_of(model, form)) is None:
+        raise BadInput(f"there is no form {form[:40]!r}; `write` lists them")
+    names = [field.name for field in sheet.fields]
+    if unknown := sorted(set(given) - {*names, *PLACE}):
+        raise BadInput(f"the form {form} has no field {unknown[0][:40]!r}; it has {', '.join(names)}")
     return dict(given)
 
 
@@ -96,30 +111,62 @@ def _by_number(word: str, model: Model) -> str:
     return rows[number - 1]
 
 
-def asking(model: Model, title: str) -> tuple[Asking | None, str]:
-    """Begin to ask for a task; what a kept draft holds is not asked again."""
-    given = {name: getattr(model.draft, name) for name in FORM_FIELDS if getattr(model.draft, name)}
-    return _next({**given, **({"title": title} if title else {})}, -1)
+def wanted(act: Act, model: Model) -> tuple[str, Sheet, dict[str, str]]:
+    """The form that an action of ``WRITING`` means, and the thread that it goes to; raises ``BadInput``."""
+    names = [name for name, _ in offered(model, "")]
+    place = {"thread": thread} if (thread := str(act.args.get("thread") or thread_in_view(model))) else {}
+    form = str(act.args.get("form") or {"new": "task", "message": "message" if place else "thread"}.get(act.action, ""))
+    sheet = sheet_of(model, form) if form else None
+    if sheet is None:
+        raise BadInput(f"which form? There are {', '.join(names)}" if not form else f"there is no form {form[:40]!r}")
+    return form, sheet, {} if sheet.sends == "task" or form == "thread" else place
 
 
-def _next(given: Mapping[str, str], after: int) -> tuple[Asking | None, str]:
-    for number, name in enumerate(FORM_FIELDS):
-        if number > after and name not in given:
-            return Asking(given, name), _QUESTIONS[name]
+def kept(model: Model, form: str, place: Mapping[str, str]) -> Draft | None:
+    """The draft of this form that is kept, if it says something."""
+    wanted_place = (form, place.get("thread", ""))
+    drafts = (model.draft, *model.put_by)
+    return next((one for one in drafts if (one.form, one.thread) == wanted_place and not one.empty), None)
+
+
+def asking(form: str, sheet: Sheet, given: Mapping[str, str]) -> tuple[Asking | None, str]:
+    """Begin to ask for the fields of a form; what a kept draft holds is not asked again."""
+    return _next(form, sheet, {name: text for name, text in given.items() if text}, "")
+
+
+def _next(form: str, sheet: Sheet, given: Mapping[str, str], after: str) -> tuple[Asking | None, str]:
+    names = [field.name for field in sheet.fields]
+    begin = names.index(after) + 1 if after else 0
+    for field in forms.shown(sheet, given):
+        if names.index(field.name) >= begin and field.name not in given:
+            return Asking(form, sheet, given, field), question(field)
     return None, ""
+
+
+def question(field: Field) -> str:
+    """What is asked for a field; the hint says what an empty line means."""
+    if field.kind == "lines":
+        return f"{field.label}; end it with a line that holds only a dot:"
+    if field.kind == "choice":
+        usual = f" (empty: {field.default})" if field.default else ""
+        return f"{field.label}, one of {', '.join(field.choices)}{usual}:"
+    if field.required:
+        return f"{field.label}:"
+    return f"{field.label}, or an empty line for {'any' if field.kind == 'role' else field.default or 'none'}:"
 
 
 def hear(asked: Asking, line: str) -> tuple[Asking | None, str, Mapping[str, str]]:
     """One line of an answer: what is asked next, the question, and the fields so far."""
-    if asked.field == "body" and line.strip() != ".":
-        more = Asking(asked.given, "body", (*asked.body, line))
-        return more, "", {**asked.given, "body": "\n".join(more.body)}
-    if asked.field == "title" and not line.strip():
-        return asked, "A task needs a title. Title:", asked.given
-    value = "\n".join(asked.body) if asked.field == "body" else line.strip()
-    given = {**asked.given, asked.field: value}
-    following, question = _next(given, FORM_FIELDS.index(asked.field))
-    return following, question, given
+    field = asked.field
+    if field.kind == "lines" and line.strip() != ".":
+        more = replace(asked, lines=(*asked.lines, line))
+        return more, "", more.so_far
+    value = "\n".join(asked.lines) if field.kind == "lines" else line.strip() or field.default
+    if why := forms.fault_of(field, value):
+        return replace(asked, lines=()), f"{why}. {question(field)}", asked.given
+    given = {**asked.given, field.name: value}
+    following, asks = _next(asked.form, asked.sheet, given, field.name)
+    return following, asks, given
 
 
 # What to print

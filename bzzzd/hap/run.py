@@ -8,11 +8,12 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 
-from bzzzd.config.settings import Settings
+from bzzzd.config.settings import Settings, Surroundings
 from bzzzd.errors import BzzzError
 from bzzzd.hap.core import Core
 from bzzzd.hap.keys import Decoder
 from bzzzd.hap.lines import Headless, LineSurface, Plain, Speaker
+from bzzzd.hap.messages import Sheets
 from bzzzd.hap.model import Model
 from bzzzd.hap.painter import Painter
 from bzzzd.hap.session import Session
@@ -20,7 +21,9 @@ from bzzzd.hap.signing import Person
 from bzzzd.hap.state import StateFolder
 from bzzzd.hap.surface import TerminalSurface
 from bzzzd.hap.terminal import Window, ascii_only, blessed_namer
+from bzzzd.hap.text import clean
 from bzzzd.hap.themes import Theme
+from bzzzd.hmmm.folders import form_folders, read_forms
 
 
 def _person(settings: Settings) -> tuple[Person | None, str]:
@@ -32,6 +35,12 @@ def _person(settings: Settings) -> tuple[Person | None, str]:
         return None, error.message
 
 
+async def _take_sheets(settings: Settings, core: Core) -> None:
+    """Read the forms, off the loop; what is wrong with a file is shown, so it is cleaned."""
+    found, faults = await asyncio.to_thread(read_forms, form_folders(settings, Surroundings.here()))
+    core.send(Sheets(found, tuple(clean(fault, 500) for fault in faults)))
+
+
 @asynccontextmanager
 async def _running(
     settings: Settings, model: Model, state: StateFolder, *, service: bool = False
@@ -40,10 +49,12 @@ async def _running(
     core = Core(model, state, time.time)
     person, mend = _person(settings)
     session = Session(settings.socket, person, mend, core.send)
+    sheets = asyncio.create_task(_take_sheets(settings, core))
     try:
         async with _health(settings, core) if service else nullcontext():
             yield core, session
     finally:
+        await sheets
         await session.close()
         await core.close()
 

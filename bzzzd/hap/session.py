@@ -27,12 +27,13 @@ from bzzzd.hap.messages import (
     Offline,
     Online,
     Order,
+    Post,
     Refused,
     Snapshot,
     Submit,
     Tag,
 )
-from bzzzd.hap.signing import Person
+from bzzzd.hap.signing import Person, place_to_write
 from bzzzd.hap.things import Fault, Status
 from bzzzd.rpc.client import AsyncClient, State, Subscription
 from bzzzd.rpc.follower import Snapshot as StreamSnapshot
@@ -205,15 +206,17 @@ class Session:
 
     # Effects
 
-    def perform(self, effect: Ask | Attach | Submit | Order) -> None:
+    def perform(self, effect: Ask | Attach | Submit | Post | Order) -> None:
         """Begin an effect; its answer comes as a message."""
         match effect:
             case Ask(method=method, params=params, tag=tag):
                 self._spawn(self._ask(method, params, tag))
             case Attach():
                 self._spawn(self._try())
-            case Submit(draft=draft):
-                self._spawn(self._command("task.submit", draft.id, ("submit", draft.id), effect))
+            case Submit(id=id):
+                self._spawn(self._command("task.submit", id, ("submit", id), effect))
+            case Post(id=id):
+                self._spawn(self._command("hmmm.post", id, ("post", id), effect))
             case Order(kind=kind, id=id):
                 self._spawn(self._command(f"task.{kind}", id, ("order", id), effect))
 
@@ -231,10 +234,10 @@ class Session:
         else:
             self._send(Answered(tag, feed.parse(method, tag[0], value)))
 
-    async def _command(self, method: str, id: str, tag: Tag, effect: Submit | Order) -> None:
+    async def _command(self, method: str, id: str, tag: Tag, effect: Submit | Post | Order) -> None:
         """Send a signed command. Without an answer the same bytes go again: the id keeps it from being done twice."""
         try:
-            params = self._params.get(id) or self._sign(effect)
+            params = self._params.get(id) or await self._sign(effect)
             self._keep(id, params)
             for attempt in range(_TRIES):
                 try:
@@ -250,7 +253,7 @@ class Session:
             self._params.pop(id, None)
             self._send(Answered(tag, feed.PARSERS[method](value)))
 
-    def _sign(self, effect: Submit | Order) -> Mapping[str, Any]:
+    async def _sign(self, effect: Submit | Post | Order) -> Mapping[str, Any]:
         assert self._client is not None
         state = self._client.state
         if self._person is None or state.attached is None or state.hello is None:
@@ -260,7 +263,11 @@ class Session:
                 else NotAllowed(self._mend or "the daemon has not let you in; try again when it has")
             )
         if isinstance(effect, Submit):
-            return self._person.submit(state.attached, state.hello.mesh_id, effect.draft)
+            return self._person.submit(state.attached, state.hello.mesh_id, effect.id, effect.task)
+        if isinstance(effect, Post):
+            place = place_to_write(state.attached, effect.thread)
+            readers = await self._client.call("context.prepare", place, effects=False)
+            return self._person.post(state.attached, state.hello.mesh_id, readers, effect)
         return self._person.order(state.hello.mesh_id, effect)
 
     def _keep(self, id: str, params: Mapping[str, Any]) -> None:

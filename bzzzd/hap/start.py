@@ -11,20 +11,22 @@ from msgspec.structs import replace
 from bzzzd.config.settings import Settings
 from bzzzd.hap.actions import Registry
 from bzzzd.hap.lists import whole, with_tasks
-from bzzzd.hap.model import Link, Model
+from bzzzd.hap.model import Draft, Link, Model
 from bzzzd.hap.state import StateFolder
 from bzzzd.hap.themes import THEMES
 
 
 def first_model(settings: Settings, state: StateFolder, registry: Registry, now: float) -> Model:
     """Everything that is known before the daemon has said a word."""
+    drafts = state.take_drafts()
     model = Model(
         now=now,
         run=os.urandom(6).hex(),
         registry=registry,
         utc_offset=time.localtime(now).tm_gmtoff,
         link=Link(since=now, socket=settings.socket),
-        draft=state.take_draft(),
+        draft=drafts[0] if drafts else Draft(""),
+        put_by=drafts[1:],
     )
     seen = state.seen(settings.socket)
     if seen is None:

@@ -21,6 +21,8 @@ from bzzzd.hap.scratch import left
 from bzzzd.hap.text import clean_block
 from bzzzd.hap.things import Agent, Health, Peer, Status, Task
 
+EDITED = "body"
+"""The field of a text that an editor left and no draft names."""
 CACHED_TASKS = 200
 MAX_DRAFTS = 32
 _LIMIT = 16_777_216
@@ -95,13 +97,13 @@ class StateFolder:
     def save_theme(self, name: str) -> None:
         self._write(self._folder / "theme", f"{name}\n".encode())
 
-    def take_draft(self) -> Draft:
-        """The first kept draft that no other portal holds, or an empty one in a place of its own."""
+    def take_drafts(self) -> tuple[Draft, ...]:
+        """The first kept drafts that no other portal holds, or none in a place of its own."""
         folder = self._folder / "drafts"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError:
-            return Draft("")  # saving will say why
+            return ()  # saving will say why
         free: list[tuple[bool, int, Path]] = []
         for number in range(MAX_DRAFTS):
             path = folder / f"{number}.json"
@@ -110,27 +112,31 @@ class StateFolder:
             if self._hold(path):
                 self._draft = path
                 return self._edited(self._kept(path))
-        return Draft("")
+        return ()
 
-    def _kept(self, path: Path) -> Draft:
+    def _kept(self, path: Path) -> tuple[Draft, ...]:
         try:
-            return msgspec.json.decode(self._read(path), type=Draft)
+            return msgspec.json.decode(self._read(path), type=tuple[Draft, ...])
         except msgspec.DecodeError:
-            return Draft("")
+            return ()
 
-    def _edited(self, draft: Draft) -> Draft:
-        """The draft with what an editor had written when the portal was killed; under an id of its own then."""
+    def _edited(self, drafts: tuple[Draft, ...]) -> tuple[Draft, ...]:
+        """The drafts with what an editor had written when the portal was killed; under an id of its own then."""
         path = self.editor_file()
         text = left(path)
-        if text is None or text == draft.body:
-            return draft
-        draft = replace(draft, id=f"{os.urandom(6).hex()}-0", body=clean_block(text), tried=False)
+        draft = drafts[0] if drafts else Draft("")
+        name = draft.editing or EDITED
+        if text is None or text == draft.values.get(name, ""):
+            return drafts
+        values = {**draft.values, name: clean_block(text)}
+        mended = replace(draft, id=f"{os.urandom(6).hex()}-0", values=values, tried=False, editing="")
+        drafts = (mended, *drafts[1:])
         try:
-            self.save_draft(draft)
+            self.save_drafts(drafts)
         except BzzzError:
-            return draft  # the file stays, and is read again at the next start
+            return drafts  # the file stays, and is read again at the next start
         path.unlink(missing_ok=True)
-        return draft
+        return drafts
 
     def editor_file(self) -> Path:
         """Where the draft's text goes for the person's own editor; beside the draft, and as closed."""
@@ -150,16 +156,15 @@ class StateFolder:
         self._lock = lock
         return True
 
-    def save_draft(self, draft: Draft) -> None:
+    def save_drafts(self, drafts: tuple[Draft, ...]) -> None:
         """Raises ``DiskFull`` or ``StorageFailed``; the file is then the one before."""
         if self._draft is None:
-            self.take_draft()
+            self.take_drafts()
         if self._draft is None:
             raise BzzzError(f"no place for a draft in {self._folder}: the folder is not writable, or has {MAX_DRAFTS}")
-        self._write(self._draft, msgspec.json.encode(draft))
-
-    def drop_draft(self) -> None:
-        if self._draft is not None:
+        if drafts:
+            self._write(self._draft, msgspec.json.encode(drafts))
+        else:
             self._draft.unlink(missing_ok=True)
 
     def close(self) -> None:

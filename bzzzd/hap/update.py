@@ -13,6 +13,7 @@ from bzzzd.hap import (
     actions,
     arrivals,
     browsing,
+    choosing,
     composing,
     following,
     hands,
@@ -23,6 +24,7 @@ from bzzzd.hap import (
     pointer,
     reading,
     rooms,
+    sending,
 )
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap.buffer import EDITS, Buffer
@@ -37,6 +39,7 @@ from bzzzd.hap.messages import (
     Due,
     Edited,
     Effects,
+    FilesRead,
     Key,
     Later,
     Message,
@@ -51,13 +54,14 @@ from bzzzd.hap.messages import (
     SaveCache,
     Saved,
     SaveTheme,
+    Sheets,
     Snapshot,
     Suspend,
     Tick,
     Told,
     Unsaved,
 )
-from bzzzd.hap.model import Filter, Form, Help, Model, Notice, Palette, mode, mode_below
+from bzzzd.hap.model import Chooser, Filter, Form, Help, Model, Notice, Palette, mode, mode_below
 from bzzzd.hap.moving import SHORT, filtering, step
 from bzzzd.hap.orders import say
 from bzzzd.hap.view import view
@@ -125,6 +129,10 @@ def _update(model: Model, message: Message) -> Result:
             return _landed(*arrivals.refused(model, message))
         case Due(what=what, id=id):
             return _due(model, what, id)
+        case Sheets(found=found, faults=faults):
+            return replace(model, sheets=found, sheet_faults=faults), ()
+        case FilesRead():
+            return sending.read(model, message)
         case Saved():
             return replace(model, unsaved=""), ()
         case Unsaved(what="draft", why=why):
@@ -203,6 +211,8 @@ def _typed(model: Model, text: str, cut: bool = False) -> Result:
         case Palette(query=query):
             new, _ = buffers.insert(query, text, SHORT, multiline=False)
             return replace(model, overlay=Palette(query=new)), ()
+        case Chooser() as chooser:
+            return choosing.typed(model, chooser, text)
         case Filter(text=old) as overlay:
             new, _ = buffers.insert(old, text, SHORT, multiline=False)
             return filtering(model, replace(overlay, text=new)), ()
@@ -211,18 +221,15 @@ def _typed(model: Model, text: str, cut: bool = False) -> Result:
     return model, ()
 
 
-def _edit(edit: Callable[[Buffer], Buffer]) -> Handler:
+def _edit(name: str, edit: Callable[[Buffer], Buffer]) -> Handler:
     def apply(model: Model, _: Args) -> Result:
         match model.overlay:
             case Form() as form:
-                old = form.buffers[form.focus]
-                new = edit(old)
-                shown = composing.with_text(form, new)
-                if new.lines == old.lines:
-                    return replace(model, overlay=replace(shown, emptying=False)), ()
-                return composing.changed(model, shown)
+                return composing.edit(model, form, name, edit)
             case Palette(query=query):
                 return replace(model, overlay=Palette(query=edit(query))), ()
+            case Chooser(query=query):
+                return replace(model, overlay=Chooser(query=edit(query))), ()
             case Filter(text=text) as overlay:
                 return filtering(model, replace(overlay, text=edit(text))), ()
         return model, ()
@@ -312,7 +319,9 @@ _HANDLERS: Handlers = {
     **reading.HANDLERS,
     **browsing.HANDLERS,
     **following.HANDLERS,
-    **{name: _edit(edit) for name, edit in EDITS.items()},
+    **{name: _edit(name, edit) for name, edit in EDITS.items()},
+    **sending.HANDLERS,
+    **choosing.HANDLERS,
     "palette": lambda model, _: (replace(model, overlay=Palette()), ()),
     "palette-run": _palette_run,
     "palette-down": _palette_move(1),

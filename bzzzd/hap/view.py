@@ -5,13 +5,13 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from bzzzd.hap.layout import head_rows, layout
-from bzzzd.hap.model import Bare, Filter, Form, Help, Model, Palette
+from bzzzd.hap.model import Bare, Chooser, Filter, Form, Help, Model, Palette
 from bzzzd.hap.rows import Frame, Row, frame
 from bzzzd.hap.views import chrome
 from bzzzd.hap.views.bare import bare_view
 from bzzzd.hap.views.form import form_view
 from bzzzd.hap.views.listing import filter_cursor, listing
-from bzzzd.hap.views.overlays import help_view, palette
+from bzzzd.hap.views.overlays import chooser_rows, help_view, palette
 from bzzzd.hap.views.page import page_view
 
 
@@ -47,6 +47,9 @@ def _body(model: Model, width: int, height: int) -> tuple[tuple[Row, ...], tuple
             return bare_view(model, scroll, width, height), None
         case Palette() as overlay:
             rows, column, row = palette(model, overlay, _below(model, width, height), width)
+            return rows, (column, row)
+        case Chooser() as chooser:
+            rows, column, row = chooser_rows(model, chooser, _below(model, width, height), width)
             return rows, (column, row)
         case Filter():
             found = filter_cursor(model, width)

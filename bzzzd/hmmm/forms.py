@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -22,12 +22,28 @@ FieldKind = Literal["text", "lines", "choice", "number", "date", "address", "fil
 Sends = Literal["task", "proposal", "question", "answer", "agreement", "concern", "objection", "summary", "escalation"]
 
 LINE_LIMIT: Final = 500
-LINES_LIMIT: Final = 262_144
+LINES_LIMIT: Final = 400_000
 FILE_LIMIT: Final = 262_144
 
 Word = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z", title="a word of a-z 0-9 _ that begins with a letter")]
-Line = Annotated[str, Meta(max_length=LINE_LIMIT, pattern=r"^[^\n\r]*\Z", title="text of one line")]
-Text = Annotated[str, Meta(max_length=65_536)]
+# Forms are shown in terminals: nothing in them may move a cursor or turn a line around.
+_BIDI: Final = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+Line = Annotated[
+    str,
+    Meta(
+        max_length=LINE_LIMIT,
+        pattern=rf"^[^\x00-\x1f\x7f-\x9f{_BIDI}]*\Z",
+        title="text of one line, without control characters",
+    ),
+]
+Text = Annotated[
+    str,
+    Meta(
+        max_length=65_536,
+        pattern=rf"^[^\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}]*\Z",
+        title="text without control characters",
+    ),
+]
 _NAME: Final = r"[A-Za-z0-9_-]{1,64}"
 
 
@@ -75,7 +91,10 @@ class MessageText(_Part, frozen=True):
     body: Annotated[tuple[Part, ...], _doc("pieces that follow each other, separated by an empty line")]
     role: Annotated[Line, _doc("role that may take the task")] = ""
     capability: Annotated[Line, _doc("capability that the task needs")] = ""
-    to: Annotated[tuple[Line, ...], _doc("people and roles that are mentioned")] = ()
+    kind: Annotated[Line, _doc("kind of the message where a field decides it; empty: what `sends` says")] = ""
+    to: Annotated[tuple[Line, ...], _doc("people, and roles as role:NAME, that are mentioned or called")] = ()
+    reason: Annotated[Line, _doc("why an escalation calls them")] = ""
+    window_min: Annotated[Line, _doc("minutes within which a proposal may be objected to")] = ""
     references: Annotated[tuple[Line, ...], _doc("UCXL addresses that it refers to")] = ()
 
 
@@ -99,6 +118,8 @@ class Composed(Struct, frozen=True):
     role: str = ""
     capability: str = ""
     to: tuple[str, ...] = ()
+    reason: str = ""
+    window_s: float = 0.0
     references: tuple[str, ...] = ()
 
 
@@ -122,8 +143,8 @@ def problems(form: Form) -> Iterator[Problem]:
     known = frozenset(before)
     message = form.message
     texts: list[tuple[Path, str]] = [
-        (("message", name), text)
-        for name, text in (("title", message.title), ("role", message.role), ("capability", message.capability))
+        (("message", name), getattr(message, name))
+        for name in ("title", "role", "capability", "kind", "reason", "window_min")
     ]
     texts += [(("message", "to", index), text) for index, text in enumerate(message.to)]
     texts += [(("message", "references", index), text) for index, text in enumerate(message.references)]
@@ -221,9 +242,14 @@ def fault_of(field: Field, value: str) -> str:
     return ""
 
 
+def limit(field: Field) -> int:
+    """How many characters a field holds."""
+    most = LINES_LIMIT if field.kind == "lines" else LINE_LIMIT if field.kind == "text" else 1024
+    return int(min(most, field.most)) if field.most is not None and field.kind in _TEXTS else most
+
+
 def _length(field: Field, value: str) -> str:
-    limit = LINE_LIMIT if field.kind == "text" else LINES_LIMIT
-    most = int(min(limit, limit if field.most is None else field.most))
+    most = limit(field)
     if len(value) > most:
         return f"{field.label} has at most {most} characters, and these are {len(value)}"
     if field.least is not None and len(value.strip()) < field.least:
@@ -266,24 +292,49 @@ def compose(form: Form, values: Mapping[str, str], files: Mapping[str, str] | No
     ``files`` are the texts of ``file`` fields by name; without one the path itself stands there.
     """
     visible = shown(form, values)
-    given = {field.name: values.get(field.name, "").strip() for field in visible}
+    given = {field.name: _trimmed(field, values.get(field.name, "")) for field in visible}
     said = {**given, **{name: text for name, text in (files or {}).items() if name in given}}
     message = form.message
     body = [wording.fill(part.text, said).strip("\n").rstrip() for part in message.body if holds(part.when, given)]
+    kind = wording.fill(message.kind, given).strip()
+    sends = next((known for known in get_args(Sends) if known == kind), form.sends)
     return Composed(
-        sends=form.sends,
+        sends=sends,
         title=_one_line(wording.fill(message.title, given)),
         body="\n\n".join(part for part in body if part.strip()),
         role=wording.fill(message.role, given).strip(),
         capability=wording.fill(message.capability, given).strip(),
         to=_filled(message.to, given),
+        reason=_one_line(wording.fill(message.reason, given)) if sends == "escalation" else "",
+        window_s=_minutes(wording.fill(message.window_min, given)) if sends == "proposal" else 0.0,
         references=_filled(message.references, given),
     )
+
+
+def _trimmed(field: Field, value: str) -> str:
+    """A value without the space around it; the first line of a text of lines keeps its indent."""
+    return value.strip("\n").rstrip() if field.kind == "lines" else value.strip()
 
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())[:LINE_LIMIT]
 
 
+def _minutes(text: str) -> float:
+    try:
+        return max(0.0, float(text) * 60.0)
+    except ValueError:
+        return 0.0
+
+
 def _filled(texts: tuple[str, ...], values: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for text in texts if (value := wording.fill(text, values).strip())))
+    """Each text that says something; one whose variables are all empty is left out, whatever stands around them.
+
+    A value of several words is several addressees.
+    """
+    said: list[str] = []
+    for text in texts:
+        names = wording.variables(text)
+        if not names or any(values.get(name, "").strip() for name in names):
+            said += wording.fill(text, values).replace(",", " ").split()
+    return tuple(dict.fromkeys(said))

@@ -49,10 +49,10 @@ class FullDisk(StateFolder):
 
     full = True
 
-    def save_draft(self, draft: Draft) -> None:
+    def save_drafts(self, drafts: tuple[Draft, ...]) -> None:
         if self.full:
             raise DiskFull("no space left to write the draft; free some space")
-        super().save_draft(draft)
+        super().save_drafts(drafts)
 
     def save_seen(self, seen: Seen) -> None:
         if self.full:
@@ -121,7 +121,7 @@ async def test_what_is_saved_last_is_on_disk_when_it_is_closed(
     core.send(Act("new", {"title": "Half a thought"}), Key("ctrl+c"))
     assert core.ended.is_set()
     await core.close()
-    assert StateFolder(tmp_path).take_draft().title == "Half a thought"
+    assert StateFolder(tmp_path).take_drafts()[0].title == "Half a thought"
 
 
 async def test_it_is_settled_once_the_daemon_has_answered_or_refused(core: Core) -> None:

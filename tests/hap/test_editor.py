@@ -65,7 +65,7 @@ def test_the_editor_is_the_one_that_the_person_named() -> None:
 
 async def test_leaving_ends_the_editor_and_its_text_is_taken_up_at_the_next_start(tmp_path: Path) -> None:
     state = StateFolder(tmp_path)
-    state.take_draft()
+    state.take_drafts()
     script = f'echo "in the middle" > "$1"; touch "{tmp_path}/begun"; exec sleep 60'
     editing = asyncio.create_task(edit(state.editor_file(), "before", _editor(tmp_path, script)))
     async with asyncio.timeout(20):
@@ -76,10 +76,10 @@ async def test_leaving_ends_the_editor_and_its_text_is_taken_up_at_the_next_star
         await editing
     state.close()
     again = StateFolder(tmp_path)
-    assert again.take_draft().body == "in the middle"
+    assert again.take_drafts()[0].values["body"] == "in the middle"
     assert not again.editor_file().exists()
     again.close()
-    assert StateFolder(tmp_path).take_draft().body == "in the middle"
+    assert StateFolder(tmp_path).take_drafts()[0].values["body"] == "in the middle"
 
 
 def test_a_file_that_is_too_long_is_no_text(tmp_path: Path) -> None:

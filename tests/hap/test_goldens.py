@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from bzzzd.hap.messages import Offline, Online, Paste, Snapshot
+from bzzzd.hap.messages import Act, Offline, Online, Paste, Sheets, Snapshot
 from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Frame, plain
 from bzzzd.hap.view import view
+from bzzzd.hmmm.folders import read_forms
 
 from .builders import GUEST, STATUS, after, blank, keys, online, opened
 
+SHIPPED, _ = read_forms([Path(__file__).parents[2] / "etc" / "templates"])
 GOLDENS = Path(__file__).parent / "goldens"
 SIZES = ((80, 24), (120, 40), (40, 12))
 
@@ -24,6 +26,12 @@ SIZES = ((80, 24), (120, 40), (40, 12))
 def _form(width: int, height: int) -> Model:
     model = after(online(width, height), *keys("n"), Paste("Check the backups of the mail server"), *keys("tab"))
     return after(model, Paste("They should hold:\n- the queues\n- the keys\n\nTell me what is missing."))
+
+
+def _incident(width: int, height: int) -> Model:
+    model = after(online(width, height), Sheets(SHIPPED, ()))
+    texts = {"what": "Mail is not delivered", "severity": "major", "affected": "everybody", "lead": "otto"}
+    return after(model, Act("write", {"form": "incident", **texts}), *keys("tab tab tab tab"), Paste("queue is full\n"))
 
 
 VIEWS: dict[str, Callable[[int, int], Model]] = {
@@ -48,6 +56,9 @@ VIEWS: dict[str, Callable[[int, int], Model]] = {
     "task-trace": lambda w, h: after(opened(w, h), *keys("t")),
     "peer-page": lambda w, h: after(online(w, h), *keys("6 enter")),
     "form": _form,
+    "form-template": _incident,
+    "form-preview": lambda w, h: after(_incident(w, h), *keys("f3")),
+    "form-list": lambda w, h: after(online(w, h), Sheets(SHIPPED, ()), *keys("N")),
     "palette": lambda w, h: after(online(w, h), *keys(": c a")),
     "help": lambda w, h: after(online(w, h), *keys("?")),
 }

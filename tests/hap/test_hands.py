@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bzzzd.hap.messages import Copy, Edit, Edited, Key, Paste, Redraw, SaveDraft, Told
+from bzzzd.hap.messages import Copy, Edit, Edited, Key, Paste, Redraw, SaveDrafts, Told
 from bzzzd.hap.model import Bare, Form
 from bzzzd.hap.rows import plain
 from bzzzd.hap.update import update
@@ -44,7 +44,7 @@ def test_the_bare_view_scrolls_to_its_end_and_no_further() -> None:
 def test_the_editor_gets_the_body_after_the_draft_is_saved() -> None:
     model = after(online(), *keys("n tab"), Paste("one\ntwo"), *keys("tab"))
     effects = effects_of(model, Key("ctrl+o"))
-    assert [type(effect) for effect in effects] == [SaveDraft, Edit]
+    assert [type(effect) for effect in effects] == [SaveDrafts, Edit]
     assert effects[-1] == Edit("one\ntwo")
 
 

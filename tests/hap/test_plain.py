@@ -8,6 +8,7 @@ from bzzzd.hap import plain
 from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.messages import Act, Answered, Came, Message, Offline, Online, Snapshot
 from bzzzd.hap.model import Draft, Model
+from bzzzd.hap.sheets import TASK
 from bzzzd.hap.things import Progress
 
 from .builders import GUEST, LENA, NOW, STATUS, TASKS, after, blank, keys, online, opened
@@ -116,12 +117,12 @@ def test_an_order_tells_how_to_take_it_back() -> None:
 
 
 def test_a_new_task_is_asked_for_field_by_field() -> None:
-    asked, question = plain.asking(blank(), "")
-    assert (asked, question) == (plain.Asking({}, "title"), "Title:")
+    asked, question = plain.asking("task", TASK, {})
     assert asked is not None
+    assert (asked.field.name, question) == ("title", "Title:")
     again, question, _ = plain.hear(asked, "  ")
-    assert again is asked
-    assert question.startswith("A task needs a title")
+    assert again == asked
+    assert question == "Title is needed. Title:"
     body, _, _ = plain.hear(asked, "Check it")
     assert body is not None
     for line in ("one", "", "two"):
@@ -140,8 +141,10 @@ def test_a_new_task_is_asked_for_field_by_field() -> None:
 
 
 def test_what_a_kept_draft_holds_is_not_asked_again() -> None:
-    model = replace(blank(), draft=Draft("d", title="Kept", body="text"))
-    asked, question = plain.asking(model, "")
+    model = replace(blank(), draft=Draft("d", values={"title": "Kept", "body": "text"}))
+    kept = plain.kept(model, "task", {})
+    assert kept is not None
+    asked, question = plain.asking("task", TASK, kept.values)
     assert asked is not None
-    assert (asked.field, asked.given["title"]) == ("role", "Kept")
+    assert (asked.field.name, asked.given["title"]) == ("role", "Kept")
     assert question.startswith("Role")

@@ -10,9 +10,9 @@ from bzzzd.errors import FinalState
 from bzzzd.hap import session as sessions
 from bzzzd.hap.feeds.tasks import TaskChanged
 from bzzzd.hap.messages import Answered, Ask, Attach, Came, Message, Offline, Online, Order, Refused, Snapshot, Submit
-from bzzzd.hap.model import Draft
 from bzzzd.hap.session import Session
 from bzzzd.hap.signing import Person
+from bzzzd.hmmm.forms import Composed
 
 from .desk import Desk, serving, until
 
@@ -88,7 +88,7 @@ async def test_who_is_refused_becomes_a_guest_and_is_told_what_mends_it(
         assert isinstance(online, Online)
         assert online.me.guest
         assert online.me.mend == desk.refuse
-        session.perform(Submit(Draft("d-1", title="x")))
+        session.perform(Submit("d-1", Composed(sends="task", title="x", body="")))
         await until(lambda: heard.last(Refused))
         refused = heard.last(Refused)
         assert isinstance(refused, Refused)
@@ -147,7 +147,7 @@ async def test_a_task_is_signed_sealed_and_submitted(session: Session, heard: He
     async with serving(desk, tmp_path / "s"):
         session.start()
         await until(lambda: heard.last(Online))
-        session.perform(Submit(Draft("d-1", title=" Check it ", body="all\n", role="worker")))
+        session.perform(Submit("d-1", Composed(sends="task", title="Check it", body="all", role="worker")))
         await until(lambda: heard.last(Answered))
         (id,) = desk.tasks
         assert desk.briefs[id] == {"title": "Check it", "body": "all", "args": {}}
@@ -162,7 +162,7 @@ async def test_a_role_that_is_no_name_is_refused_before_anything_is_sent(
     async with serving(desk, tmp_path / "s"):
         session.start()
         await until(lambda: heard.last(Online))
-        session.perform(Submit(Draft("d-1", title="x", role="no such role!")))
+        session.perform(Submit("d-1", Composed(sends="task", title="x", body="", role="no such role!")))
         await until(lambda: heard.last(Refused))
         refused = heard.last(Refused)
         assert isinstance(refused, Refused)

@@ -34,8 +34,8 @@ def test_a_damaged_or_missing_cache_counts_as_nothing_seen(tmp_path: Path, data:
 def test_files_are_closed_to_others(tmp_path: Path) -> None:
     os.umask(0o022)
     state = StateFolder(tmp_path / "new" / "folder")
-    state.take_draft()
-    state.save_draft(Draft("d", title="secret"))
+    state.take_drafts()
+    state.save_drafts((Draft("d", values={"title": "secret"}),))
     state.save_seen(seen_of(blank()))
     for path in (tmp_path / "new" / "folder" / "portal").rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
@@ -43,46 +43,46 @@ def test_files_are_closed_to_others(tmp_path: Path) -> None:
 
 def test_a_draft_is_kept_over_a_restart_and_dropped_when_sent(tmp_path: Path) -> None:
     first = StateFolder(tmp_path)
-    first.take_draft()
-    first.save_draft(Draft("d-1", title="Half a thought", tried=True))
+    first.take_drafts()
+    first.save_drafts((Draft("d-1", values={"title": "Half a thought"}, tried=True),))
     first.close()
     second = StateFolder(tmp_path)
-    assert second.take_draft() == Draft("d-1", title="Half a thought", tried=True)
-    second.drop_draft()
+    assert second.take_drafts() == (Draft("d-1", values={"title": "Half a thought"}, tried=True),)
+    second.save_drafts(())
     second.close()
-    assert StateFolder(tmp_path).take_draft() == Draft("")
+    assert StateFolder(tmp_path).take_drafts() == ()
 
 
 def test_two_portals_of_one_person_have_a_draft_each(tmp_path: Path) -> None:
     one, two = StateFolder(tmp_path), StateFolder(tmp_path)
-    one.take_draft()
-    assert two.take_draft() == Draft("")
-    one.save_draft(Draft("a", title="one"))
-    two.save_draft(Draft("b", title="two"))
+    one.take_drafts()
+    assert two.take_drafts() == ()
+    one.save_drafts((Draft("a", values={"title": "one"}),))
+    two.save_drafts((Draft("b", values={"title": "two"}),))
     one.close()
     two.close()
     third, fourth = StateFolder(tmp_path), StateFolder(tmp_path)
-    assert {third.take_draft().title, fourth.take_draft().title} == {"one", "two"}
+    assert {third.take_drafts()[0].title, fourth.take_drafts()[0].title} == {"one", "two"}
 
 
 def test_a_full_disk_raises_and_leaves_the_draft_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state = StateFolder(tmp_path)
-    state.take_draft()
-    state.save_draft(Draft("d", title="before"))
+    state.take_drafts()
+    state.save_drafts((Draft("d", values={"title": "before"}),))
 
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFull, match="no space left"):
-        state.save_draft(Draft("d", title="after"))
+        state.save_drafts((Draft("d", values={"title": "after"}),))
     state.close()
-    assert StateFolder(tmp_path).take_draft().title == "before"
+    assert StateFolder(tmp_path).take_drafts()[0].title == "before"
 
 
 def test_a_folder_that_cannot_be_written_gives_an_empty_draft(tmp_path: Path) -> None:
     (tmp_path / "portal").write_text("a file where the folder should be")
-    assert StateFolder(tmp_path).take_draft() == Draft("")
+    assert StateFolder(tmp_path).take_drafts() == ()
 
 
 def test_the_chosen_theme_is_kept(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from bzzzd.hap.messages import (
     Ask,
     Attach,
     Came,
-    DropDraft,
     Due,
     Key,
     Later,
@@ -23,7 +22,7 @@ from bzzzd.hap.messages import (
     Resized,
     SaveCache,
     Saved,
-    SaveDraft,
+    SaveDrafts,
     Snapshot,
     Submit,
     Tick,
@@ -333,13 +332,11 @@ def test_the_form_sends_what_was_written() -> None:
     model, effects = update(model, Key("ctrl+s"))
     (saved, sent) = effects
     assert isinstance(sent, Submit)
-    assert saved == SaveDraft(sent.draft)
-    assert (sent.draft.title, sent.draft.body, sent.draft.role) == ("Check the mail", "all of it\nnow", "worker")
+    assert saved == SaveDrafts((model.draft,))
+    assert (sent.task.title, sent.task.body, sent.task.role) == ("Check the mail", "all of it\nnow", "worker")
     assert model.overlay is None
-    model, effects = update(
-        model, Answered(("submit", sent.draft.id), Task("t-0011", title="Check the mail", created=NOW))
-    )
-    assert effects == (DropDraft(),)
+    model, effects = update(model, Answered(("submit", sent.id), Task("t-0011", title="Check the mail", created=NOW)))
+    assert effects == (SaveDrafts(()),)
     assert _chosen(model) == "t-0011"
     assert model.draft.empty
 
@@ -351,17 +348,17 @@ def test_what_could_not_be_sent_is_kept_and_opened_again_with_the_same_id() -> N
     assert "the draft is kept" in model.notice.text
     (_, sent) = effects_of(model, Key("ctrl+s"))
     assert isinstance(sent, Submit)
-    assert sent.draft.id == id
+    assert sent.id == id
     (_, changed) = effects_of(after(model, *keys("x")), Key("ctrl+s"))
     assert isinstance(changed, Submit)
-    assert changed.draft.id != id
+    assert changed.id != id
 
 
 def test_a_task_without_a_title_is_not_sent() -> None:
     model, effects = update(after(online(), *keys("n tab x")), Key("ctrl+s"))
     assert not [effect for effect in effects if isinstance(effect, Submit)]
     assert isinstance(model.overlay, Form)
-    assert model.overlay.fault == "a task needs a title"
+    assert model.overlay.fault == "Title is needed"
 
 
 def test_a_program_s_task_has_nothing_of_a_draft_that_is_kept_and_leaves_it_alone() -> None:
@@ -369,8 +366,8 @@ def test_a_program_s_task_has_nothing_of_a_draft_that_is_kept_and_leaves_it_alon
     model, effects = update(model, Act("submit", {"title": "Another"}))
     (sent,) = effects
     assert isinstance(sent, Submit)
-    assert (sent.draft.title, sent.draft.body) == ("Another", "")
-    model, effects = update(model, Answered(("submit", sent.draft.id), Task("t-0012", created=NOW)))
+    assert (sent.task.title, sent.task.body) == ("Another", "")
+    model, effects = update(model, Answered(("submit", sent.id), Task("t-0012", created=NOW)))
     assert effects == ()
     assert model.draft.title == "Check the mail"
 
@@ -381,13 +378,13 @@ def test_typing_saves_the_draft_soon_and_once() -> None:
     assert (first, second) == ((Later(0.5, Due("save")),), ())
     model, effects = update(model, Due("save"))
     (saved,) = effects
-    assert isinstance(saved, SaveDraft)
-    assert saved.draft.title == "ab"
+    assert isinstance(saved, SaveDrafts)
+    assert [draft.title for draft in saved.drafts] == ["ab"]
 
 
 def test_closing_the_form_saves_what_is_not_saved_yet_and_opening_brings_it_back() -> None:
     model, effects = update(_written(online()), Key("esc"))
-    assert isinstance(effects[0], SaveDraft)
+    assert isinstance(effects[0], SaveDrafts)
     model = after(model, Key("n"))
     assert isinstance(model.overlay, Form)
     assert [one.text for one in model.overlay.buffers[:2]] == ["Check the mail", "all of it\nnow"]
@@ -437,7 +434,7 @@ def test_a_paste_outside_the_form_runs_no_commands() -> None:
 def test_a_guest_s_form_is_not_sent_but_kept() -> None:
     model = _written(after(blank(), Online(GUEST, STATUS)))
     model, effects = update(model, Key("ctrl+s"))
-    assert [type(effect) for effect in effects] == [SaveDraft]
+    assert [type(effect) for effect in effects] == [SaveDrafts]
     assert isinstance(model.overlay, Form)
     assert "sudo bzzz mesh admin add lena" in model.overlay.fault
 
@@ -481,7 +478,7 @@ def test_leaving_twice_does_not_wait() -> None:
 
 def test_leaving_from_the_form_saves_the_draft() -> None:
     effects = effects_of(_written(online()), Key("ctrl+c"))
-    assert [type(effect) for effect in effects] == [SaveDraft, SaveCache, Quit]
+    assert [type(effect) for effect in effects] == [SaveDrafts, SaveCache, Quit]
 
 
 def test_an_unknown_key_or_action_changes_nothing() -> None:

@@ -10,6 +10,9 @@ TITLES: Mapping[str, str] = {"global": "Anywhere", "list": "Lists", "page": "An 
 MODES: Mapping[str, tuple[str, ...]] = {"page": ("page", "global", "always")}
 ACTIONS: tuple[Action, ...] = (
     action("global", "n", "new", "write a new task", hint="new", typed="new [TITLE]"),
+    action("global", "N", "write", "write with a form: a task, a proposal, an incident", typed="write [FORM]"),
+    action("global", "m", "message", "say something: on the thread in view, else on a new one",
+           typed="message [TEXT]"),
     action("global", "1", "inbox", "go to what needs you", typed="inbox"),
     action("global", "2", "tasks", "go to the tasks", typed="tasks"),
     action("global", "3", "threads", "go to the threads of the conversation", typed="threads"),

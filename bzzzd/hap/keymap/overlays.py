@@ -6,10 +6,16 @@ from collections.abc import Mapping
 
 from bzzzd.hap.keymap.action import Action, action
 
-TITLES: Mapping[str, str] = {"filter": "Filter", "palette": "Command palette", "help": "This help"}
+TITLES: Mapping[str, str] = {
+    "filter": "Filter",
+    "palette": "Command palette",
+    "chooser": "Choosing a form",
+    "help": "This help",
+}
 MODES: Mapping[str, tuple[str, ...]] = {
     "filter": ("filter", "text", "always"),
     "palette": ("palette", "text", "always"),
+    "chooser": ("chooser", "text", "always"),
     "help": ("help", "always"),
 }
 ACTIONS: tuple[Action, ...] = (
@@ -20,6 +26,10 @@ ACTIONS: tuple[Action, ...] = (
     action("palette", "down ctrl+n tab", "palette-down", "next action", hint="next"),
     action("palette", "up ctrl+p shift+tab", "palette-up", "previous action"),
     action("palette", "esc", "palette-close", "close the palette", hint="close"),
+    action("chooser", "enter", "chooser-open", "write with the chosen form", hint="write"),
+    action("chooser", "down ctrl+n tab", "chooser-down", "next form", hint="next"),
+    action("chooser", "up ctrl+p shift+tab", "chooser-up", "previous form"),
+    action("chooser", "esc", "chooser-close", "close the list of forms", hint="close"),
     action("help", "esc q ? f1 enter", "help-close", "close the help", hint="close"),
     action("help", "j down", "help-down", "one line down", hint="down"),
     action("help", "k up", "help-up", "one line up", hint="up"),

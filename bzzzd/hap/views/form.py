@@ -1,81 +1,143 @@
-"""The form in which a task is written."""
+"""The form in which something is written, and the preview of what would be sent."""
 
 from __future__ import annotations
 
 from bzzzd.hap.buffer import Buffer
-from bzzzd.hap.layout import FORM_LABEL, form_area
-from bzzzd.hap.model import FORM_FIELDS, Form, Model
+from bzzzd.hap.composing import shown
+from bzzzd.hap.layout import FORM_LABEL, layout
+from bzzzd.hap.model import Form, Model
 from bzzzd.hap.rows import Row, clip, spread
+from bzzzd.hap.sending import composed
+from bzzzd.hap.sheets import Field
 from bzzzd.hap.text import chunks, fit, width
 
 Cursor = tuple[int, int]
 
+_ROOMY = 10
+_LEAST_LINES = 3
+
+
+def heights(model: Model, form: Form, height: int) -> dict[int, int]:
+    """Rows of each field that is asked for, by its place: a text of lines in focus gets what the others leave."""
+    places = shown(form)
+    long = [place for place in places if form.sheet.fields[place].kind == "lines"]
+    rows = dict.fromkeys(places, 1)
+    if not long:
+        return rows
+    room = height - len(places) - (2 if height >= _ROOMY else 0) - 1
+    wide = form.focus if form.focus in long else max(long, key=lambda place: form.buffers[place].size)
+    for place in long:
+        if place != wide:
+            rows[place] = min(_LEAST_LINES, max(1, len(form.buffers[place].lines)), max(1, room))
+            room -= rows[place] - 1
+    rows[wide] = max(1, room + 1) if len(long) == 1 else max(_LEAST_LINES, room + 1)
+    return rows
+
+
+def _columns(model: Model) -> int:
+    """Columns of a field; one is left for the cursor at a line's end."""
+    return max(1, model.width - FORM_LABEL - 2)
+
 
 def form_view(model: Model, form: Form, columns: int, height: int) -> tuple[tuple[Row, ...], Cursor | None]:
     """The form's rows, and where the cursor stands in them."""
-    roomy = height >= 10
+    if form.preview:
+        return preview_rows(model, form, columns, height), None
+    head: list[Row] = [_title(model, form, columns), ()] if height >= _ROOMY else []
+    foot: list[Row] = [_foot(model, form, columns)] if height > 1 else []
     rows: list[Row] = []
-    cursor: Cursor | None = None
-    if roomy:
-        rows += [_title(model, columns), ()]
-    for number, name in enumerate(FORM_FIELDS):
-        focused = number == form.focus
-        text = form.buffers[number]
-        if name == "body":
-            area, at = body_area(model, form, text)
-        else:
-            line, x = _one_line(text, form_area(model)[0])
-            area, at = [line], (x, 0)
-        if focused:
+    cursor = (0, 0)
+    for place, size in heights(model, form, height).items():
+        area, at = _area(model, form, place, size)
+        if place == form.focus:
             cursor = (FORM_LABEL + at[0], len(rows) + at[1])
-        for offset, part in enumerate(area):
-            label = _label(form, number, offset, text)
-            note = (("dim", _known(model, name)),) if name in ("role", "capability") and not part.strip() else ()
-            field = ("field", fit(part, columns - FORM_LABEL - 1))
-            rows.append((*label, *((*note,) if note and not focused else (field,))))
-    if height > len(rows):
-        rows.append(_foot(model, form, columns))
-    return tuple(clip(row, columns) for row in rows[:height]), cursor
+        rows += [_row(model, form, place, offset, part, columns) for offset, part in enumerate(area)]
+    room = max(1, height - len(head) - len(foot))
+    top = min(max(0, cursor[1] - room + 1), max(0, len(rows) - room))
+    rows = rows[top : top + room]
+    cursor = (cursor[0], cursor[1] - top + len(head))
+    whole = [*head, *rows, *(foot if height > len(head) + len(rows) else ())]
+    return tuple(clip(row, columns) for row in whole[:height]), cursor
 
 
-def _title(model: Model, columns: int) -> Row:
+def _title(model: Model, form: Form, columns: int) -> Row:
     state = f"▲ not saved: {model.unsaved}" if model.unsaved else "kept as you type"
-    return spread((("strong", " New task"),), (("warn" if model.unsaved else "dim", state + " "),), columns)
+    where = f" · {model.draft.thread}" if model.draft.thread else ""
+    left: Row = (("strong", f" {form.sheet.title}"), ("dim", where))
+    return spread(left, (("warn" if model.unsaved else "dim", state + " "),), columns)
 
 
-def _label(form: Form, number: int, offset: int, text: Buffer) -> Row:
-    name = FORM_FIELDS[number]
-    focused = number == form.focus
+def _row(model: Model, form: Form, place: int, offset: int, part: str, columns: int) -> Row:
+    field, focused = form.sheet.fields[place], place == form.focus
+    label = _label(form, place, offset)
+    if field.kind == "choice":
+        return (*label, *_choices(field, form.buffers[place].text))
+    note = _known(model, field) if field.kind in ("role", "person") else ""
+    if note and not focused and not part.strip():
+        return (*label, ("dim", note))
+    return (*label, ("field", fit(part, columns - FORM_LABEL - 1)))
+
+
+def _label(form: Form, place: int, offset: int) -> Row:
+    field, text, focused = form.sheet.fields[place], form.buffers[place], place == form.focus
     mark = ("accent", "▌") if focused else ("base", " ")
     if offset == 0:
-        shown = ("accent" if focused else "dim", fit(name.capitalize(), FORM_LABEL - 1))
+        name = f"{field.label}{' *' if field.required else ''}"
+        said = ("accent" if focused else "dim", fit(name, FORM_LABEL - 1))
     elif offset == 1 and len(text.lines) > 1:
-        shown = ("faint", fit(f"{text.row + 1}/{len(text.lines)}", FORM_LABEL - 1))
+        said = ("faint", fit(f"{text.row + 1}/{len(text.lines)}", FORM_LABEL - 1))
     else:
-        shown = ("base", " " * (FORM_LABEL - 1))
-    return (mark, shown)
+        said = ("base", " " * (FORM_LABEL - 1))
+    return (mark, said)
 
 
-def _known(model: Model, name: str) -> str:
+def _choices(field: Field, now: str) -> Row:
+    """All values, the chosen one in brackets: colour alone says nothing."""
+    return tuple(("strong", f"[{value}] ") if value == now else ("dim", f" {value}  ") for value in field.choices)
+
+
+def _known(model: Model, field: Field) -> str:
     """What the mesh's agents offer, to choose from."""
-    if name == "role":
-        found = sorted({agent.role for agent in model.agents if agent.role})
-    else:
+    if field.kind == "person":
+        return ""
+    if field.name == "capability":
         found = sorted({word for agent in model.agents for word in agent.capabilities})
+    else:
+        found = sorted({agent.role for agent in model.agents if agent.role})
     return "any" + (f"; there are {', '.join(found)}" if found else "")
 
 
 def _foot(model: Model, form: Form, columns: int) -> Row:
     if form.fault:
         return (("warn", f" ▲ {form.fault}"),)
-    focused = FORM_FIELDS[form.focus]
-    hint = {
-        "title": "one line that says what is wanted",
-        "body": "everything an agent needs to know; only its readers can decrypt it",
-        "role": f"who may take it: {_known(model, 'role')}",
-        "capability": f"what it takes: {_known(model, 'capability')}",
-    }[focused]
+    field = form.field
+    known = _known(model, field) if field.kind == "role" else ""
+    hint = ": ".join(part for part in (field.help, known) if part)
+    if field.kind == "choice":
+        hint = f"{field.help + '; ' if field.help else ''}left and right choose"
     return (("dim", f" {hint}"),)
+
+
+def preview_rows(model: Model, form: Form, columns: int, height: int) -> tuple[Row, ...]:
+    """The message as its readers will see it, from line ``form.top`` on."""
+    message = composed(form)
+    lines: list[Row] = [(("strong", f" {message.title}"),)] if message.title else []
+    told = [
+        ("kind", message.sends),
+        ("for role", message.role),
+        ("capability", message.capability),
+        ("to", ", ".join(message.to)),
+        ("reason", message.reason),
+        ("objections", f"within {message.window_s / 60:g} min" if message.window_s else ""),
+        ("refers to", ", ".join(message.references)),
+    ]
+    lines += [(("dim", f" {fit(name, FORM_LABEL - 1)}"), ("base", value)) for name, value in told if value]
+    lines.append(())
+    for line in message.body.split("\n"):
+        lines += [(("base", f" {part}"),) for part in chunks(line, max(1, columns - 2))]
+    head = spread((("accent", " As it would be sent"),), (("dim", f"{len(message.body):,} characters "),), columns)
+    top = min(form.top, max(0, len(lines) - height + 1))
+    return tuple(clip(row, columns) for row in (head, *lines[top:])[:height])
 
 
 def _one_line(text: Buffer, room: int) -> tuple[str, int]:
@@ -89,32 +151,46 @@ def _one_line(text: Buffer, room: int) -> tuple[str, int]:
     return parts[-1], width(parts[-1])
 
 
-def body_area(model: Model, form: Form, text: Buffer) -> tuple[list[str], Cursor]:
-    """The visible lines of the body field, and the cursor in them."""
-    columns, height = form_area(model)
-    shown: list[str] = []
+def _area(model: Model, form: Form, place: int, height: int) -> tuple[list[str], Cursor]:
+    """The visible lines of a field, and the cursor in them."""
+    text = form.buffers[place]
+    if form.sheet.fields[place].kind != "lines":
+        part, column = _one_line(text, _columns(model))
+        return [part], (column, 0)
+    if place != form.focus:
+        text = Buffer(lines=text.lines, size=text.size)
+    return lines_area(text, form.top if place == form.focus else 0, _columns(model), height)
+
+
+def lines_area(text: Buffer, top: int, columns: int, height: int) -> tuple[list[str], Cursor]:
+    """A text of lines from line ``top`` on, wrapped into rows, and the cursor in them."""
+    rows: list[str] = []
     cursor = (0, 0)
-    for number in range(form.top, len(text.lines)):
+    for number in range(top, len(text.lines)):
         parts = chunks(text.lines[number], columns)
         if number == text.row:
             start = 0
             for offset, part in enumerate(parts):
                 if text.column <= start + len(part):
-                    cursor = (width(part[: text.column - start]), len(shown) + offset)
+                    cursor = (width(part[: text.column - start]), len(rows) + offset)
                     break
                 start += len(part)
-        shown += parts
-        if len(shown) > cursor[1] + height and number >= text.row:
+        rows += parts
+        if len(rows) > cursor[1] + height and number >= text.row:
             break
     over = max(0, cursor[1] - height + 1)  # one line that is taller than the field
-    shown = shown[over : over + height]
-    return shown + [""] * (height - len(shown)), (cursor[0], cursor[1] - over)
+    rows = rows[over : over + height]
+    return rows + [""] * (height - len(rows)), (cursor[0], cursor[1] - over)
 
 
 def scrolled(model: Model, form: Form) -> int:
-    """The body's first visible line, moved just as far as the cursor needs."""
-    columns, height = form_area(model)
-    text = form.buffers[FORM_FIELDS.index("body")]
+    """The first visible line of the text in focus, moved just as far as the cursor needs."""
+    if form.preview:
+        return form.top
+    if form.field.kind != "lines":
+        return 0
+    height = heights(model, form, layout(model).body)[form.focus] if form.focus in shown(form) else 1
+    columns, text = _columns(model), form.buffers[form.focus]
     if text.row <= form.top:
         return text.row
     used, top = 0, text.row

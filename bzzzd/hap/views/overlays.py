@@ -1,32 +1,51 @@
-"""The command palette and the help, both made from the registry."""
+"""What lies over the window: the command palette and the help, made from the registry, and the list of forms."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bzzzd.hap import actions
-from bzzzd.hap.model import Help, Model, Palette, mode_below
+from bzzzd.hap.choosing import offered
+from bzzzd.hap.model import Chooser, Help, Model, Palette, mode_below
 from bzzzd.hap.rows import Row, Segment, clip, lay_over, on, spread
 from bzzzd.hap.text import chunks, fit, width
 
 _PALETTE_ROWS = 10
 
 
-def palette(model: Model, overlay: Palette, rows: tuple[Row, ...], columns: int) -> tuple[tuple[Row, ...], int, int]:
-    """The rows with the palette laid over them, and the cursor's column and row."""
+Laid = tuple[tuple[Row, ...], int, int]
+"""Rows with a list laid over them, and the cursor's column and row."""
+
+
+def palette(model: Model, overlay: Palette, rows: tuple[Row, ...], columns: int) -> Laid:
+    """The actions that fit what was typed."""
+    found = actions.find(model.registry, mode_below(model), overlay.query.text)
+    offers = [(action.name, action.help, action.keys[0] if action.keys else "") for action in found]
+    return _laid_over(overlay, offers, "no action is like that", rows, columns)
+
+
+def chooser_rows(model: Model, overlay: Chooser, rows: tuple[Row, ...], columns: int) -> Laid:
+    """The forms that fit what was typed."""
+    offers = [(sheet.title, sheet.help, sheet.sends) for _, sheet in offered(model, overlay.query.text)]
+    return _laid_over(overlay, offers, "no form is like that", rows, columns)
+
+
+def _laid_over(
+    overlay: Palette | Chooser, offers: Sequence[tuple[str, str, str]], none: str, rows: tuple[Row, ...], columns: int
+) -> Laid:
     box = min(columns, max(20, min(72, columns - 8)))
     left = (columns - box) // 2
-    found = actions.find(model.registry, mode_below(model), overlay.query.text)
     room = max(1, min(_PALETTE_ROWS, len(rows) - 2))
     top = max(0, overlay.chosen - room + 1)
     query = chunks(overlay.query.line[: overlay.query.column], max(1, box - 6))[-1]
     rest = overlay.query.line[overlay.query.column :]
     lines: list[Row] = [on(clip((("key", " : "), ("strong", query + rest)), box), "over")]
-    for number, action in enumerate(found[top : top + room], top):
-        keys = f"{action.keys[0]} "
-        name: tuple[Segment, ...] = (("strong", f" {fit(action.name, 18)}"), ("base", action.help))
-        row = spread(name, (("key", keys),), box)
+    for number, (name, help, note) in enumerate(offers[top : top + room], top):
+        told: tuple[Segment, ...] = (("strong", f" {fit(name, 18)}"), ("base", help))
+        row = spread(told, (("key", f"{note} "),), box)
         lines.append(on(row, "selected" if number == overlay.chosen else "over"))
-    if not found:
-        lines.append(on(clip((("dim", " no action is like that"),), box), "over"))
+    if not offers:
+        lines.append(on(clip((("dim", f" {none}"),), box), "over"))
     start = 1 if len(rows) > len(lines) + 1 else 0
     laid = list(rows)
     for offset, line in enumerate(lines[: len(rows) - start]):

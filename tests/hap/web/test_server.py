@@ -190,8 +190,8 @@ async def test_an_action_is_performed_once_however_often_it_is_sent(portal: Port
     assert first[0] == 200
     (submit,) = portal.effects
     assert isinstance(submit, Submit)
-    assert (submit.draft.title, submit.draft.body) == ("Check it", "all of it")
-    assert first[1]["commands"] == [submit.draft.id]
+    assert (submit.task.title, submit.task.body) == ("Check it", "all of it")
+    assert first[1]["commands"] == [submit.id]
 
 
 async def test_a_cancel_waits_and_is_taken_back(portal: Portal, browser: Browser) -> None:
