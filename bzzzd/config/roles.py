@@ -17,6 +17,9 @@ from bzzzd.config.faults import Problem
 AuthorityLevel = Literal["master", "decision", "coordination", "suggestion", "read_only"]
 AUTHORITY_LEVELS: tuple[AuthorityLevel, ...] = ("master", "decision", "coordination", "suggestion", "read_only")
 
+# What agents do, as policy knows it: one word for each kind of handler (``agent.handlers`` of agent.yaml).
+ACTS: tuple[str, ...] = ("answer", "command", "external")
+
 RoleName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z", title="a name of 1 to 64 of A-Z a-z 0-9 _ -")]
 Rule = Annotated[
     str, Meta(pattern=r"^(\*|[a-z0-9_.-]+(:[A-Za-z0-9_./-]*)?\*?)\Z", title="a word, word:name, or either with *")
@@ -46,6 +49,27 @@ class RoleRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     decrypts: Annotated[tuple[RoleName, ...], _doc("roles whose content its members can read, besides their own")] = ()
 
 
+class Escalate(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A later step of a question: whom it asks as well, when nobody has answered until then."""
+
+    after_s: Annotated[float, Meta(ge=1, le=31 * 86400), _doc("seconds after the question was asked")]
+    to: Annotated[tuple[RoleName, ...], Meta(min_length=1, max_length=32), _doc("roles that are asked as well")]
+
+
+class ApprovalRule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How people are asked before an act that needs their approval."""
+
+    by: Annotated[tuple[RoleName, ...], Meta(min_length=1, max_length=32), _doc("roles whose members may answer")]
+    quorum: Annotated[int, Meta(ge=1, le=16), _doc("how many people have to approve; one who denies ends it")] = 1
+    risk: Annotated[
+        Literal["low", "medium", "high"], _doc("`high` makes people confirm with the question's digest")
+    ] = "medium"
+    expires_s: Annotated[
+        float, Meta(ge=1, le=366 * 86400), _doc("seconds until the question ends without an answer, which denies")
+    ] = 86400.0
+    escalate: Annotated[tuple[Escalate, ...], Meta(max_length=8), _doc("who else is asked, and when")] = ()
+
+
 class RolesFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The policy of a mesh, as an administrator writes it."""
 
@@ -54,6 +78,13 @@ class RolesFile(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     guests: Annotated[
         tuple[Rule, ...], _doc("methods that a local caller without a grant may call, like `status` or `task.list`")
     ] = ()
+    approvals: Annotated[
+        dict[Rule, ApprovalRule],
+        _doc(
+            "for each act: who is asked before it, and how; the longest rule that fits counts, and where none fits, "
+            "the roles of authority `master` and `decision` that may write prompts are asked, and one is enough"
+        ),
+    ] = {}
     content: Annotated[
         dict[ContentRule, tuple[RoleName, ...]],
         _doc(
@@ -81,6 +112,16 @@ def problems(file: RolesFile) -> Iterator[Problem]:
                 f"{', '.join(both)} stands under both `act` and `approve`",
                 "keep it under `approve` if a person has to agree first, else under `act`",
             )
+    for act, asked in file.approvals.items():
+        steps = (((*("approvals", act), "escalate", at, "to"), step.to) for at, step in enumerate(asked.escalate))
+        for where, names in ((("approvals", act, "by"), asked.by), *steps):
+            for index, other in enumerate(names):
+                if other not in file.roles:
+                    yield Problem(
+                        (*where, index),
+                        f"role {other} is not defined here",
+                        f"use one of the roles of this file ({known}), or define {other}",
+                    )
     for pattern, readers in file.content.items():
         for index, other in enumerate(readers):
             if other not in file.roles:
@@ -147,6 +188,8 @@ def default_roles() -> RolesFile:
         guests=("status", "health", "peers", "agent.list", "agent.show", "doctor", "task.ask"),
         content={
             "application/x-bzzz-brief": ("admin", "operator", "coordinator", "worker", "reviewer"),
+            "application/x-bzzz-prompt": ("admin", "operator", "coordinator", "worker", "reviewer"),
+            "application/x-bzzz-answer": ("admin", "operator", "coordinator", "worker", "reviewer"),
             "application/x-bzzz-hmmm": ("admin", "operator", "coordinator", "worker", "reviewer"),
         },
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from bzzzd.config.roles import ACTS, ApprovalRule
 from bzzzd.errors import NotAllowed, NotAttached
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.grants import Grant
@@ -37,6 +38,15 @@ class Gate:
         """The same for a member that is not here: what its grant's role may do."""
         if not self._policy().can_access(grant.role, grant.capabilities, resource, operation):
             raise NotAllowed(f"role {grant.role} of {grant.kind} {grant.id} may not {operation} {resource}")
+
+    def acts(self, role: str) -> dict[str, str]:
+        """What policy makes of each act of a member of ``role``: ``free``, ``approve`` or ``no``."""
+        policy = self._policy()
+        return {act: policy.leave(role, act) for act in ACTS}
+
+    def approval(self, act: str) -> ApprovalRule:
+        """How people are asked before ``act``."""
+        return self._policy().approval(act)
 
     def recipients(self, role: str, content_type: str) -> tuple[str, ...]:
         return self._policy().recipients(role, content_type)

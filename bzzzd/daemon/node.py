@@ -28,6 +28,7 @@ from bzzzd.daemon.hmmm.part import ThreadPart
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.keydesk import KeyDesk
 from bzzzd.daemon.large import LargeDesk
+from bzzzd.daemon.ledger.clerk import Clerk
 from bzzzd.daemon.ledger.part import LedgerPart
 from bzzzd.daemon.ledger.promotion import PromotionDesk
 from bzzzd.daemon.ledger.rights import Rights
@@ -35,6 +36,7 @@ from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.mesh_checkup import MeshCheckup
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
 from bzzzd.daemon.peering import Peering
+from bzzzd.daemon.prompts.part import PromptPart
 from bzzzd.daemon.renewing import Renewals
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.reseal import Resealer
@@ -136,10 +138,11 @@ class Node:
             spawn=self._manager.spawn,
         )  # fmt: skip
         ledger, offers = part.seat, part.offers
-        tasks = TaskDesk(
-            part.seat, part.keeper, store.contexts, members, gate, offers, titles, part.view, who.mesh_id,
-            epoch=self._epoch, far=part.far, outbox=part.outbox,
-        )  # fmt: skip
+        clerk = Clerk(
+            part.seat, part.keeper, store.contexts, members, gate, who.mesh_id, far=part.far, outbox=part.outbox
+        )
+        tasks = TaskDesk(clerk, part.seat, store.contexts, gate, offers, titles, part.view, epoch=self._epoch)
+        PromptPart(part, clerk, store.contexts, gate, who.mesh_id, self._incarnation).register(registry, streams)
         agents = AgentBook(who.id, self._agent_events, part.leases.load, time.time)
         mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
         reseal = Resealer(

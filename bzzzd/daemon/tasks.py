@@ -8,21 +8,14 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from bzzzd.daemon.gate import Gate
-from bzzzd.daemon.ledger.enclosed import Enclosed
-from bzzzd.daemon.ledger.keeper import Keeper
-from bzzzd.daemon.ledger.named import check_named
-from bzzzd.daemon.ledger.outbox import Outbox
-from bzzzd.daemon.ledger.remote import RemoteLedger
+from bzzzd.daemon.ledger.clerk import Clerk, Waits
 from bzzzd.daemon.ledger.seat import Seat
-from bzzzd.daemon.members import Members
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.taskview import TaskView
 from bzzzd.daemon.titles import Titles
 from bzzzd.errors import (
-    BzzzError,
     Conflict,
     FinalState,
-    InvalidEnvelope,
     NotAllowed,
     NotFound,
 )
@@ -42,10 +35,7 @@ from bzzzd.slurp.commands import (
     Renew,
     Retry,
     Submit,
-    author_of,
-    open_command,
 )
-from bzzzd.slurp.ledger import Outcome
 from bzzzd.storage.context import ContextStore, Pending
 
 C = TypeVar("C", bound=Command)
@@ -88,88 +78,45 @@ class Call(Protocol):
     def caller(self) -> Any: ...
 
 
-class Waits(Exception):
-    """The command is kept here until the coordinator is back; ``shown`` is what is said of its task."""
-
-    def __init__(self, shown: dict[str, Any]) -> None:
-        super().__init__()
-        self.shown = shown
-
-
 class TaskDesk:
     """The methods between RPC and the ledger, wherever that is kept."""
 
     def __init__(
         self,
+        clerk: Clerk,
         seat: Seat,
-        keeper: Keeper,
         contexts: ContextStore,
-        members: Members,
         gate: Gate,
         offers: OfferDesk,
         titles: Titles,
         view: TaskView,
-        mesh_id: str,
         *,
         epoch: Callable[[], int],
-        far: RemoteLedger,
-        outbox: Outbox,
     ) -> None:
+        self._clerk = clerk
         self._seat = seat
-        self._keeper = keeper
         self._contexts = contexts
-        self._members = members
         self._gate = gate
         self._offers = offers
         self._titles = titles
         self._view = view
-        self._mesh_id = mesh_id
         self._epoch = epoch
-        self._far = far
-        self._outbox = outbox
 
     # Commands.
-
-    def _open(self, raw: bytes, kind: type[C]) -> tuple[Author, C]:
-        envelope, command = open_command(raw, self._mesh_id)
-        if not isinstance(command, kind):
-            told = type(command).__name__.lower()
-            raise InvalidEnvelope(f"the signed command is {told}, and the method is for {kind.__name__.lower()}")
-        return author_of(envelope, self._members.grant_of(envelope.author)), command
-
-    async def _run(self, author: Author, command: Command, raw: bytes, pending: Pending | None = None) -> Outcome:
-        here, along = self._seat.acting, None if pending is None else Enclosed(pending)
-        try:
-            check_named(author, command, pending, self._gate.recipients)
-            if self._outbox.takes(command):
-                raise Waits(await self._outbox.keep(author, command, await self._far.prepare(author, raw, along)))
-            outcome = await self._seat.execute(author, command, raw, along)
-        except BzzzError as error:
-            if not here and self._outbox.takes(command, error):
-                kept = await self._outbox.keep(author, command, await self._far.prepare(author, raw, along))
-                raise Waits(kept) from error
-            if pending is not None and (here or pending.blob.data is not None):
-                await self._contexts.discard(pending)
-            raise
-        if here:
-            self._keeper.line.add(outcome.events)
-        else:
-            self._keeper.noticed(outcome.task)
-        return outcome
 
     async def _task(
         self, call: Call, author: Author, command: Command, raw: bytes, pending: Pending | None = None
     ) -> dict[str, Any]:
         """The answer of most methods: the task as the command left it, or that the command waits here."""
         try:
-            outcome = await self._run(author, command, raw, pending)
+            outcome = await self._clerk.run(author, command, raw, pending)
         except Waits as waits:
             return {"task": self._view.waiting_map(waits.shown, call.caller)}
         return {"task": self._view.map(outcome.task, call.caller)}
 
     async def submit(self, call: Call, params: VersionedParams) -> dict[str, Any]:
         """Submit a task: the signed command and its brief's signed header and plaintext."""
-        author, command = self._open(params.envelope, Submit)
+        author, command = self._clerk.open(params.envelope, Submit)
         brief = open_brief(params.content)
         pending = await self._contexts.check(params.version, params.content, author)
         self._titles.remember(pending.id, brief, frozenset({*pending.header.readers, author.role}))
@@ -180,10 +127,14 @@ class TaskDesk:
         return await self.submit(call, VersionedParams(envelope=envelope, version=version, content=content))
 
     async def claim(self, call: Call, params: CommandParams) -> dict[str, Any]:
-        """Take an offered task: a lease with a fencing token, and the brief when the agent's role may read it."""
-        author, command = self._open(params.envelope, Claim)
+        """Take an offered task: a lease with a fencing token, and the brief when the agent's role may read it.
+
+        ``acts`` says of each act whether policy leaves it to the agent (``free``), to it and people (``approve``),
+        or to neither (``no``).
+        """
+        author, command = self._clerk.open(params.envelope, Claim)
         try:
-            outcome = await self._run(author, command, params.envelope)
+            outcome = await self._clerk.run(author, command, params.envelope)
         except (Conflict, NotAllowed, FinalState):
             if self._seat.acting:
                 self._offers.refused(command.task, author.id)
@@ -196,24 +147,24 @@ class TaskDesk:
         return {
             "task": self._view.map(task, call.caller), "token": [task.term, task.counter], "lease_s": task.lease_s,
             "readers": list(self._gate.recipients(author.role, "text/markdown")), "epoch": self._epoch(),
-            "brief": brief, "plan_s": self._gate.plan_s(author.role),
+            "brief": brief, "plan_s": self._gate.plan_s(author.role), "acts": self._gate.acts(author.role),
         }  # fmt: skip
 
     async def renew(self, call: Call, params: CommandParams) -> dict[str, Any]:
         """Keep the lease for one more period."""
-        author, command = self._open(params.envelope, Renew)
-        task = (await self._run(author, command, params.envelope)).task
+        author, command = self._clerk.open(params.envelope, Renew)
+        task = (await self._clerk.run(author, command, params.envelope)).task
         return {"task": self._view.map(task, call.caller), "lease_s": task.lease_s}
 
     async def complete(self, call: Call, params: VersionedParams) -> dict[str, Any]:
         """End a task with its decision; command and version are one transaction."""
-        author, command = self._open(params.envelope, Complete)
+        author, command = self._clerk.open(params.envelope, Complete)
         pending = await self._contexts.check(params.version, params.content, author)
         return await self._task(call, author, command, params.envelope, pending)
 
     async def fail(self, call: Call, params: FailParams) -> dict[str, Any]:
         """End a task, or give it back for another try, with a reason code and an encrypted explanation."""
-        author, command = self._open(params.envelope, Fail)
+        author, command = self._clerk.open(params.envelope, Fail)
         pending: Pending | None = None
         if params.version is not None:
             pending = await self._contexts.check(params.version, params.content or b"", author)
@@ -221,7 +172,7 @@ class TaskDesk:
 
     def _plain(self, kind: type[Command]) -> Callable[[Call, CommandParams], Any]:
         async def run(call: Call, params: CommandParams) -> dict[str, Any]:
-            author, command = self._open(params.envelope, kind)
+            author, command = self._clerk.open(params.envelope, kind)
             return await self._task(call, author, command, params.envelope)
 
         return run
@@ -243,7 +194,7 @@ class TaskDesk:
             agents,
             CommandParams,
             self.claim,
-            result="{task, token, lease_s, brief, readers, epoch, plan_s}",
+            result="{task, token, lease_s, brief, readers, epoch, plan_s, acts}",
         )
         registry.add("task.renew", agents, CommandParams, self.renew, result="{task, lease_s}")
         registry.add("task.complete", agents, VersionedParams, self.complete, result=task)

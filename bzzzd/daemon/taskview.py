@@ -24,6 +24,12 @@ from bzzzd.storage.context import ContextStore
 
 _PROGRESS_KEPT: Final = 4096
 _LATEST_SHOWN: Final = 200
+_UNSEEN: Final = frozenset(
+    {
+        "renewed", "prompt_seen", "prompt_answered", "prompt_escalated", "prompt_superseded", "prompt_unknown",
+        "prompt_executed", "prompt_failed", "prompt_settled", "prompt_reopened",
+    }
+)  # fmt: skip
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -97,8 +103,11 @@ class TaskView:
     # What happened.
 
     def changed(self, event: LedgerEvent) -> None:
-        """Show an event of the ledger to whoever follows the stream; renewals are of no interest to anybody."""
-        if event.kind != "renewed":
+        """Show an event of the ledger to whoever follows the stream.
+
+        Renewals are of no interest to anybody, nor what happens to a prompt while its task stays as it is.
+        """
+        if event.kind not in _UNSEEN:
             self._stream.append(
                 {
                     "kind": event.kind, "number": event.number, "at": event.at, "by": event.by,

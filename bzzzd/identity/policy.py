@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.config.roles import AuthorityLevel, RolesFile, problems
+from bzzzd.config.roles import ApprovalRule, AuthorityLevel, RoleRule, RolesFile, problems
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, InvalidEnvelope, NotFound
@@ -23,6 +23,8 @@ POLICY_LIMIT: Final = 262_144
 _RECIPIENTS_KEPT: Final = 1024
 
 Operation = Literal["read", "write", "act", "approve"]
+Leave = Literal["free", "approve", "no"]
+_STRICTNESS: Final[tuple[Leave, ...]] = ("free", "approve", "no")
 
 
 class PolicyRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -114,6 +116,27 @@ class Policy:
     def guest_may(self, method: str) -> bool:
         return all(any(_fits(rule, method) for rule in file.guests) for file in self._files)
 
+    def leave(self, role: str, act: str) -> Leave:
+        """What a member of ``role`` may make of ``act``; of two files the stricter one counts."""
+        found = [_leave(file.roles.get(role), act) for file in self._files]
+        return max(found, key=_STRICTNESS.index)
+
+    def approval(self, act: str) -> ApprovalRule:
+        """How people are asked before ``act``; a local file changes nothing here."""
+        file = self.record.roles
+        fitting = [pattern for pattern in file.approvals if _fits(pattern, act)]
+        if fitting:
+            return file.approvals[max(fitting, key=len)]
+        by = tuple(
+            name
+            for name, rule in file.roles.items()
+            if rule.authority in ("master", "decision") and any(_fits(pattern, "prompt") for pattern in rule.write)
+        )
+        return ApprovalRule(by=by or self._masters())
+
+    def _masters(self) -> tuple[str, ...]:
+        return tuple(name for name, rule in self.record.roles.roles.items() if rule.authority == "master")
+
     def recipients(self, role: str, content_type: str) -> tuple[str, ...]:
         """The roles that can decrypt content of ``content_type`` written by a member of ``role``.
 
@@ -132,6 +155,12 @@ class Policy:
         if fitting:
             return {role, *file.content[max(fitting, key=len)]}
         return {role, *(name for name, rule in file.roles.items() if role in rule.decrypts)}
+
+
+def _leave(rule: RoleRule | None, act: str) -> Leave:
+    if rule is not None and any(_fits(pattern, act) for pattern in rule.approve):
+        return "approve"
+    return "free" if rule is not None and any(_fits(pattern, act) for pattern in rule.act) else "no"
 
 
 def _content_fits(pattern: str, content_type: str) -> bool:

@@ -55,7 +55,7 @@ class EmbeddedLedger(Ledger):
 
         def work(conn: sqlite3.Connection) -> Outcome:
             outcome = sqlite.execute(conn, rules, author, command, raw, clock)
-            if along is not None and not outcome.repeated:
+            if along is not None and not outcome.repeated and not outcome.adopted:
                 along(conn)
             return outcome
 

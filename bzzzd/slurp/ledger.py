@@ -88,6 +88,11 @@ class Outcome(Struct, frozen=True, array_like=True):
     repeated: bool = False
     prompt: Prompt | None = None
 
+    @property
+    def adopted(self) -> bool:
+        """Whether a question was taken over from the owner before, so that the version that came is of no use."""
+        return bool(self.events) and self.events[0].kind == "prompt_adopted"
+
 
 class Expired(Struct, frozen=True):
     """What time has ended; ``next_at`` (CLOCK_BOOTTIME seconds) is when to look again, None: nothing is waiting."""
@@ -172,9 +177,9 @@ class Ledger(Protocol):
         """Do ``command``, which ``open_command`` made from ``raw`` and ``author_of`` gave its author.
 
         ``along`` is durable no later than the command, and undone with it where both are local; it
-        doesn't run for a repeated command. Raises ``StaleToken``, ``FinalState``, ``Conflict``,
-        ``NotAllowed``, ``NotFound``, ``BadInput`` (the author's clock) and ``Overloaded``; nothing
-        has changed then.
+        doesn't run for a repeated command, nor for a question that was adopted. Raises ``StaleToken``,
+        ``FinalState``, ``Conflict``, ``NotAllowed``, ``NotFound``, ``BadInput`` (the author's clock) and
+        ``Overloaded``; nothing has changed then.
         """
 
     async def expire(self) -> Expired:

@@ -184,6 +184,16 @@ def action_digest(action: Action, task: str) -> str:
     return hashlib.sha256(_ACTION_DOMAIN + said).hexdigest()
 
 
+def prompt_address(agent: str, role: str, project: str, task: str, prompt: str) -> str:
+    """Where the asking agent's document lies."""
+    return f"ucxl://{agent}:{role}@{project}:{task}/*^/prompts/{prompt}"
+
+
+def value_address(person: str, role: str, project: str, task: str, prompt: str) -> str:
+    """Where the text or form that somebody answered with lies."""
+    return f"ucxl://{person}:{role}@{project}:{task}/*^/answers/{prompt}"
+
+
 # Answers.
 
 

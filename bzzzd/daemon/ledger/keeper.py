@@ -16,6 +16,7 @@ from typing import Any, Final
 import structlog
 
 from bzzzd.daemon.leases import Leases
+from bzzzd.daemon.ledger import audit
 from bzzzd.daemon.ledger.line import Line
 from bzzzd.daemon.ledger.office import Office
 from bzzzd.daemon.ledger.remote import RemoteLedger
@@ -77,6 +78,9 @@ class Keeper:
         self._cursor = ("", 0)
         self._begun = False
         self.following = False
+        # Those who follow prompts: told of each entry, and when everything is to be looked at anew.
+        self.prompted: Callable[[LedgerEvent], None] = lambda event: None
+        self.anew: Callable[[], None] = lambda: None
         self.line = Line(seat.here, self.told, lambda name, work: spawn(self.name, name, work, ends=True), upto)
         office.changed = self._changed
 
@@ -138,7 +142,7 @@ class Keeper:
         self._offers.act(True)
         await self._offers.load()
         if self._begun:
-            self._view.replaced()
+            self._replaced()
 
     def replaced(self) -> None:
         """The ledger was replaced as a whole (restored or promoted): look at everything again."""
@@ -149,7 +153,11 @@ class Keeper:
         self._leases.clear()
         await self._take_stock()
         await self._offers.load()
+        self._replaced()
+
+    def _replaced(self) -> None:
         self._view.replaced()
+        self.anew()
 
     async def _take_stock(self) -> None:
         after: str | None = None
@@ -199,8 +207,12 @@ class Keeper:
         task = event.task
         self.noticed(task)
         self._view.changed(event)
+        self.prompted(event)
         if not self._seat.acting:
             return
+        audit.entered(event)
+        if event.prompt is not None and event.prompt.looks_at is not None:
+            self._look_at(_boot() + max(0.0, event.prompt.looks_at - time.time()))
         self._offers.follow(task)
         if event.kind == "completed":
             self._completed(task)
@@ -214,11 +226,14 @@ class Keeper:
         """How a task stands now."""
         if not self._leases.follow(task):
             self._view.at_rest(task.id)
-        elif self._seat.acting:
-            at = task.lease_end
-            if at is not None and (self._next_at is None or at < self._next_at):
-                self._next_at = at
-                self._wake.set()
+        elif self._seat.acting and task.lease_end is not None:
+            self._look_at(task.lease_end)
+
+    def _look_at(self, at: float) -> None:
+        """Time changes something at ``at``, in CLOCK_BOOTTIME seconds."""
+        if self._next_at is None or at < self._next_at:
+            self._next_at = at
+            self._wake.set()
 
     # As any other.
 
@@ -254,7 +269,7 @@ class Keeper:
             self._cursor = (news.incarnation, news.page.head)
             self._leases.clear()
             await self._take_stock()
-            self._view.replaced()
+            self._replaced()
         else:
             for event in news.page.events:
                 self.told(event)

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 
 from bzzzd.errors import InvalidEnvelope, NotAllowed
 from bzzzd.slurp.brief import brief_address
-from bzzzd.slurp.commands import Author, Command, Complete, Fail, Submit
+from bzzzd.slurp.commands import Answer, Ask, Author, Command, Complete, Fail, Submit
+from bzzzd.slurp.question import PROMPT_TYPE, prompt_address, value_address
+from bzzzd.slurp.refusals import ValueChanged
 from bzzzd.storage.rows import Pending
+from bzzzd.ucxl.address import parse
 
 # The roles that may read content of this type by an author of this role.
 Recipients = Callable[[str, str], Sequence[str]]
@@ -28,11 +31,28 @@ def check_named(author: Author, command: Command, pending: Pending | None, recip
         case Fail(detail=detail):
             if sent != detail:
                 raise InvalidEnvelope("the command names another explanation than the one sent")
+        case Ask(version=version):
+            expected = prompt_address(author.id, author.role, _project(at), command.task, command.prompt)
+            if (sent, at) != (version, expected):
+                raise InvalidEnvelope("the command names another question than the one sent")
+            if pending is not None and pending.header.content_type != PROMPT_TYPE:
+                raise InvalidEnvelope(f"a question is of the type {PROMPT_TYPE}")
+        case Answer(value=value):
+            expected = value_address(author.id, author.role, _project(at), command.task, command.prompt)
+            if sent != value or (at is not None and at != expected):
+                raise ValueChanged(
+                    "the answer that was signed names another value than the one sent", prompt=command.prompt
+                )
         case _:
             if pending is not None:
                 raise InvalidEnvelope("a version came with a command that names none")
     if pending is not None:
         _check_readers(author, pending, recipients)
+
+
+def _project(address: str | None) -> str:
+    """The task's project, as the author of a version says; the rest of the address is compared."""
+    return parse(address).project if address is not None else "default"
 
 
 def _check_readers(author: Author, pending: Pending, recipients: Recipients) -> None:

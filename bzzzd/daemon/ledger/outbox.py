@@ -1,9 +1,10 @@
 """Commands given while the coordinator is away: kept on this node's disk, and brought to it once when it is back.
 
-Kept are those that stay good for long: asking for a task, again or no longer, and reporting on one whose
-lease is held. Their author is told that they wait. Order holds for each task; the command's own id makes
-a second delivery harmless, so a row goes when the ledger has answered, whatever it said. A refusal is kept
-on the disk until its author has looked at the task, at most ``REFUSED_S``.
+Kept are those that stay good for long: asking for a task, again or no longer, reporting on one whose lease is
+held, and a person's answer to a prompt, which counts when it arrives before the prompt expires. Their author is
+told that they wait. Order holds for each task; the command's own id makes a second delivery harmless, so a row
+goes when the ledger has answered, whatever it said. A refusal is kept on the disk until its author has looked at
+the task, at most ``REFUSED_S``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import structlog
 from bzzzd.daemon.ledger import wire
 from bzzzd.errors import BzzzError, Overloaded, Unavailable, UnknownOutcome
 from bzzzd.slurp import task as rules
-from bzzzd.slurp.commands import Author, Cancel, Command, Complete, Fail, Retry, Submit
+from bzzzd.slurp.commands import Answer, Author, Cancel, Command, Complete, Fail, PromptCommand, Retry, Settle, Submit
 from bzzzd.slurp.ledger import Outcome
 from bzzzd.slurp.task import LedgerClock
 from bzzzd.storage import outbox
@@ -33,7 +34,7 @@ _REST_S: Final = 1.0
 _REFUSED_KEPT: Final = 1000
 REFUSED_S: Final = 7 * 86400.0
 _ASKING: Final = ("submit", "retry")
-_KINDS: Final = (Submit, Cancel, Retry, Complete, Fail)
+_KINDS: Final = (Submit, Cancel, Retry, Complete, Fail, Answer, Settle)
 _DO: Final = msgspec.msgpack.Decoder(wire.Do)
 _LOG: Final = structlog.get_logger()
 Shown = dict[str, Any]
@@ -93,7 +94,8 @@ class Outbox:
         packed, said = wire.encode(do), msgspec.msgpack.encode(shown)
         number = await self._journal.write(lambda conn: outbox.put(conn, by, command.id, task, packed, said))
         self._enter(outbox.Kept(number, task, said, len(packed)))
-        self._tell("waiting", by, shown)
+        if not isinstance(command, PromptCommand):
+            self._tell("waiting", by, shown)
         self._wake.set()
         return shown
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from bzzzd.daemon.ledger import wire
+from bzzzd.daemon.ledger import audit, wire
 from bzzzd.daemon.ledger.courier import Spawn
 from bzzzd.daemon.ledger.enclosed import Enclosed
 from bzzzd.daemon.ledger.kept import KeptLedger
@@ -140,9 +140,12 @@ class LedgerServer:
             self._check(author, command, pending)
             along = None if pending is None else Enclosed(pending)
             outcome = await self._kept.commit(author, command, do.raw, along)
+            if pending is not None and outcome.adopted:
+                await self._contexts.discard(pending)
         except BzzzError as error:
             if pending is not None:
                 await self._contexts.discard(pending)
+            audit.command_refused(error, command, f"{author.kind}:{author.id}")
             if isinstance(command, Claim) and isinstance(error, Conflict | NotAllowed | FinalState):
                 self._refused(command.task, author.id)
             raise

@@ -1,0 +1,272 @@
+"""Prompts through real nodes: a scripted agent asks, people answer, and every refusal leaves a line in the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bzzzd.crypto.keys import SigningKey
+from bzzzd.slurp.asking import answer_params
+from bzzzd.slurp.question import Action, To, check_digest
+from tests.integration.conftest import Node, nodes_in, wait_for
+from tests.integration.prompting import Asking, answer, answer_of, see, settle, state_of
+from tests.integration.sessions import Session, Watch, refusal
+from tests.integration.test_mesh_tasks import mesh_of
+
+LEASE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    with nodes_in(tmp_path_factory.mktemp("asking")) as make:
+        node = make(slurp={"lease_s": LEASE_S})
+        node.start()
+        yield node
+
+
+@pytest.fixture
+def alice(office: Node) -> Iterator[Session]:
+    with office.person() as session:
+        yield session
+
+
+@pytest.fixture
+def bob(office: Node) -> Iterator[Session]:
+    with office.agent("bob", capabilities=("ask",), slots=50) as session:
+        yield session
+
+
+def asked(alice: Session, bob: Session, **question: Any) -> tuple[Asking, str]:
+    asking = Asking(bob, alice.submit("tidy up", capability="ask"), **question)
+    return asking, asking.ask()
+
+
+def log_of(node: Node) -> list[str]:
+    assert node.daemon is not None
+    return node.daemon.text.splitlines()
+
+
+def audited(node: Node, code: str, prompt: str) -> bool:
+    return any(code in line and prompt in line and "refused" in line for line in log_of(node))
+
+
+def test_a_question_is_asked_shown_answered_and_begun_once(alice: Session, bob: Session) -> None:
+    watch = Watch(alice, "prompts")
+    asking, prompt = asked(alice, bob)
+    assert alice.state(asking.task) == "input_required"
+    shown = alice.call("prompt.show", id=prompt)
+    question = check_digest(shown["document"], shown["prompt"]["digest"])
+    assert (question.title, question.action.args) == ("May I remove the build folder?", {"argv": ["rm", "-r", "build"]})
+    assert shown["prompt"]["for_me"]
+    assert shown["address"].endswith(f"/prompts/{prompt}")
+    assert shown["header"]
+    assert shown["chain"]
+    see(alice, shown["prompt"])
+    params = answer_of(alice, prompt)
+    assert alice.call("prompt.answer", **params)["receipt"]["state"] == "entered"
+    assert alice.call("prompt.answer", **params)["prompt"]["verdict"] == "approve"  # sent again, counted once
+    assert asking.begin()["prompt"]["state"] == "claimed"
+    assert alice.state(asking.task) == "working"
+    assert asking.finish()["prompt"]["state"] == "executed"
+    wait_for(
+        "the stream", lambda: [i["kind"] for i in watch.look() if i["prompt"]["id"] == prompt][-1:] == ["executed"]
+    )
+    mine = [item for item in watch.seen if item["prompt"]["id"] == prompt]
+    assert [item["kind"] for item in mine] == ["asked", "seen", "answered", "begun", "executed"]
+    assert (mine[0]["prompt"]["title"], mine[0]["prompt"]["for_me"]) == (question.title, True)
+    assert alice.steps(asking.task)[-5:] == [f"prompt_{item['kind']}" for item in mine]
+
+
+def test_lists_tell_what_waits_for_whom(alice: Session, bob: Session) -> None:
+    _, mine = asked(alice, bob)
+    _, others = asked(alice, bob, to=To(people=("somebody-else",)))
+    listed = {row["id"]: row for row in alice.call("prompt.list", live=True)["prompts"]}
+    assert (listed[mine]["for_me"], listed[others]["for_me"]) == (True, False)
+    assert listed[mine]["title"] == "May I remove the build folder?"
+    waiting = [row["id"] for row in alice.call("prompt.list", for_me=True)["prompts"]]
+    assert mine in waiting
+    assert others not in waiting
+    assert Watch(alice, "prompts").snapshot["prompts"]
+
+
+def test_a_text_reaches_the_agent(alice: Session, bob: Session) -> None:
+    asking, prompt = asked(alice, bob, kind="text", title="What shall it be called?")
+    answer(alice, prompt, value="Zwölf 漢字")
+    begun = asking.begin()
+    assert begun["prompt"]["verdict"] == "value"
+    assert begun["value"] == '"Zwölf 漢字"'.encode()
+    assert alice.call("prompt.show", id=prompt)["values"] == {"alice": begun["value"]}
+
+
+def test_each_answer_that_must_not_count_is_refused_with_its_code_and_a_line_in_the_log(
+    office: Node, alice: Session, bob: Session
+) -> None:
+    def check(code: str, prompt: str, call: Any) -> None:
+        assert refusal(call).code == code
+        assert audited(office, code, prompt), code
+        assert alice.call("prompt.show", id=prompt)["prompt"]["answers"] == before
+
+    before: list[Any] = []
+    _, others = asked(alice, bob, to=To(people=("somebody-else",)))
+    check("PROMPT_NOT_ADDRESSED", others, lambda: answer(alice, others))
+    asking, mine = asked(alice, bob, to=To(people=("alice", "bob"), roles=("worker",)))
+    check("PROMPT_OWN_QUESTION", mine, lambda: answer(bob, mine))
+    with office.agent("carol") as carol:
+        check("PROMPT_NEEDS_PERSON", mine, lambda: answer(carol, mine))
+    check("PROMPT_MISMATCH", mine, lambda: answer(alice, mine, digest="0" * 64))
+    check("PROMPT_MISMATCH", mine, lambda: answer(alice, mine, digest=asked(alice, bob)[0].asked["digest"]))
+    check("PROMPT_VALUE_CHANGED", mine, lambda: answer(alice, mine, "blue"))
+    _, text = asked(alice, bob, kind="text")
+    swapped = {**answer_of(alice, text, value="yes"), "content": b'"no"'}
+    assert refusal(lambda: alice.call("prompt.answer", **swapped)).code == "INVALID_ENVELOPE"
+    other = answer_of(alice, text, value="something else")
+    mixed = {**answer_of(alice, text, value="yes"), "version": other["version"], "content": other["content"]}
+    check("PROMPT_VALUE_CHANGED", text, lambda: alice.call("prompt.answer", **mixed))
+
+    elsewhere = alice.writer()._replace(mesh_id="another-mesh")
+    replayed = answer_params(
+        elsewhere, prompt=mine, task=asking.task, digest=asking.asked["digest"], choice="approve", at=time.time()
+    )
+    assert refusal(lambda: alice.call("prompt.answer", **replayed)).code == "OTHER_MESH"
+
+    stranger = alice.writer()._replace(key=SigningKey.generate())
+    forged = answer_params(
+        stranger, prompt=mine, task=asking.task, digest=asking.asked["digest"], choice="approve", at=time.time()
+    )
+    assert refusal(lambda: alice.call("prompt.answer", **forged)).code == "GRANT_REFUSED"
+    with office.guest() as guest:  # in the group of the socket, without a person grant
+        assert refusal(lambda: guest.call("prompt.answer", forged)).code == "PROMPT_NEEDS_PERSON"
+        assert refusal(lambda: guest.call("prompt.answer", answer_of(alice, mine))).code == "PROMPT_NEEDS_PERSON"
+    lines = "\n".join(log_of(office))
+    for code in ("OTHER_MESH", "GRANT_REFUSED", "PROMPT_NEEDS_PERSON"):
+        assert code in lines
+    assert alice.call("prompt.show", id=mine)["prompt"]["answers"] == []
+    answer(alice, mine)
+    before = alice.call("prompt.show", id=mine)["prompt"]["answers"]
+    check("PROMPT_ANSWERED", mine, lambda: answer(alice, mine, "deny"))
+    changed = Action("command", {"argv": ["rm", "-r", "/"]}, asking.task)
+    check("PROMPT_ACTION_CHANGED", mine, lambda: asking.begin(changed))
+    assert asking.begin()["prompt"]["state"] == "claimed"
+
+
+def test_a_question_says_what_the_ledger_is_told_or_is_not_asked(alice: Session, bob: Session) -> None:
+    asking = Asking(bob, alice.submit("tidy up", capability="ask"))
+    other = asking.question(title="Another one")
+    assert refusal(lambda: bob.call("prompt.ask", **{**asking.params, "content": other["content"]})).code in (
+        "PROMPT_MISMATCH",
+        "INVALID_ENVELOPE",
+    )
+    assert refusal(lambda: bob.call("prompt.ask", **{**asking.params, "version": other["version"]})).code == (
+        "INVALID_ENVELOPE"
+    )
+    asking.ask()
+
+
+def test_a_question_without_an_answer_expires_to_no(alice: Session, bob: Session) -> None:
+    asking, prompt = asked(alice, bob, expires=time.time() + 1.0, risk="high")
+    late = answer_of(alice, prompt)
+    wait_for("the time to be over", lambda: state_of(alice, prompt) == "expired")
+    assert refusal(lambda: alice.call("prompt.answer", **late)).code == "PROMPT_EXPIRED"
+    assert refusal(asking.begin).code == "PROMPT_EXPIRED"
+    assert alice.call("prompt.show", id=prompt)["prompt"]["verdict"] == "deny"
+    assert alice.state(asking.task) == "working"
+
+
+def test_an_owner_takes_its_question_back(alice: Session, bob: Session) -> None:
+    asking, prompt = asked(alice, bob)
+    asking.withdraw()
+    assert state_of(alice, prompt) == "canceled"
+    assert alice.state(asking.task) == "working"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
+    with nodes_in(tmp_path_factory.mktemp("pair")) as make:
+        yield mesh_of(make, 2)
+
+
+def test_an_agent_of_one_node_asks_a_person_of_another(pair: list[Node]) -> None:
+    """The ledger is on n1; the agent asks from n2 and alice answers on n1, then the other way round."""
+    for here, there in (pair, pair[::-1]):
+        with here.person() as alice, there.agent(f"far-{there.folder.name}", capabilities=("ask",)) as bob:
+            watch, asks = Watch(alice, "prompts"), Watch(bob, "prompts")
+            asking = Asking(bob, alice.submit("tidy up", capability="ask"), kind="text")
+            prompt = asking.ask()
+            wait_for("the question", lambda p=prompt, w=watch: [i for i in w.look() if i["prompt"]["id"] == p])
+            shown = alice.call("prompt.show", id=prompt)
+            assert check_digest(shown["document"], shown["prompt"]["digest"]).title == "May I remove the build folder?"
+            answer(alice, prompt, value="yes, please")
+            wait_for("the answer", lambda w=asks: [i for i in w.look() if i["kind"] == "answered"])
+            assert asking.begin()["value"] == b'"yes, please"'
+            asking.finish()
+            wait_for("its end", lambda p=prompt, a=alice: state_of(a, p) == "executed")
+
+
+def test_an_answer_waits_on_disk_while_the_coordinator_is_away_and_survives_this_node(pair: list[Node]) -> None:
+    one, two = pair
+    with one.person() as alice, one.agent("near", capabilities=("ask",)) as bob, two.person() as dora:
+        _, prompt = asked(alice, bob, to=To(roles=("admin",)))
+        wait_for("the question there", lambda: dora.call("prompt.show", id=prompt)["document"])
+        params = answer_of(dora, prompt)
+        assert one.daemon is not None
+        one.daemon.kill()
+
+        def kept() -> bool:
+            return bool(dora.call("prompt.answer", **params)["receipt"]["state"] == "waiting")
+
+        wait_for("the answer to be kept", kept)
+        assert two.daemon is not None
+        two.daemon.kill()
+    two.start(ready=False)
+    one.start(ready=False)
+    one.wait_ready()
+    two.wait_ready()
+    with one.person() as alice, two.person() as dora:
+        wait_for("the answer to arrive", lambda: state_of(alice, prompt) == "answered")
+        # The same bytes again are its receipt.
+        again = wait_for("its receipt", lambda: dora.call("prompt.answer", **params))
+        assert again["receipt"]["state"] == "entered"
+
+
+def test_what_was_begun_by_an_agent_that_died_is_unknown_until_a_person_settles_it(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with nodes_in(tmp_path_factory.mktemp("dying")) as make:
+        node = make(slurp={"lease_s": 1.0})
+        node.start()
+        with node.person() as alice:
+            with node.agent("bob", capabilities=("ask",)) as bob:
+                asking = Asking(bob, alice.submit("tidy up", capability="ask"))
+                prompt = asking.ask()
+                answer(alice, prompt)
+                asking.begin()
+            wait_for("the lease to end", lambda: state_of(alice, prompt) == "unknown")
+            listed = alice.call("prompt.list", for_me=True)["prompts"]
+            assert [row["id"] for row in listed] == [prompt]
+            with node.agent("carol", capabilities=("ask",)) as carol:
+                again = Asking(carol, asking.task)
+                assert refusal(again.ask).code == "PROMPT_UNKNOWN"
+            settled = settle(alice, listed[0], "executed")["prompt"]
+            assert (settled["state"], settled["settled_by"]) == ("executed", "alice")
+            assert alice.call("prompt.list", live=True)["prompts"] == []
+
+
+def test_the_next_owner_takes_the_question_over(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with nodes_in(tmp_path_factory.mktemp("heirs")) as make:
+        node = make(slurp={"lease_s": 1.0})
+        node.start()
+        with node.person() as alice:
+            with node.agent("bob", capabilities=("ask",)) as bob:
+                asking = Asking(bob, alice.submit("tidy up", capability="ask"))
+                prompt = asking.ask()
+            wait_for("the lease to end", lambda: alice.state(asking.task) == "submitted")
+            answer(alice, prompt)
+            with node.agent("carol", capabilities=("ask",)) as carol:
+                heir = Asking(carol, asking.task)
+                assert heir.ask() == prompt
+                assert heir.asked["verdict"] == "approve"
+                assert heir.begin()["prompt"]["state"] == "claimed"
+                assert heir.finish()["prompt"]["state"] == "executed"
