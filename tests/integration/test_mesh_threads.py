@@ -9,8 +9,9 @@ import pytest
 
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.hmmm.message import new_thread_id
-from tests.integration.conftest import Node, NodeMaker, wait_for
+from tests.integration.conftest import RUN, Node, NodeMaker, wait_for
 from tests.integration.sessions import Session, Watch
+from tests.integration.test_agent_threads import ended, one_of
 from tests.integration.test_threads import post, said
 
 pytestmark = pytest.mark.integration
@@ -117,3 +118,43 @@ def test_a_node_that_was_away_gets_what_it_missed_once(make_node: NodeMaker) -> 
         wait_for("the answer", lambda: any(i["message"]["text"] == "I am back." for i in watch.look()), LIMIT_S)
         ids = [item["message"]["id"] for item in watch.seen]
         assert len(ids) == len(set(ids))
+
+
+def test_an_objection_from_another_node_reaches_the_agent_and_its_end_the_author(make_node: NodeMaker) -> None:
+    one, two = mesh_of(make_node, SigningKey.generate(), 2)
+    start(one, two)
+    two.write_agent("far", agent={"id": "far", "role": "worker", "handlers": RUN, "plan_s": 3.0})
+    two.start_agent("far")
+    with one.person() as alice:
+        task = alice.submit("from afar", capability="run", args={"argv": ["echo", "far"]})
+        plan = one_of(alice, task, "proposal")
+        no = post(alice, task, "Why there?", "objection", reply_to=plan["id"])
+        one_of(alice, task, "escalation")
+        post(alice, task, "I see.", "agreement", reply_to=no["id"])
+        assert ended(alice, task)["task"]["state"] == "completed"
+        summary = one_of(alice, task, "summary")
+        kept = alice.call("context.get", address=f"ucxl://far:worker@default:{task}/*^/thread/summary")
+        assert kept["version_id"] in summary["refs"]
+
+
+def test_the_next_owner_of_a_task_heeds_what_was_said_to_the_one_that_died(make_node: NodeMaker) -> None:
+    node = make_node(slurp={"lease_s": 3.0, "offer_s": 1.0})
+    node.start()
+    for id in ("first", "second"):
+        node.write_agent(id, agent={"id": id, "role": "worker", "handlers": RUN, "plan_s": 4.0})
+    first = node.start_agent("first")
+    with node.person() as alice:
+        task = alice.submit("pass it on", capability="run", args={"argv": ["echo", "done"]})
+        plan = one_of(alice, task, "proposal")
+        assert plan["by"]["id"] == "first"
+        post(alice, task, "Mind the stairs.", "concern")
+        first.kill()
+        node.start_agent("second")
+        again = one_of(alice, task, "proposal", 2)
+        assert again["by"]["id"] == "second"
+        assert ended(alice, task)["task"]["agent"] == "second"
+        begun = one_of(alice, task, "answer")
+        assert "1 remark" in begun["text"] or "2 remarks" in begun["text"]
+        end = one_of(alice, task, "summary")
+        assert "Mind the stairs." in end["text"]
+        assert (end["by"]["id"], alice.call("hmmm.list")["threads"][0]["state"]) == ("second", "closed")

@@ -133,7 +133,7 @@ class Discussion:
             plan, messages = await self._await_end(plan, float(plan["window_ends"]))
             job = self._heard(job, messages)
             if plan["standing"] != "objected":
-                await self._begin(plan, job)
+                await self._begin(plan, f"nobody objected within {self._plan_s:g} s", job)
                 return job
             against = words.objections_of(messages, plan)
             if words.heeds(handler) and number < _PLANS:
@@ -178,18 +178,17 @@ class Discussion:
         )  # fmt: skip
         plan, messages = await self._await_end(plan, self._wall() + self._plan_s, withdrawn=True)
         if plan["standing"] != "objected":
-            await self._begin(plan, job)
-            return self._heard(job, messages)
+            job = self._heard(job, messages)
+            await self._begin(plan, f"the objection of {names} is gone", job)
+            return job
         text = f"I do not do this: the objection of {names} to my plan stands."
         await self._say("answer", text, reply_to=_id(against))
         quoted = words.remarks_of(against, self._voice.me, self._readers)
         return Failed("objected", False, Product("\n\n".join([text, *quoted]).encode()))
 
-    async def _begin(self, plan: Message, job: Job) -> None:
-        why = (
-            f"nobody objected within {self._plan_s:g} s" if not plan["objections"] else "what stood against it is gone"
-        )
-        heard = f" I heard {len(job.remarks)} remarks." if job.remarks else ""
+    async def _begin(self, plan: Message, why: str, job: Job) -> None:
+        count = len(job.remarks)
+        heard = f" I heard {count} remark{'s' * (count > 1)}." if count else ""
         await self._say("answer", f"I begin, because {why}.{heard}", reply_to=plan["id"])
 
     # The end.

@@ -24,7 +24,7 @@ _REMARKS: Final = 12
 _SUMMARY_LINES: Final = 60
 _TITLE_CHARS: Final = 120
 # Kinds that may tell an agent to do its work otherwise.
-_HEEDED: Final = ("answer", "agreement", "concern", "objection", "proposal")
+_HEEDED: Final = ("question", "answer", "agreement", "concern", "objection", "proposal")
 
 Message = Mapping[str, Any]
 

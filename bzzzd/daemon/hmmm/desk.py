@@ -12,7 +12,7 @@ from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.hmmm.book import ThreadBook, said_of
 from bzzzd.daemon.hmmm.border import Border
 from bzzzd.daemon.hmmm.shown import Shown, addressed, hidden_map, message_map, subject_of, thread_map
-from bzzzd.errors import NotFound, Unavailable, UnknownOutcome
+from bzzzd.errors import NotFound, ThreadFull, Unavailable, UnknownOutcome
 from bzzzd.hmmm.message import MESSAGE_LIMIT, MessageId, ThreadId, message_id
 from bzzzd.hmmm.thread import check_post
 from bzzzd.identity.caller import Caller
@@ -143,7 +143,9 @@ class ThreadDesk:
                 await self.told(kept)
                 self._spawn("publishing", self._publish(kept, message.version), ends=True)
             talk = await self._book.talk(message.thread)
-        said = next(one for one in talk.thread.said if one.id == id)
+        said = next((one for one in talk.thread.said if one.id == id), None)
+        if said is None:  # others took the last places at the same moment
+            raise ThreadFull(f"thread {message.thread} has become full; close it with a summary and begin another")
         return {"message": await self._shown.message(talk, said, caller, now)}
 
     async def _check_task(self, task: str) -> None:

@@ -20,6 +20,7 @@ from bzzzd.errors import BzzzError, NotFound
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.peer_id import key_of
 from bzzzd.storage.context import ContextStore
+from bzzzd.storage.rows import Pending
 from bzzzd.storage.threads import Kept, mark_of
 
 _EVERY_S: Final = 30.0
@@ -29,6 +30,7 @@ _TRIES: Final = 5
 _REQUEST_S: Final = 15.0
 _MOST_ROUNDS: Final = 256
 _INBOX: Final = 1024
+_LOT: Final = 64
 # Two nodes that go on differing (by their policies, say) do not ask each other in a circle.
 _ASKED_BACK_S: Final = 10.0
 _PEERS: Final = 4096
@@ -112,20 +114,36 @@ class Spread:
                 self._say("invalid", error.message, peer_id)
 
     async def _take(self, peer_id: str, items: Sequence[wire.Item], *, fetched: bool = False) -> int:
-        """Keep what holds; how many were new."""
+        """Keep what holds; how many were new. Those of a lot are made durable together."""
         new = 0
-        for item in items:
-            try:
-                with self._mesh.judging(peer_id):
-                    kept, text = await self._border.inspect(item, key_of(peer_id))
-                if not fetched and not self._book.takes(kept.thread, kept.at):
-                    await self._contexts.discard(text)
-                elif await self._book.add(kept, text):
+        for start in range(0, len(items), _LOT):
+            found = [await self._checked(peer_id, item, fetched) for item in items[start : start + _LOT]]
+            checked = [one for one in found if one is not None]
+            added = await asyncio.gather(*(self._added(peer_id, *one) for one in checked))
+            for (kept, _), is_new in zip(checked, added, strict=True):
+                if is_new:
                     new += 1
                     await self._told(kept)
-            except BzzzError as error:
-                self._say("invalid", error.message, peer_id)
         return new
+
+    async def _checked(self, peer_id: str, item: wire.Item, fetched: bool) -> tuple[Kept, Pending] | None:
+        """A message that may be kept; ``None`` for one that does not hold, or that is of a thread long gone."""
+        try:
+            with self._mesh.judging(peer_id):
+                kept, text = await self._border.inspect(item, key_of(peer_id))
+            if fetched or self._book.takes(kept.thread, kept.at):
+                return kept, text
+            await self._border.discard(text)
+        except BzzzError as error:
+            self._say("invalid", error.message, peer_id)
+        return None
+
+    async def _added(self, peer_id: str, kept: Kept, text: Pending) -> bool:
+        try:
+            return await self._book.add(kept, text)
+        except BzzzError as error:  # a full disk, say: it is fetched again later
+            self._say("not_kept", error.message, peer_id)
+            return False
 
     # Comparing.
 
