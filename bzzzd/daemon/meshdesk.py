@@ -263,7 +263,10 @@ class MeshDesk:
         for start in range(0, len(decisions), _MAX_GATHERED):
             payload = msgspec.msgpack.encode(decisions[start : start + _MAX_GATHERED])
             raw = seal(self._identity.key, "decisions", self._identity.mesh_id, payload)
-            await self._mesh.publish(DECISIONS_TOPIC, raw)
+            try:
+                await self._mesh.publish(DECISIONS_TOPIC, raw)
+            except BzzzError:  # bzzzd is stopping; the ledger itself tells every node
+                return
 
     def _heard_decisions(self, topic: str, peer_id: str, raw: bytes) -> None:
         try:
