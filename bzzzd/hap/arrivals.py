@@ -7,9 +7,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import chronicle, composing, opened, rooms
+from bzzzd.hap import chronicle, composing, inbox, opened, rooms
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.events import Happened
+from bzzzd.hap.feeds.prompts import PromptChanged
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
 from bzzzd.hap.lists import settled, with_needs, with_tasks
 from bzzzd.hap.messages import (
@@ -20,6 +21,7 @@ from bzzzd.hap.messages import (
     Effects,
     Offline,
     Online,
+    Prompts,
     Refused,
     SaveCache,
     Snapshot,
@@ -40,7 +42,11 @@ _PEERS = Ask("peers", {}, ("peers",))
 _AGENTS = Ask("agent.list", {}, ("agents",))
 _TASKS = Ask("task.list", {"limit": TASK_LIMIT}, ("tasks",))
 # What to ask for again after news of a stream.
-_NEWS: Mapping[str, Effects] = {"agents": (_AGENTS,), "events": (_HEALTH, _PEERS, _AGENTS, _STATUS), "tasks": (_TASKS,)}
+_NEWS: Mapping[str, Effects] = {
+    "agents": (_AGENTS,),
+    "events": (_HEALTH, _PEERS, _AGENTS, _STATUS),
+    "tasks": (_TASKS,),
+}
 
 
 def refresh() -> Effects:
@@ -71,6 +77,8 @@ def online(model: Model, message: Online) -> Result:
         effects += opened.questions(model, model.tasks[model.page.id])
     elif model.page is not None and model.page.kind in rooms.QUESTIONS:
         effects += rooms.QUESTIONS[model.page.kind](model)
+    if not message.me.guest:
+        effects += (inbox.QUESTION,)
     model, more = rooms.entered(settled(with_needs(model)))
     return model, effects + more
 
@@ -114,6 +122,11 @@ def snapshot(model: Model, message: Snapshot) -> Result:
     return with_tasks(replace(model, link=_heard(model.link, number, model.now)), tasks), ()
 
 
+def prompts(model: Model, message: Prompts) -> Result:
+    """All prompts that are not over, as the stream's snapshot has them."""
+    return inbox.snapshot(model, message.prompts), ()
+
+
 def began(model: Model, message: Began) -> Result:
     """What had happened before the stream was followed: told in its list, and nowhere else."""
     return _told(model, [item.event for item in message.items if isinstance(item, Happened) and item.event]), ()
@@ -142,6 +155,9 @@ def _turn_of(old: Task | None, new: Task) -> Event | None:
 
 
 def came(model: Model, message: Came) -> Result:
+    if message.stream == "prompts":
+        model, untitled = inbox.came(model, (item for item in message.items if isinstance(item, PromptChanged)))
+        return soon(model, "prompts") if untitled else (model, ())
     if message.stream != "tasks":
         model = _told(model, [item.event for item in message.items if isinstance(item, Happened) and item.event])
         told = [item.news for item in message.items if isinstance(item, Happened) and item.news is not None]
@@ -165,7 +181,7 @@ def came(model: Model, message: Came) -> Result:
             case TaskProgressed(id=id, progress=progress):
                 if id in tasks:
                     tasks[id] = replace(tasks[id], progress=progress)
-            case Happened():
+            case Happened() | PromptChanged():
                 pass
     model = with_tasks(replace(model, link=_heard(model.link, message.number, model.now)), tasks)
     model = _told(model, turns)

@@ -14,23 +14,28 @@ from bzzzd.errors import BzzzError
 from bzzzd.hap.messages import (
     Ask,
     Attach,
+    Call,
     Copy,
     Edit,
     Effect,
     FilesRead,
     Later,
+    Look,
     Message,
     Offline,
     Online,
+    Open,
     Order,
     Post,
     Quit,
     ReadFiles,
     Redraw,
+    SaveAnswer,
     SaveCache,
     Saved,
     SaveDrafts,
     SaveTheme,
+    SendAnswer,
     Submit,
     Suspend,
     Tick,
@@ -47,7 +52,7 @@ _TICK_S = 1.0
 class Performer(Protocol):
     """Whoever carries effects to the daemon and sends messages back."""
 
-    def perform(self, effect: Ask | Attach | Submit | Post | Order) -> None: ...
+    def perform(self, effect: Call) -> None: ...
 
 
 class Surface(Protocol):
@@ -102,7 +107,7 @@ class Core:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Ask() | Attach() | Submit() | Post() | Order():
+            case Ask() | Attach() | Submit() | Post() | Order() | Open() | Look() | SendAnswer():
                 if self._performer is not None:
                     self._performer.perform(effect)
             case Later(seconds=seconds, message=message):
@@ -111,6 +116,8 @@ class Core:
                 self._files.put_nowait(("draft", lambda: self._state.save_drafts(drafts)))
             case ReadFiles(paths=paths, then=then):
                 self._files.put_nowait(("file", lambda: self._read(paths, then)))
+            case SaveAnswer(prompt=prompt, texts=texts):
+                self._files.put_nowait(("answer", lambda: self._state.save_answer(prompt, texts)))
             case SaveTheme(theme=theme):
                 self._files.put_nowait(("theme", lambda: self._state.save_theme(theme)))
             case SaveCache():

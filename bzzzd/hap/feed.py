@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bzzzd.hap.feeds import content, context, events, logs, mesh, tasks
+from bzzzd.hap.feeds import content, context, events, logs, mesh, prompts, tasks
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.fields import mapping, rows
+from bzzzd.hap.feeds.prompts import PromptChanged
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
 from bzzzd.hap.model import Me
 from bzzzd.hap.text import clean
 from bzzzd.hap.things import Fault
 
-Item = TaskChanged | TaskProgressed | Happened
+Item = TaskChanged | TaskProgressed | PromptChanged | Happened
 
 
 def me(caller: object, mend: str = "") -> Me:
@@ -44,6 +45,7 @@ def items(stream: str, values: Iterable[object]) -> tuple[Item, ...]:
 
 STREAMS: Mapping[str, Callable[[Mapping[str, Any]], Item | None]] = {
     "tasks": tasks.item,
+    "prompts": prompts.item,
     "events": events.event,
     "agents": events.agent,
 }
@@ -74,6 +76,9 @@ PARSERS: Mapping[str, Callable[[object], Any]] = {
     "hmmm.post": lambda value: clean(mapping(mapping(value).get("message")).get("id"), 64),
     "task.cancel": tasks.one_task,
     "task.retry": tasks.one_task,
+    "prompt.list": prompts.prompts,
+    "prompt.answer": prompts.one_prompt,
+    "prompt.settle": prompts.one_prompt,
     "context.history": content.history,
     "context.get": content.content,
     "context.list": context.listing,

@@ -46,7 +46,7 @@ def with_tasks(model: Model, tasks: dict[str, Task]) -> Model:
 
 def with_needs(model: Model) -> Model:
     """The model with its inbox made anew, after something changed of which it is made."""
-    found = needs(model.me.id, model.tasks)
+    found = needs(model.me.id, model.tasks, model.prompts, model.receptions)
     return model if found == model.needs else settled(replace(model, needs=found), "inbox")
 
 

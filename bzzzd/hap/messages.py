@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from bzzzd.hap.asked import Prompt, Sending
 from bzzzd.hap.feed import Item
 from bzzzd.hap.model import Draft, Me
 from bzzzd.hap.things import Fault, Status, Task
@@ -98,6 +99,12 @@ class Began(Struct, frozen=True):
     items: tuple[Item, ...]
 
 
+class Prompts(Struct, frozen=True):
+    """All prompts that are not over, as they are now."""
+
+    prompts: tuple[Prompt, ...]
+
+
 class Came(Struct, frozen=True):
     """Items of a stream up to ``number``."""
 
@@ -119,8 +126,6 @@ class Refused(Struct, frozen=True):
 
 
 class Due(Struct, frozen=True):
-    """A delay is over: ``what`` is ``order``, ``save`` or ``leave``; ``id`` names which."""
-
     what: str
     id: str = ""
 
@@ -152,8 +157,8 @@ class FilesRead(Struct, frozen=True):
 
 
 Message = (
-    Key | Paste | Mouse | Edited | Told | Act | Resized | Tick | Online | Offline | Snapshot | Began | Came | Answered
-    | Refused | Due | Saved | Unsaved | FilesRead | Sheets
+    Key | Paste | Mouse | Edited | Told | Act | Resized | Tick | Online | Offline | Snapshot | Prompts | Began | Came
+    | Answered | Refused | Due | Saved | Unsaved | FilesRead | Sheets
 )  # fmt: skip
 
 
@@ -192,6 +197,35 @@ class Order(Struct, frozen=True):
     task: str
     id: str
     reason: str = ""
+
+
+class Open(Struct, frozen=True):
+    """Read a prompt's document and prove it; answered with the tag ``("prompt", id)``."""
+
+    id: str
+
+
+class Look(Struct, frozen=True):
+    """Tell the ledger that the person has the prompt on their screen."""
+
+    prompt: str
+    task: str
+
+
+class SendAnswer(Struct, frozen=True):
+    """Sign an answer, put it on disk, and send it until it has its receipt.
+
+    ``Answered`` with ``("kept", id, prompt)`` says that it is on disk, with ``("reply", id)`` what became of it.
+    """
+
+    sending: Sending
+
+
+class SaveAnswer(Struct, frozen=True):
+    """Keep what is being written as an answer; without texts, forget it."""
+
+    prompt: str
+    texts: tuple[str, ...]
 
 
 class Later(Struct, frozen=True):
@@ -246,8 +280,9 @@ class Quit(Struct, frozen=True):
     pass
 
 
+Call = Ask | Attach | Submit | Post | Order | Open | Look | SendAnswer
+"""What goes to the daemon."""
 Effect = (
-    Ask | Attach | Submit | Post | Order | Later | SaveDrafts | ReadFiles | SaveTheme | SaveCache | Redraw | Suspend
-    | Copy | Edit | Quit
+    Call | Later | SaveDrafts | ReadFiles | SaveAnswer | SaveTheme | SaveCache | Redraw | Suspend | Copy | Edit | Quit
 )  # fmt: skip
 Effects = tuple[Effect, ...]

@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from bzzzd.hap.actions import Registry
+from bzzzd.hap.asked import Asked, Prompt, Reception, Sending
 from bzzzd.hap.buffer import Buffer
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.logbook import Logbook
@@ -104,7 +105,10 @@ class ListState(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """One thing opened from a list. ``faults`` holds what went wrong, by tab; ``at`` names a chosen part of it."""
+    """One thing opened from a list. ``faults`` holds what went wrong, by tab; ``at`` names a chosen part of it.
+
+    Of a prompt, ``pinned`` is the digest of the text in view, and ``ready`` that it may be answered by now.
+    """
 
     kind: str
     id: str
@@ -118,6 +122,8 @@ class Page(Struct, frozen=True):
     wanted: int = 0
     history: History = History()
     trace: tuple[Step, ...] | None = None
+    ready: bool = False
+    pinned: str = ""
     faults: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -178,7 +184,27 @@ class Bare(Struct, frozen=True):
     scroll: int = 0
 
 
-Overlay = Form | Palette | Chooser | Help | Filter | Bare
+class Answering(Struct, frozen=True):
+    """An answer being given to the prompt ``prompt`` with the text ``digest``.
+
+    ``what`` is approve, deny, choose, text, form or settle; ``step`` pick, write, confirm, word or over;
+    ``buffers`` hold a text or the form's fields, ``word`` what is typed to confirm. ``fault`` says what is wrong,
+    ``saving`` that a save of what is written is due.
+    """
+
+    prompt: str
+    digest: str
+    what: str
+    step: str = "confirm"
+    chosen: int = 0
+    buffers: tuple[Buffer, ...] = ()
+    focus: int = 0
+    word: Buffer = Buffer()
+    fault: str = ""
+    saving: bool = False
+
+
+Overlay = Form | Palette | Chooser | Help | Filter | Bare | Answering
 
 
 class Model(Struct, frozen=True):
@@ -188,9 +214,10 @@ class Model(Struct, frozen=True):
     newest first, and ``counts`` all of them by state. ``flying`` are commands on their way, ``soon`` questions
     that a timer will ask. ``needs`` are the rows of the inbox; ``talk``, ``shelf``, ``events`` and ``logbook``
     what the rooms of threads, context, events and the log know. ``trail`` are the pages, with their views, from
-    which the one in view was opened. ``draft`` is what was written last, ``put_by`` are
-    other drafts, ``sheets`` the forms to write with and ``sheet_faults`` what is wrong with others; ``unsaved``
-    says why drafts are in memory only. ``utc_offset`` is in seconds.
+    which the one in view was opened. By prompt: ``asked`` its proven text, ``receptions`` what became of the
+    person's answer, ``written`` what was written and not sent; ``answers`` can still be taken back. ``draft`` is
+    what was written last, ``put_by`` are other drafts, ``sheets`` the forms to write with and ``sheet_faults`` what
+    is wrong with others; ``unsaved`` says why drafts are in memory only. ``utc_offset`` is in seconds.
     """
 
     now: float
@@ -217,6 +244,11 @@ class Model(Struct, frozen=True):
     shelf: Shelf = Shelf()
     events: tuple[Event, ...] = ()
     logbook: Logbook = Logbook()
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    asked: Mapping[str, Asked] = field(default_factory=dict)
+    receptions: Mapping[str, Reception] = field(default_factory=dict)
+    answers: tuple[Sending, ...] = ()
+    written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     view: str = "tasks"
     lists: Mapping[str, ListState] = field(default_factory=lambda: dict.fromkeys(LISTS, ListState()))
     page: Page | None = None
@@ -254,6 +286,8 @@ def mode(model: Model) -> str:
             return "help"
         case Bare():
             return "bare"
+        case Answering(step=step):
+            return f"answer {step}"
     return mode_below(model)
 
 

@@ -4,23 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from bzzzd.hap.asked import WAITING, Prompt, Reception
 from bzzzd.hap.things import Need, Task
 
 _FAR = float("inf")
+_RISK = {"high": 0, "medium": 1, "low": 2}
+_MOST_MENTIONS = 100
 
 
-def needs(me: str, tasks: Mapping[str, Task]) -> tuple[Need, ...]:
-    """The inbox of ``me``: tasks of theirs that wait for an answer."""
-    return tuple(sorted(_tasks(me, tasks.values()), key=_urgency))
+def needs(
+    me: str,
+    tasks: Mapping[str, Task],
+    prompts: Mapping[str, Prompt],
+    receptions: Mapping[str, Reception],
+    mentions: Iterable[Need] = (),
+) -> tuple[Need, ...]:
+    """The inbox of ``me``: prompts that ask them, what has become unknown, mentions, and tasks that wait for them."""
+    asking = tuple(_prompts(me, prompts.values(), receptions))
+    waited = {prompts[need.id].task for need in asking}
+    rows = (*asking, *tuple(mentions)[:_MOST_MENTIONS], *_tasks(me, tasks.values(), waited, prompts))
+    return tuple(sorted(rows, key=_urgency))
 
 
-def _tasks(me: str, tasks: Iterable[Task]) -> Iterable[Need]:
+def _prompts(me: str, prompts: Iterable[Prompt], receptions: Mapping[str, Reception]) -> Iterable[Need]:
+    for prompt in prompts:
+        if not prompt.for_me:
+            continue
+        mine = receptions.get(prompt.id)
+        unknown = prompt.state == "unknown"
+        if not unknown and (prompt.state not in WAITING or prompt.answered_by(me)):
+            continue
+        if mine is not None and (mine.state in ("waiting", "kept") or (mine.state == "done" and not unknown)):
+            continue
+        yield Need(
+            id=prompt.id, kind="unknown" if unknown else "prompt", title=prompt.title or prompt.id, by=prompt.by,
+            at=prompt.updated if unknown else prompt.created, expires=0 if unknown else prompt.expires,
+            risk=prompt.risk, target=prompt.id,
+        )  # fmt: skip
+
+
+def _tasks(me: str, tasks: Iterable[Task], shown: set[str], prompts: Mapping[str, Prompt]) -> Iterable[Need]:
+    """My tasks that wait for somebody, unless their prompt tells it, or another person is asked."""
+    asked = {prompt.task for prompt in prompts.values() if prompt.state in WAITING}
     for task in tasks:
-        if task.state == "input_required" and task.author == me:
+        if task.state == "input_required" and task.author == me and task.id not in shown and task.id not in asked:
             yield Need(
                 id=task.id, kind="task", title=task.title or task.id, by=task.agent, at=task.updated, target=task.id
             )
 
 
-def _urgency(need: Need) -> tuple[float, float, str]:
-    return (need.expires or _FAR, -need.at, need.id)
+def _urgency(need: Need) -> tuple[int, float, int, float, str]:
+    """Unknown outcomes first, then by the time that is left, then by risk, then what is older."""
+    return (need.kind != "unknown", need.expires or _FAR, _RISK.get(need.risk, 3), need.at, need.id)

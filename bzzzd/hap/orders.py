@@ -71,7 +71,7 @@ def order(model: Model, kind: Literal["cancel", "retry"], args: Mapping[str, Any
 def undo(model: Model) -> Result:
     """Take back the newest order that still waits."""
     if not model.pending:
-        return say(model, "nothing to take back: a cancel or retry waits 5 s before it is sent"), ()
+        return say(model, "nothing to take back: an answer, a cancel or a retry waits 5 s before it is sent"), ()
     *rest, last = model.pending
     task = model.tasks.get(last.task)
     shown = name_of(task) if task else last.task
@@ -105,5 +105,4 @@ def flush(model: Model) -> Result:
 HANDLERS: Handlers = {
     "cancel": lambda model, args: order(model, "cancel", args),
     "retry": lambda model, args: order(model, "retry", args),
-    "undo": lambda model, _: undo(model),
 }

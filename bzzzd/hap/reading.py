@@ -25,9 +25,6 @@ def open_row(model: Model, args: Mapping[str, Any]) -> Result:
     target = named or model.lists[view].chosen
     if view == "tasks":
         return open_task(model, target)
-    if view == "inbox":
-        need = next((need for need in model.needs if need.id == target), None)
-        return open_row(model, {"task": need.target}) if need is not None else (say(model, "nothing needs you"), ())
     if view in rooms.OPENING and target:
         return rooms.OPENING[view](model, target)
     if target not in ids(model, view):

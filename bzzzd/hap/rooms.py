@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import browsing, following
+from bzzzd.hap import browsing, following, inbox
 from bzzzd.hap.handling import Result
 from bzzzd.hap.messages import Effects, Tag
 from bzzzd.hap.model import Model, Page
@@ -36,12 +36,14 @@ ENTERING: Mapping[str, Callable[[Model], Result]] = {
 """What a view does when it is shown."""
 
 OPENING: Mapping[str, Callable[[Model, str], Result]] = {
+    "inbox": inbox.opening,
     "context": browsing.opening,
     "events": _open_event,
 }
 """What opening a row of a view means, where it is more than showing its facts."""
 
 QUESTIONS: Mapping[str, Callable[[Model], Effects]] = {
+    "inbox": inbox.questions,
     "context": browsing.questions,
 }
 """What an opened page asks for, when it opens and when the daemon is back."""
@@ -53,6 +55,7 @@ VERSIONS: Mapping[str, Callable[[Model, int], Result]] = {"context": browsing.ve
 """The version before or after, by the kind of page."""
 
 ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
+    **dict.fromkeys(("prompts", "prompt", "kept", "reply"), inbox.answered),
     "context": browsing.listed,
     "editions": browsing.came_editions,
     "reading": browsing.came_text,
@@ -61,6 +64,7 @@ ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
 """Who takes an answer, by the first word of its tag."""
 
 REFUSALS: Mapping[str, Callable[[Model, Tag, Fault], Result]] = {
+    **dict.fromkeys(("prompts", "prompt", "reply"), inbox.refused),
     "context": browsing.refused,
     "editions": browsing.refused,
     "reading": browsing.refused,
@@ -69,6 +73,7 @@ REFUSALS: Mapping[str, Callable[[Model, Tag, Fault], Result]] = {
 """Who takes a refusal, by the first word of its tag."""
 
 ASKED: Mapping[str, Callable[[Model], Result]] = {
+    "prompts": inbox.asked,
     "logs": following.asked,
     "context": browsing.entering,
 }

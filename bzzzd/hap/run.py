@@ -15,7 +15,9 @@ from bzzzd.hap.keys import Decoder
 from bzzzd.hap.lines import Headless, LineSurface, Plain, Speaker
 from bzzzd.hap.messages import Sheets
 from bzzzd.hap.model import Model
+from bzzzd.hap.outbox import Outbox
 from bzzzd.hap.painter import Painter
+from bzzzd.hap.pins import Pins
 from bzzzd.hap.session import Session
 from bzzzd.hap.signing import Person
 from bzzzd.hap.state import StateFolder
@@ -30,7 +32,8 @@ def _person(settings: Settings) -> tuple[Person | None, str]:
     """The person with their key, or what keeps it from being used."""
     me = settings.config.agent
     try:
-        return Person(settings.key_file, settings.grants_dir, me.id, me.role), ""
+        pins = Pins(settings.state_dir / "portal" / "authorities.json", settings.socket)
+        return Person(settings.key_file, settings.grants_dir, me.id, me.role, pins), ""
     except BzzzError as error:
         return None, error.message
 
@@ -48,7 +51,7 @@ async def _running(
     """``service``: it runs as its configuration's mode says, and not because a person asked for lines."""
     core = Core(model, state, time.time)
     person, mend = _person(settings)
-    session = Session(settings.socket, person, mend, core.send)
+    session = Session(settings.socket, person, mend, core.send, Outbox(settings.state_dir / "portal" / "outbox"))
     sheets = asyncio.create_task(_take_sheets(settings, core))
     try:
         async with _health(settings, core) if service else nullcontext():

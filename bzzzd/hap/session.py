@@ -11,28 +11,39 @@ A refusal is not the end: the portal shows what guests may see, and the message 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from bzzzd.errors import BadInput, BzzzError, NotAllowed, UnknownOutcome
 from bzzzd.hap import feed
-from bzzzd.hap.feeds import tasks
+from bzzzd.hap.asked import Sending
+from bzzzd.hap.carrier import Carrier
+from bzzzd.hap.feeds import prompts, tasks
 from bzzzd.hap.messages import (
     Answered,
     Ask,
     Attach,
     Began,
+    Call,
     Came,
+    Look,
     Message,
     Offline,
     Online,
+    Open,
     Order,
     Post,
+    Prompts,
     Refused,
+    SendAnswer,
     Snapshot,
     Submit,
     Tag,
 )
+from bzzzd.hap.outbox import Outbox
+from bzzzd.hap.proof import prove
 from bzzzd.hap.signing import Person, place_to_write
 from bzzzd.hap.things import Fault, Status
 from bzzzd.rpc.client import AsyncClient, State, Subscription
@@ -52,7 +63,7 @@ Send = Callable[[Message], None]
 class Session:
     """``send`` takes each message; ``person`` is None when there is no usable key, and ``mend`` then says why."""
 
-    def __init__(self, socket: str, person: Person | None, mend: str, send: Send) -> None:
+    def __init__(self, socket: str, person: Person | None, mend: str, send: Send, outbox: Outbox) -> None:
         self._socket = socket
         self._person = person
         self._mend = mend
@@ -67,6 +78,7 @@ class Session:
         self._flushed_at = 0.0
         self._attaching = False
         self._loop = asyncio.get_running_loop()
+        self._carrier = Carrier(outbox, lambda: self._client, lambda message: self._send(message))
 
     async def idle(self, limit_s: float) -> None:
         """Wait until every question and command is answered, or for so many seconds."""
@@ -83,6 +95,7 @@ class Session:
         for timer in (self._flush, self._again):
             if timer is not None:
                 timer.cancel()
+        self._carrier.close()
         await self._drop(self._client, tuple(self._readers) + tuple(self._work))
 
     # The connection
@@ -136,11 +149,26 @@ class Session:
         assert hello is not None
         status = Status(node_id=hello.node_id, mesh_id=hello.mesh_id, build=hello.build, phase=hello.phase)
         if state.attached is not None:
+            if not self._pinned(state.attached, hello.mesh_id):
+                return
             self._mend = ""
+            self._spawn(self._carrier.all(hello.mesh_id))
             self._send(Online(feed.me(state.attached.get("caller")), status))
         else:
             self._send(Online(feed.me({}, self._mend), status))
             self._try_later()
+
+    def _pinned(self, attached: Mapping[str, Any], mesh_id: str) -> bool:
+        """Whether this is the mesh whose authority was pinned; if not, nothing is signed for it."""
+        assert self._person is not None
+        try:
+            self._person.pin(attached, mesh_id)
+        except BzzzError as error:
+            self._attaching = False
+            self._mend = error.message
+            self._loop.call_soon(self._connect_as_guest)
+            return False
+        return True
 
     def _try_later(self) -> None:
         if self._again is not None:
@@ -172,6 +200,8 @@ class Session:
                 number = event.cursor[1]
                 if isinstance(event, StreamSnapshot):
                     self._release()
+                    if name == "prompts" and event.state is not None:
+                        self._send(Prompts(prompts.prompts(event.state)))
                     if name == "tasks" and event.state is not None:
                         self._send(Snapshot(tasks.tasks(event.state), number))
                     elif name in feed.BEFORE and event.state is not None:
@@ -206,7 +236,7 @@ class Session:
 
     # Effects
 
-    def perform(self, effect: Ask | Attach | Submit | Post | Order) -> None:
+    def perform(self, effect: Call) -> None:
         """Begin an effect; its answer comes as a message."""
         match effect:
             case Ask(method=method, params=params, tag=tag):
@@ -219,6 +249,13 @@ class Session:
                 self._spawn(self._command("hmmm.post", id, ("post", id), effect))
             case Order(kind=kind, id=id):
                 self._spawn(self._command(f"task.{kind}", id, ("order", id), effect))
+
+            case Open(id=id):
+                self._spawn(self._open(id))
+            case Look(prompt=prompt, task=task):
+                self._spawn(self._look(prompt, task))
+            case SendAnswer(sending=sending):
+                self._spawn(self._answer(sending))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -233,6 +270,41 @@ class Session:
             self._send(Refused(tag, _fault(error)))
         else:
             self._send(Answered(tag, feed.parse(method, tag[0], value)))
+
+    async def _open(self, id: str) -> None:
+        """Read a prompt's document and prove it, off the loop: a chain has several signatures."""
+        assert self._client is not None
+        try:
+            value = await self._client.call("prompt.show", {"id": id}, effects=False)
+            trust = self._person.trust() if self._person is not None else None
+            asked = await asyncio.to_thread(prove, value, trust, time.time())
+        except BzzzError as error:
+            self._send(Refused(("prompt", id), _fault(error)))
+        else:
+            self._send(Answered(("prompts",), (prompts.one_prompt(value),)))
+            self._send(Answered(("prompt", id), asked))
+
+    async def _look(self, prompt: str, task: str) -> None:
+        """Tell that it is on the screen; nothing depends on it, so it is told once."""
+        assert self._client is not None
+        state = self._client.state
+        if self._person is None or state.attached is None or state.hello is None:
+            return
+        with contextlib.suppress(BzzzError):
+            await self._client.call("prompt.seen", self._person.look(state.hello.mesh_id, prompt, task))
+
+    async def _answer(self, sending: Sending) -> None:
+        """Sign an answer with what the daemon told last, or without a daemon with what was pinned, and carry it."""
+        try:
+            if self._person is None:
+                raise NotAllowed(self._mend or "there is no usable key to sign with")
+            client = self._client
+            attached = client.state.attached if client is not None else None
+            letter = await asyncio.to_thread(self._person.letter, sending, attached)
+        except BzzzError as error:
+            self._send(Refused(("reply", sending.id), _fault(error)))
+        else:
+            await self._carrier.answer(letter)
 
     async def _command(self, method: str, id: str, tag: Tag, effect: Submit | Post | Order) -> None:
         """Send a signed command. Without an answer the same bytes go again: the id keeps it from being done twice."""

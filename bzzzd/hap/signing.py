@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bzzzd import __version__
+from bzzzd.crypto.envelope import open_envelope
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
-from bzzzd.errors import BadInput
+from bzzzd.errors import BadInput, InvalidEnvelope, NotAllowed
+from bzzzd.hap.asked import Sending
 from bzzzd.hap.messages import Order, Post
+from bzzzd.hap.outbox import Letter
+from bzzzd.hap.pins import Pins
 from bzzzd.hmmm.forms import Composed
 from bzzzd.hmmm.message import CONTENT_TYPE, Text, new_thread_id, post_params, thread_address
 from bzzzd.identity.attach import attach_params
-from bzzzd.identity.grants import mesh_id_of
+from bzzzd.identity.grants import Grant, Trust, mesh_id_of
 from bzzzd.identity.node import read_grants
-from bzzzd.slurp.brief import Brief, Writer, submit_params
-from bzzzd.slurp.commands import Cancel, Command, Retry, new_task_id, seal_command
+from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
+from bzzzd.slurp.commands import Answer, Cancel, Command, Retry, Seen, Settle, new_command_id, new_task_id, seal_command
+from bzzzd.slurp.question import VALUE_TYPE
 
 PROJECT = "default"
 _NOT_CODE = re.compile(r"[^a-z0-9]+")
@@ -32,14 +38,16 @@ class Person:
     Raises ``KeyExposed``, ``BadInput``, ``DiskFull`` or ``StorageFailed`` with what mends it.
     """
 
-    def __init__(self, key_file: Path, grants_dir: Path, id: str, role: str) -> None:
+    def __init__(self, key_file: Path, grants_dir: Path, id: str, role: str, pins: Pins) -> None:
         self._key: SigningKey = load_or_create_key(key_file)
         self._grants_dir = grants_dir
+        self._pins = pins
         self._id = id
         self._role = role
 
     def prove(self, nonce: bytes, mesh_id: str) -> Mapping[str, Any]:
-        """The parameters of ``session.attach``."""
+        """The parameters of ``session.attach``; raises ``GrantRefused`` for another mesh than the pinned one."""
+        self._pins.check(mesh_id)
         return attach_params(
             self._key, nonce, mesh_id, kind="person", id=self._id, role=self._role, chain=self._chain(mesh_id),
             version=__version__,
@@ -51,6 +59,69 @@ class Person:
             if path.stem == "person" and mesh_id_of(file.authority) == mesh_id:
                 return file.chain
         return ()
+
+    # Who may be believed
+
+    def pin(self, attached: Mapping[str, Any], mesh_id: str) -> None:
+        """Pin the authority that the person's own grant leads to; raises ``GrantRefused`` when it is another one."""
+        chain = [raw for raw in attached.get("chain") or () if isinstance(raw, bytes)]
+        if chain:
+            self._pins.pin(mesh_id, root_of(chain, mesh_id))
+
+    def trust(self) -> Trust | None:
+        """The root of trust that was pinned, if one was."""
+        return self._pins.trust()
+
+    # What is signed
+
+    def look(self, mesh_id: str, prompt: str, task: str) -> Mapping[str, Any]:
+        """The parameters of ``prompt.seen``."""
+        now = time.time()
+        return {
+            "envelope": seal_command(self._key, mesh_id, Seen(id=new_command_id(now), task=task, at=now, prompt=prompt))
+        }
+
+    def letter(self, sending: Sending, attached: Mapping[str, Any] | None) -> Letter:
+        """An answer, signed and ready for the outbox. ``attached`` is what the daemon last said of this session."""
+        trust = self._pins.trust()
+        if trust is None:
+            raise NotAllowed("this portal has not met the mesh's authority yet; answer when bzzzd has let you in")
+        now = time.time()
+        params: dict[str, Any] = {}
+        command: Command
+        try:
+            if sending.settle:
+                fields = {"op": "settle", "result": sending.choice}
+                command = msgspec.convert({**fields, **_about(sending, now)}, Settle)
+            else:
+                value, params = self._value(sending, attached, trust.mesh_id, now)
+                fields = {"op": "answer", "digest": sending.digest, "choice": sending.choice}
+                command = msgspec.convert({**fields, **_about(sending, now), "value": value}, Answer)
+        except msgspec.ValidationError as error:
+            raise BadInput(f"this cannot be answered: {error}") from error
+        return Letter(
+            id=sending.id, mesh=trust.mesh_id, method="prompt.settle" if sending.settle else "prompt.answer",
+            params={"envelope": seal_command(self._key, trust.mesh_id, command), **params}, prompt=sending.prompt,
+            choice=sending.choice, at=now,
+        )  # fmt: skip
+
+    def _value(
+        self, sending: Sending, attached: Mapping[str, Any] | None, mesh_id: str, now: float
+    ) -> tuple[str | None, dict[str, Any]]:
+        """The version that holds a text or the fields of a form, and its parameters."""
+        given = sending.text if sending.text is not None else sending.fields
+        if given is None:
+            return None, {}
+        if attached is None:
+            raise NotAllowed("a text is encrypted for its readers, whom bzzzd names; answer again when it is back")
+        caller, readers = attached["caller"], attached["readers"]
+        writer = Writer(self._key, mesh_id, str(caller["id"]), str(caller["role"]), int(attached["epoch"]))
+        content = json.dumps(given, ensure_ascii=False, sort_keys=True).encode()
+        version = write_version(
+            writer, address=answer_address(writer.id, writer.role, sending.task, sending.prompt), content=content,
+            content_type=VALUE_TYPE, readers=[str(name) for name in readers["brief"]], at=now,
+        )  # fmt: skip
+        return version.id, {"version": version.header, "content": version.content}
 
     def submit(self, attached: Mapping[str, Any], mesh_id: str, id: str, task: Composed) -> Mapping[str, Any]:
         """The parameters of ``task.submit``; ``id`` is the command's, so that it can be sent again."""
@@ -107,6 +178,26 @@ def place_to_write(attached: Mapping[str, Any], thread: str) -> Mapping[str, Any
     caller = attached["caller"]
     address = thread_address(str(caller["id"]), str(caller["role"]), PROJECT, thread or "x-new", "message")
     return {"address": address, "content_type": CONTENT_TYPE}
+
+
+def _about(sending: Sending, now: float) -> dict[str, Any]:
+    return {"id": sending.id, "task": sending.task, "at": now, "prompt": sending.prompt}
+
+
+def answer_address(person: str, role: str, task: str, prompt: str) -> str:
+    """Where the value of an answer lives."""
+    return f"ucxl://{person}:{role}@default:{task}/*^/answers/{prompt}"
+
+
+def root_of(chain: Sequence[bytes], mesh_id: str) -> bytes:
+    """The key that a chain of grants leads to, which must be the authority of ``mesh_id``."""
+    envelope = open_envelope(chain[-1], kind="grant", mesh_id=mesh_id)
+    try:
+        issuer = msgspec.msgpack.decode(envelope.payload, type=Grant).issuer
+    except msgspec.DecodeError as error:
+        raise InvalidEnvelope(f"a signed grant has a wrong shape: {error}") from error
+    Trust(mesh_id, issuer).links(chain)
+    return issuer
 
 
 def _code(reason: str) -> str:

@@ -27,6 +27,7 @@ def first_model(settings: Settings, state: StateFolder, registry: Registry, now:
         link=Link(since=now, socket=settings.socket),
         draft=drafts[0] if drafts else Draft(""),
         put_by=drafts[1:],
+        written=state.written(),
     )
     seen = state.seen(settings.socket)
     if seen is None:
@@ -39,6 +40,9 @@ def first_model(settings: Settings, state: StateFolder, registry: Registry, now:
         health=seen.health,
         agents=seen.agents,
         peers=seen.peers,
+        prompts={prompt.id: prompt for prompt in seen.prompts},
+        asked={asked.id: asked for asked in seen.asked},
+        receptions={one.prompt: one for one in seen.receptions},
     )
     model = with_tasks(model, {task.id: task for task in seen.tasks})
     # Only here: what comes later is told by a badge, and moves nobody.

@@ -6,8 +6,10 @@ A second portal of the same person has a draft of its own: each takes the first 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bzzzd.errors import BzzzError
+from bzzzd.hap.asked import Asked, Prompt, Reception
 from bzzzd.hap.lists import ordered
 from bzzzd.hap.model import Draft, Me, Model
 from bzzzd.hap.scratch import left
@@ -26,6 +29,7 @@ EDITED = "body"
 CACHED_TASKS = 200
 MAX_DRAFTS = 32
 _LIMIT = 16_777_216
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
 class Seen(Struct, frozen=True):
@@ -40,6 +44,9 @@ class Seen(Struct, frozen=True):
     tasks: tuple[Task, ...] = ()
     agents: tuple[Agent, ...] = ()
     peers: tuple[Peer, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    receptions: tuple[Reception, ...] = ()
 
 
 def seen_of(model: Model) -> Seen:
@@ -54,6 +61,9 @@ def seen_of(model: Model) -> Seen:
         tasks=tuple(model.tasks[id] for id in ordered(model.tasks, "")[:CACHED_TASKS]),
         agents=model.agents[:CACHED_TASKS],
         peers=model.peers[:CACHED_TASKS],
+        prompts=tuple(sorted(model.prompts.values(), key=lambda row: -row.created)[:CACHED_TASKS]),
+        asked=tuple(model.asked.values()),
+        receptions=tuple(one for one in model.receptions.values() if one.state != "waiting"),
     )
 
 
@@ -96,6 +106,28 @@ class StateFolder:
 
     def save_theme(self, name: str) -> None:
         self._write(self._folder / "theme", f"{name}\n".encode())
+
+    def save_answer(self, prompt: str, texts: tuple[str, ...]) -> None:
+        """Keep what is being written as an answer; nothing, when it was sent. Raises as ``save_draft``."""
+        path = self._folder / "answers" / f"{prompt}.json"
+        if not _NAME.match(prompt):
+            return
+        if not any(texts):
+            path.unlink(missing_ok=True)
+            return
+        kept = sorted(path.parent.glob("*.json"), key=lambda one: one.stat().st_mtime)
+        for old in kept[: max(0, len(kept) - MAX_DRAFTS + 1)]:
+            if old != path:
+                old.unlink(missing_ok=True)
+        self._write(path, msgspec.json.encode(texts))
+
+    def written(self) -> dict[str, tuple[str, ...]]:
+        """Answers that were begun and not sent, by prompt."""
+        found = {}
+        for path in sorted((self._folder / "answers").glob("*.json"))[: MAX_DRAFTS * 2]:
+            with contextlib.suppress(msgspec.DecodeError):
+                found[path.stem] = msgspec.json.decode(self._read(path), type=tuple[str, ...])
+        return found
 
     def take_drafts(self) -> tuple[Draft, ...]:
         """The first kept drafts that no other portal holds, or none in a place of its own."""

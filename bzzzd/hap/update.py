@@ -11,22 +11,26 @@ from msgspec.structs import replace
 
 from bzzzd.hap import (
     actions,
+    answering,
     arrivals,
     browsing,
     choosing,
     composing,
     following,
     hands,
+    inbox,
     lists,
     moving,
     opened,
     orders,
     pointer,
     reading,
+    replying,
     rooms,
     sending,
 )
 from bzzzd.hap import buffer as buffers
+from bzzzd.hap.asked import WAITING
 from bzzzd.hap.buffer import EDITS, Buffer
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import layout, list_rows
@@ -47,6 +51,7 @@ from bzzzd.hap.messages import (
     Offline,
     Online,
     Paste,
+    Prompts,
     Quit,
     Redraw,
     Refused,
@@ -61,7 +66,7 @@ from bzzzd.hap.messages import (
     Told,
     Unsaved,
 )
-from bzzzd.hap.model import Chooser, Filter, Form, Help, Model, Notice, Palette, mode, mode_below
+from bzzzd.hap.model import Answering, Chooser, Filter, Form, Help, Model, Notice, Palette, mode, mode_below
 from bzzzd.hap.moving import SHORT, filtering, step
 from bzzzd.hap.orders import say
 from bzzzd.hap.view import view
@@ -119,6 +124,8 @@ def _update(model: Model, message: Message) -> Result:
             return arrivals.offline(model, message)
         case Snapshot():
             return arrivals.snapshot(model, message)
+        case Prompts():
+            return arrivals.prompts(model, message)
         case Began():
             return arrivals.began(model, message)
         case Came():
@@ -135,6 +142,8 @@ def _update(model: Model, message: Message) -> Result:
             return sending.read(model, message)
         case Saved():
             return replace(model, unsaved=""), ()
+        case Unsaved(what="answer", why=why):
+            return say(model, f"what you write is in memory only: {why}", "bad", 30.0), ()
         case Unsaved(what="draft", why=why):
             return say(replace(model, unsaved=why), f"the draft is in memory only: {why}", "bad", 30.0), ()
         case Unsaved(what=what, why=why):
@@ -144,7 +153,7 @@ def _update(model: Model, message: Message) -> Result:
 def next_tick(model: Model) -> float | None:
     """Seconds until what is shown changes by the passing of time alone; None when nothing does."""
     waits = [model.notice.until - model.now] if model.notice.text else []
-    if model.pending:
+    if model.pending or model.answers or _counting(model):
         waits.append(1.0)
     if model.link.state != "online":
         waits.append(5.0)
@@ -156,10 +165,24 @@ def next_tick(model: Model) -> float | None:
     return max(0.05, min(waits)) if waits else None
 
 
+def _counting(model: Model) -> bool:
+    """Whether a time that is left is shown to the second."""
+    if model.view != "inbox":
+        return False
+    ends = [prompt.expires for prompt in model.prompts.values() if prompt.for_me and prompt.state in WAITING]
+    return any(0 < end - model.now <= 60 for end in ends)
+
+
 def _due(model: Model, what: str, id: str) -> Result:
     match what:
         case "order":
             return orders.due(model, id)
+        case "answer":
+            return replying.due(model, id)
+        case "ready":
+            return inbox.ready(model, id)
+        case "save answer":
+            return answering.save(model, id)
         case "save":
             return composing.save(model)
         case "ask":
@@ -208,6 +231,8 @@ def _typed(model: Model, text: str, cut: bool = False) -> Result:
     match model.overlay:
         case Form() as form:
             return composing.insert(model, form, text, cut)
+        case Answering() as answer:
+            return answering.insert(model, answer, text, cut)
         case Palette(query=query):
             new, _ = buffers.insert(query, text, SHORT, multiline=False)
             return replace(model, overlay=Palette(query=new)), ()
@@ -226,6 +251,9 @@ def _edit(name: str, edit: Callable[[Buffer], Buffer]) -> Handler:
         match model.overlay:
             case Form() as form:
                 return composing.edit(model, form, name, edit)
+            case Answering() as answer:
+                text = answering.text_of(answer)
+                return (model, ()) if text is None else answering.changed(model, answer, edit(text))
             case Palette(query=query):
                 return replace(model, overlay=Palette(query=edit(query))), ()
             case Chooser(query=query):
@@ -301,8 +329,9 @@ def _refresh(model: Model, _: Args) -> Result:
 def _quit(model: Model, _: Args) -> Result:
     """Leave: save the draft, send what still waits, and stay for its answers, though not for long."""
     model, effects = composing.save(model)
-    model, more = orders.flush(model)
-    effects += more
+    for flush in (orders.flush, replying.flush):
+        model, more = flush(model)
+        effects += more
     if model.quitting or not model.flying:
         return replace(model, quitting=True), (*effects, SaveCache(), Quit())
     return say(replace(model, quitting=True), "leaving when the last command is answered", "info", LEAVE_S), (
@@ -319,6 +348,8 @@ _HANDLERS: Handlers = {
     **reading.HANDLERS,
     **browsing.HANDLERS,
     **following.HANDLERS,
+    **answering.HANDLERS,
+    **replying.HANDLERS,
     **{name: _edit(name, edit) for name, edit in EDITS.items()},
     **sending.HANDLERS,
     **choosing.HANDLERS,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from bzzzd.hap.layout import head_rows, layout
-from bzzzd.hap.model import Bare, Chooser, Filter, Form, Help, Model, Palette
+from bzzzd.hap.model import Answering, Bare, Chooser, Filter, Form, Help, Model, Palette
 from bzzzd.hap.rows import Frame, Row, frame
 from bzzzd.hap.views import chrome
+from bzzzd.hap.views.answer import panel, room
 from bzzzd.hap.views.bare import bare_view
 from bzzzd.hap.views.form import form_view
 from bzzzd.hap.views.listing import filter_cursor, listing
@@ -51,6 +52,10 @@ def _body(model: Model, width: int, height: int) -> tuple[tuple[Row, ...], tuple
         case Chooser() as chooser:
             rows, column, row = chooser_rows(model, chooser, _below(model, width, height), width)
             return rows, (column, row)
+        case Answering() as answer:
+            below, at = panel(model, answer, width, min(height, room(model)))
+            above = _below(model, width, height - len(below)) if height > len(below) else ()
+            return (*above, *below), (at[0], at[1] + len(above)) if at is not None else None
         case Filter():
             found = filter_cursor(model, width)
             cursor = (found, head_rows(model)) if found is not None and height >= 4 else None

@@ -40,7 +40,27 @@ _NEED_SIGNS = {
 }
 
 
-def need_sign(kind: str) -> Sign:
+_PROMPT_SIGNS = {
+    "open": Sign("▲", "warn", "open"),
+    "seen": Sign("▲", "warn", "seen"),
+    "answered": Sign("●", "info", "answered"),
+    "claimed": Sign("●", "accent", "claimed"),
+    "executed": Sign("✓", "ok", "executed"),
+    "failed": Sign("✗", "bad", "failed"),
+    "unknown": Sign("✗", "bad", "unknown"),
+    "expired": Sign("■", "dim", "expired"),
+    "canceled": Sign("■", "dim", "canceled"),
+    "superseded": Sign("■", "dim", "superseded"),
+}
+
+
+def prompt_sign(state: str) -> Sign:
+    return _PROMPT_SIGNS.get(state, Sign("·", "dim", state))
+
+
+def need_sign(kind: str, risk: str = "") -> Sign:
+    if kind == "prompt" and risk == "high":
+        return Sign("▲", "bad", "high risk")
     return _NEED_SIGNS.get(kind, Sign("·", "dim", kind))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 
 from bzzzd.hap import actions
-from bzzzd.hap.messages import Answered, Effects, Key, Message, Online, Snapshot
+from bzzzd.hap.feeds import prompts as prompt_feed
+from bzzzd.hap.messages import Answered, Due, Effects, Key, Message, Online, Prompts, Snapshot
 from bzzzd.hap.model import Link, Me, Model
+from bzzzd.hap.proof import prove
 from bzzzd.hap.things import (
     Agent,
     Content,
@@ -22,6 +26,9 @@ from bzzzd.hap.things import (
     Version,
 )
 from bzzzd.hap.update import update
+from bzzzd.slurp.question import Choice, Field
+
+from .asking import TRUST, Asking
 
 NOW = 1_760_000_000.0
 LENA = Me(id="lena", kind="person", role="operator")
@@ -166,3 +173,39 @@ def opened(width: int = 80, height: int = 24) -> Model:
         Answered(("history", task.id), HISTORY),
         Answered(("decision", task.id, "0"), DECISION),
     )
+
+
+CHOICES = (Choice("keep", "Keep everything"), Choice("drop", "Drop what is older than a year"))
+FIELDS = (
+    Field("days", "Days to keep", "number", help="at least 7"),
+    Field("where", "Where to", "choice", choices=("disk", "tape")),
+    Field("why", "Why", "lines", required=False),
+)
+
+
+def asking(id: str = "p-0001", **fields: Any) -> Asking:
+    """A question of worker-1 to lena with a fixed digest: every byte of it is the same each time."""
+    return Asking(id, now=NOW, **fields)
+
+
+def prompted(model: Model) -> Model:
+    """Three prompts for lena, one of another's."""
+    rows = (
+        asking(),
+        asking("p-0002", title="Which of them?", kind="choose", choices=CHOICES, expires=NOW + 42, risk="low"),
+        asking("p-0003", title="Reboot host-3 for the new kernel", risk="high", expires=NOW + 7200),
+    )
+    found = [prompt_feed.prompt(one.row()) for one in rows]
+    found.append(replace(prompt_feed.prompt(asking("p-0004", title="Format the disk").row()), state="unknown"))
+    return after(model, Prompts(tuple(found)))
+
+
+def prompt_page(model: Model, **fields: Any) -> Model:
+    """An opened prompt with its proven text, ready to be answered."""
+    one = asking(**fields)
+    asked = prove(one.shown(), TRUST, NOW)
+    # The salt of its version is random, and no part of what is shown; the digest is not.
+    model = after(
+        model, Prompts((prompt_feed.prompt(one.row()),)), *keys("1 enter"), Answered(("prompt", one.prompt.id), asked)
+    )
+    return after(model, Due("ready", f"{one.prompt.id} {one.prompt.digest}"))

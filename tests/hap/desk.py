@@ -18,11 +18,12 @@ from bzzzd.rpc.access import attached, guest
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.server import RpcServer
 from bzzzd.rpc.streams import Feed, Stream, StreamTable
+from bzzzd.slurp import prompt as rule
 from bzzzd.slurp.brief import open_brief
-from bzzzd.slurp.commands import Retry, open_command
+from bzzzd.slurp.commands import Answer, Retry, Seen, Settle, open_command
 from bzzzd.ucxl.version import open_version
 
-MESH = "mesh-test"
+from .asking import MESH, Asking, granted
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -65,6 +66,10 @@ class Desk:
         self.fault: BzzzError | None = None
         self.swallow = 0
         self.stream = Stream("one", keep=64)
+        self.prompts: dict[str, Asking] = {}
+        self.asked = Stream("one", keep=64)
+        self.entries: dict[str, int] = {}
+        self.values: dict[str, bytes] = {}
         self.events = Stream("one")
 
     def task(self, id: str, **fields: Any) -> dict[str, Any]:
@@ -84,7 +89,8 @@ class Desk:
         call.session.become(caller)
         return {
             "caller": {"kind": "person", "id": proof.id, "role": "operator", "capabilities": []},
-            "mesh_id": MESH, "chain": [], "readers": {"brief": ["operator", "worker"]}, "epoch": 1,
+            "mesh_id": MESH, "chain": [granted("person", proof.id, envelope.author, "operator")],
+            "readers": {"brief": ["operator", "worker"]}, "epoch": 1,
         }  # fmt: skip
 
     async def _run(self, params: CommandParams) -> Any:
@@ -120,6 +126,44 @@ class Desk:
     def _show(self, call: Any, params: IdParams) -> dict[str, Any]:
         return {"task": self.tasks[params.id], "brief": self.briefs.get(params.id, {"title": "T", "body": "the brief"})}
 
+    # Prompts: the ledger's own rules over one dictionary.
+
+    def ask(self, asking: Asking, what: str = "prompt_asked", by: str = "agent:worker-1") -> None:
+        """Put a prompt, or a change of one, on the ledger and tell the stream."""
+        self.prompts[asking.prompt.id] = asking
+        number = self.entries[asking.prompt.id] = 1000 + len(self.entries) + len(self.commands)
+        self.asked.append({
+            "kind": what, "number": number, "at": time.time(), "by": by, "prompt": asking.prompt.to_map(),
+        })  # fmt: skip
+
+    def _list_prompts(self, call: Any, params: ListParams) -> dict[str, Any]:
+        return {"prompts": [one.row() for one in self.prompts.values()], "next": None}
+
+    def _show_prompt(self, call: Any, params: IdParams) -> dict[str, Any]:
+        return self.prompts[params.id].shown()
+
+    async def _about_prompt(self, call: Any, params: CommandParams) -> dict[str, Any]:
+        known = open_command(params.envelope, MESH)[1]
+        if known.id in self.commands:  # as the ledger does: the same again changes nothing
+            return {"prompt": self.prompts[known.prompt].row(), "entry": self.entries[known.prompt]}
+        command = await self._run(params)
+        caller, now = call.session.caller, time.time()
+        asking = self.prompts[command.prompt]
+        match command:
+            case Seen():
+                asking.prompt, what = rule.seen(asking.prompt, caller.id, "person", "operator", now), "prompt_seen"
+            case Answer():
+                reply = rule.Reply(caller.id, "operator", caller.key, now, command.choice, command.value)
+                asking.prompt = rule.answer(asking.prompt, reply, "person", command.digest, now)
+                what = "prompt_answered"
+                if params.content is not None:
+                    self.values[command.prompt] = params.content
+            case Settle():
+                asking.prompt = rule.settle(asking.prompt, caller.id, "person", "operator", command.result, now)
+                what = "prompt_settled"
+        self.ask(asking, what, f"person:{caller.id}")
+        return {"prompt": asking.row(), "entry": self.entries[command.prompt]}
+
     def serve(self) -> RpcServer:
         registry, streams = Registry(), StreamTable()
         add, anybody = registry.add, guest()
@@ -144,9 +188,14 @@ class Desk:
         add("task.submit", attached(), CommandParams, self._submit)
         add("task.cancel", attached(), CommandParams, self._cancel)
         add("task.retry", attached(), CommandParams, self._retry)
+        add("prompt.list", anybody, ListParams, self._list_prompts)
+        add("prompt.show", attached(), IdParams, self._show_prompt)
+        for name in ("seen", "answer", "settle"):
+            add(f"prompt.{name}", attached(), CommandParams, self._about_prompt)
         add("context.get", attached(), AddressParams, self._get)
         add("context.history", attached(), AddressParams, self._history)
         streams.add("tasks", anybody, self._feed)
+        streams.add("prompts", anybody, self._prompts)
         streams.add("events", anybody, self.events)
         streams.add("agents", anybody, Stream("one"))
         return RpcServer(
@@ -158,6 +207,9 @@ class Desk:
 
     def _feed(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
         return Feed(self.stream, None, lambda: {"tasks": list(self.tasks.values())})
+
+    def _prompts(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
+        return Feed(self.asked, None, lambda: {"prompts": [one.prompt.to_map() for one in self.prompts.values()]})
 
     def _get(self, call: Any, params: AddressParams) -> dict[str, Any]:
         number = 1 if "*~1" in params.address else 2

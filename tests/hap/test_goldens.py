@@ -16,7 +16,7 @@ from bzzzd.hap.rows import Frame, plain
 from bzzzd.hap.view import view
 from bzzzd.hmmm.folders import read_forms
 
-from .builders import GUEST, STATUS, after, blank, keys, online, opened
+from .builders import CHOICES, FIELDS, GUEST, STATUS, after, blank, keys, online, opened, prompt_page, prompted
 
 SHIPPED, _ = read_forms([Path(__file__).parents[2] / "etc" / "templates"])
 GOLDENS = Path(__file__).parent / "goldens"
@@ -44,6 +44,12 @@ VIEWS: dict[str, Callable[[int, int], Model]] = {
     "tasks-guest": lambda w, h: after(blank(w, h), Online(GUEST, STATUS), Snapshot((), 3)),
     "inbox": lambda w, h: after(online(w, h), *keys("1")),
     "inbox-none": lambda w, h: after(online(w, h, tasks=()), *keys("1")),
+    "inbox-prompts": lambda w, h: after(prompted(online(w, h)), *keys("1")),
+    "prompt": lambda w, h: prompt_page(online(w, h)),
+    "prompt-confirm": lambda w, h: after(prompt_page(online(w, h)), *keys("a")),
+    "prompt-word": lambda w, h: after(prompt_page(online(w, h), risk="high"), *keys("a d e l")),
+    "prompt-choose": lambda w, h: after(prompt_page(online(w, h), kind="choose", choices=CHOICES), *keys("a j")),
+    "prompt-form": lambda w, h: after(prompt_page(online(w, h), kind="form", form=FIELDS), *keys("a 3 0 tab")),
     "threads-none": lambda w, h: after(online(w, h), *keys("3")),
     "context-none": lambda w, h: after(online(w, h), *keys("4")),
     "events-none": lambda w, h: after(online(w, h), *keys("8")),

@@ -10,6 +10,8 @@ from bzzzd.errors import FinalState
 from bzzzd.hap import session as sessions
 from bzzzd.hap.feeds.tasks import TaskChanged
 from bzzzd.hap.messages import Answered, Ask, Attach, Came, Message, Offline, Online, Order, Refused, Snapshot, Submit
+from bzzzd.hap.outbox import Outbox
+from bzzzd.hap.pins import Pins
 from bzzzd.hap.session import Session
 from bzzzd.hap.signing import Person
 from bzzzd.hmmm.forms import Composed
@@ -26,7 +28,8 @@ class Heard(list[Message]):
 
 @pytest.fixture
 def person(tmp_path: Path) -> Person:
-    return Person(tmp_path / "state" / "person.key", tmp_path / "grants", "lena", "operator")
+    pins = Pins(tmp_path / "state" / "authorities.json", str(tmp_path / "s"))
+    return Person(tmp_path / "state" / "person.key", tmp_path / "grants", "lena", "operator", pins)
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 async def session(tmp_path: Path, person: Person, heard: Heard) -> AsyncIterator[Session]:
-    found = Session(str(tmp_path / "s"), person, "", heard.append)
+    found = Session(str(tmp_path / "s"), person, "", heard.append, Outbox(tmp_path / "outbox"))
     yield found
     await found.close()
 
@@ -115,7 +118,8 @@ async def test_a_guest_becomes_the_person_once_the_grant_is_there(
 
 
 async def test_without_a_usable_key_it_is_a_guest(heard: Heard, tmp_path: Path) -> None:
-    session = Session(str(tmp_path / "s"), None, "the key file is open to others; run: chmod 600 …", heard.append)
+    why = "the key file is open to others; run: chmod 600 …"
+    session = Session(str(tmp_path / "s"), None, why, heard.append, Outbox(tmp_path / "outbox"))
     async with serving(Desk(), tmp_path / "s"):
         session.start()
         await until(lambda: heard.last(Online))

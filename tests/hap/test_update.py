@@ -187,7 +187,7 @@ def test_coming_online_asks_for_everything_and_for_the_opened_page() -> None:
     model = after(opened(), Offline("away"))
     asked = [effect.method for effect in effects_of(model, Online(LENA, STATUS)) if isinstance(effect, Ask)]
     assert asked[:5] == ["task.list", "status", "health", "agent.list", "peers"]
-    assert asked[5:] == ["task.show", "task.trace", "context.get", "context.history"]
+    assert asked[5:] == ["task.show", "task.trace", "context.get", "context.history", "prompt.list"]
 
 
 def test_a_refresh_of_a_guest_asks_for_the_grant_too() -> None:

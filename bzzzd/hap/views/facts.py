@@ -74,7 +74,7 @@ def _task(model: Model, task: Task) -> tuple[Fact, ...]:
 
 
 def _need(model: Model, need: Need) -> tuple[Fact, ...]:
-    sign = words.need_sign(need.kind)
+    sign = words.need_sign(need.kind, need.risk)
     left: Segment = ("warn", words.left(need.expires - model.now)) if need.expires else ("dim", "no end")
     return (
         ("what", (sign.style, f"{sign.sign} {sign.word}")),

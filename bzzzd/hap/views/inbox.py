@@ -15,14 +15,14 @@ EMPTY = "Nothing needs you. Questions to you, mentions, and tasks that wait for 
 def table(model: Model, columns: int) -> Table:
     by_id = {need.id: need for need in model.needs}
     wide = columns >= 72
-    shown = [Column("WHAT", 10 if columns >= 56 else 1)]
+    shown = [Column("WHAT", 11 if columns >= 56 else 1)]
     if wide:
         shown.append(Column("FROM", 14))
     shown += [Column("LEFT", 5, "right"), Column(" ABOUT")]
 
     def cells(id: str) -> Sequence[Segment]:
         need = by_id[id]
-        sign = words.need_sign(need.kind)
+        sign = words.need_sign(need.kind, need.risk)
         found: list[Segment] = [(sign.style, f"{sign.sign} {sign.word}" if columns >= 56 else sign.sign)]
         if wide:
             found.append(("base", need.by) if need.by else ("faint", "-"))

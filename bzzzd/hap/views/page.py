@@ -10,7 +10,7 @@ from bzzzd.hap.model import TABS, Model, Page
 from bzzzd.hap.rows import Row, Segment, clip, joined, spread
 from bzzzd.hap.text import fit, wrap
 from bzzzd.hap.things import FINAL, Content, Task
-from bzzzd.hap.views import book, conversation
+from bzzzd.hap.views import book, conversation, prompt
 from bzzzd.hap.views.facts import fact_rows, facts_of
 from bzzzd.hap.views.prose import prose, told
 
@@ -182,10 +182,12 @@ def _trace(model: Model, page: Page, columns: int) -> list[Row]:
 
 # Pages of the rooms that have a head and a text of their own.
 _HEADS: Mapping[str, Callable[[Model, Page, int, int], list[Row]]] = {
+    "inbox": prompt.head,
     "context": book.head,
     "threads": conversation.head,
 }
 _TEXTS: Mapping[str, Callable[[Model, Page, int], list[Row]]] = {
+    "inbox": prompt.text,
     "context": book.text,
     "threads": conversation.text,
 }

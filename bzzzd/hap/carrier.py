@@ -1,0 +1,98 @@
+"""Carries answers: signed, put on disk, sent until the ledger gives its receipt.
+
+sign ──► outbox (synced) ──told "sent"──► call ──receipt or refusal──► out of the outbox, told
+▲           │ no answer, bzzzd away or not ready
+└──AGAIN_S──┘    and whenever the connection comes back
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from bzzzd.errors import BzzzError, NotAttached, Unavailable, UnknownOutcome, Unreachable
+from bzzzd.hap.asked import Reception
+from bzzzd.hap.feeds.fields import mapping, whole
+from bzzzd.hap.feeds.prompts import one_prompt
+from bzzzd.hap.messages import Answered, Message, Refused
+from bzzzd.hap.outbox import Letter, Outbox
+from bzzzd.hap.text import clean
+from bzzzd.hap.things import Fault
+from bzzzd.rpc.client import AsyncClient
+
+AGAIN_S: Final = 5.0
+_CALL_S: Final = 10.0
+
+
+class Carrier:
+    """``client`` gives the connection of now, or ``None``; ``send`` takes messages for the model."""
+
+    def __init__(
+        self, outbox: Outbox, client: Callable[[], AsyncClient | None], send: Callable[[Message], None]
+    ) -> None:
+        self._outbox = outbox
+        self._client = client
+        self._send = send
+        self._going: set[str] = set()
+        self._again: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._spawned: set[asyncio.Task[None]] = set()
+
+    async def answer(self, letter: Letter) -> None:
+        """A new answer: on disk first, then told, then sent."""
+        try:
+            await asyncio.to_thread(self._outbox.put, letter)
+        except BzzzError as error:
+            self._send(Refused(("reply", letter.id), Fault(error.code, clean(error.message, 800))))
+            return
+        self._send(Answered(("kept", letter.id, letter.prompt), None))
+        await self._carry(letter)
+
+    async def all(self, mesh: str) -> None:
+        """Everything that waits for this mesh: at the start, and whenever the connection is back."""
+        for letter in await asyncio.to_thread(self._outbox.letters):
+            if letter.mesh == mesh:
+                await self._carry(letter)
+
+    def close(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+
+    async def _carry(self, letter: Letter) -> None:
+        """Send one; it stays in the outbox unless the ledger has spoken."""
+        client = self._client()
+        if client is None or not client.state.connected or client.state.attached is None or letter.id in self._going:
+            return
+        self._going.add(letter.id)
+        try:
+            value = await client.call(letter.method, letter.params, timeout=_CALL_S)
+        except (Unreachable, UnknownOutcome, Unavailable, NotAttached):  # it was not judged
+            self._later(letter.mesh)
+            return
+        except BzzzError as error:
+            reception = Reception(
+                letter.prompt, letter.id, letter.choice, "refused", time.time(),
+                why=clean(f"{error.message} ({error.code})", 800),
+            )  # fmt: skip
+        else:
+            entry = whole(mapping(value).get("entry") or mapping(value).get("number"))
+            reception = Reception(letter.prompt, letter.id, letter.choice, "done", time.time(), entry=entry)
+            self._send(
+                Answered(("prompts",), (one_prompt(value),)) if one_prompt(value).id else Answered(("", ""), None)
+            )
+        finally:
+            self._going.discard(letter.id)
+        await asyncio.to_thread(self._outbox.remove, letter.id)
+        self._send(Answered(("reply", letter.id), reception))
+
+    def _later(self, mesh: str) -> None:
+        if self._again is None:
+            self._again = self._loop.call_later(AGAIN_S, self._once_more, mesh)
+
+    def _once_more(self, mesh: str) -> None:
+        self._again = None
+        task = self._loop.create_task(self.all(mesh))
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
