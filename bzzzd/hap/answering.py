@@ -34,6 +34,11 @@ LIMIT: Final = 100_000
 """Code points of one text or field: in UTF-8 and JSON it stays under what a value may have."""
 SETTLED: Final = (("executed", "it was done"), ("failed", "it was not done"))
 _SHORT_WORD: Final = 3
+_ON_ITS_WAY: Final = {
+    "waiting": "your answer waits; `u` takes it back",
+    "kept": "your answer is on its way",
+    "held": "your answer waits for the coordinator",
+}
 
 
 def word_of(asked: Asked) -> str:
@@ -55,9 +60,11 @@ def refusal(model: Model, prompt: Prompt | None) -> str:
         )  # fmt: skip
     kept = model.receptions.get(prompt.id)
     if kept is not None and kept.state != "refused" and not (prompt.state == "unknown" and kept.state == "done"):
-        return {"waiting": "your answer waits; `u` takes it back", "kept": "your answer is on its way"}.get(
-            kept.state, f"you have answered: {kept.choice}"
-        )
+        return {
+            "waiting": "your answer waits; `u` takes it back",
+            "kept": "your answer is on its way",
+            "held": "your answer waits for the coordinator",
+        }.get(kept.state, f"you have answered: {kept.choice}")
     if prompt.state == "unknown":
         return "" if prompt.for_me else "other people are asked what became of it"
     if prompt.answered_by(model.me.id):
@@ -349,9 +356,12 @@ def _send(model: Model, overlay: Answering, *, now: bool) -> Result:
         return say(model, why, "warn"), ()
     choice, text, fields = _answer(overlay, asked)
     number = model.counter + 1
+    task = model.tasks.get(prompt.task)
     sending = Sending(
         id=f"{model.run}-{number}", prompt=prompt.id, task=prompt.task, digest=overlay.digest, choice=choice, text=text,
-        fields=fields, settle=overlay.what == "settle", title=prompt.title or asked.title, expires=prompt.expires,
+        fields=fields, settle=overlay.what == "settle",
+        project=(task.project if task is not None else "") or "default", title=prompt.title or asked.title,
+        expires=prompt.expires,
     )  # fmt: skip
     return replying.begin(replace(model, counter=number, overlay=None), sending, now=now)
 

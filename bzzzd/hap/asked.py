@@ -97,13 +97,14 @@ class Asked(Struct, frozen=True):
 class Reception(Struct, frozen=True):
     """What became of the person's own answer: ``entry`` is its number in the ledger, ``why`` a refusal's reason.
 
-    ``waiting`` can still be taken back; ``kept`` is on disk and on its way; ``done`` has the ledger's receipt.
+    ``waiting`` can still be taken back; ``kept`` is on disk and on its way; ``held`` waits at the node for the
+    coordinator; ``done`` has the ledger's receipt.
     """
 
     prompt: str
     command: str
     choice: str
-    state: Literal["waiting", "kept", "done", "refused"] = "waiting"
+    state: Literal["waiting", "kept", "held", "done", "refused"] = "waiting"
     at: float = 0
     due: float = 0
     entry: int = 0
@@ -121,5 +122,6 @@ class Sending(Struct, frozen=True):
     text: str | None = None
     fields: dict[str, str] | None = None
     settle: bool = False
+    project: str = "default"
     title: str = ""
     expires: float = 0

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 
 from bzzzd.errors import BzzzError, NotAttached, Unavailable, UnknownOutcome, Unreachable
 from bzzzd.hap.asked import Reception
-from bzzzd.hap.feeds.fields import mapping, whole
+from bzzzd.hap.feeds.fields import mapping
 from bzzzd.hap.feeds.prompts import one_prompt
 from bzzzd.hap.messages import Answered, Message, Refused
 from bzzzd.hap.outbox import Letter, Outbox
@@ -72,16 +72,16 @@ class Carrier:
             self._later(letter.mesh)
             return
         except BzzzError as error:
-            reception = Reception(
-                letter.prompt, letter.id, letter.choice, "refused", time.time(),
-                why=clean(f"{error.message} ({error.code})", 800),
-            )  # fmt: skip
+            reception = _reception(letter, "refused", clean(f"{error.message} ({error.code})", 800))
         else:
-            entry = whole(mapping(value).get("entry") or mapping(value).get("number"))
-            reception = Reception(letter.prompt, letter.id, letter.choice, "done", time.time(), entry=entry)
-            self._send(
-                Answered(("prompts",), (one_prompt(value),)) if one_prompt(value).id else Answered(("", ""), None)
-            )
+            if mapping(mapping(value).get("receipt")).get("state") == "waiting":
+                # Safe with the node, but the ledger has not judged it: it is asked for again.
+                self._send(Answered(("reply", letter.id), _reception(letter, "held")))
+                self._later(letter.mesh)
+                return
+            reception = _reception(letter, "done")
+            if (prompt := one_prompt(value)).id:
+                self._send(Answered(("prompts",), (prompt,)))
         finally:
             self._going.discard(letter.id)
         await asyncio.to_thread(self._outbox.remove, letter.id)
@@ -96,3 +96,7 @@ class Carrier:
         task = self._loop.create_task(self.all(mesh))
         self._spawned.add(task)
         task.add_done_callback(self._spawned.discard)
+
+
+def _reception(letter: Letter, state: Literal["held", "done", "refused"], why: str = "") -> Reception:
+    return Reception(letter.prompt, letter.id, letter.choice, state, time.time(), why=why)

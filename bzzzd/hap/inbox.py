@@ -21,7 +21,7 @@ from bzzzd.hap.things import Fault
 KEPT_PROMPTS: Final = 1000
 KEPT_ASKED: Final = 100
 LIMIT: Final = 500
-QUESTION: Final = Ask("prompt.list", {"limit": LIMIT}, ("prompts",))
+QUESTION: Final = Ask("prompt.list", {"live": True, "limit": LIMIT}, ("prompts",))
 """Brings titles, which the stream may leave out."""
 
 
@@ -81,7 +81,7 @@ def came(model: Model, items: Iterable[PromptChanged]) -> tuple[Model, bool]:
         untitled = untitled or (new.for_me and not new.title)
         mine = receptions.get(new.id)
         # The answer's own entry tells its number, also where another portal of this person sent it.
-        if item.what == "prompt_answered" and item.entry and item.by.partition(":")[2] == model.me.id:
+        if item.what == "answered" and item.entry and item.by.partition(":")[2] == model.me.id:
             choice = next((one.choice for one in new.answers if one.by == model.me.id), "")
             known = mine or Reception(new.id, "", choice, "done", model.now)
             receptions[new.id] = replace(known, entry=item.entry)

@@ -34,7 +34,7 @@ def _prompts(me: str, prompts: Iterable[Prompt], receptions: Mapping[str, Recept
         unknown = prompt.state == "unknown"
         if not unknown and (prompt.state not in WAITING or prompt.answered_by(me)):
             continue
-        if mine is not None and (mine.state in ("waiting", "kept") or (mine.state == "done" and not unknown)):
+        if mine is not None and (mine.state in ("waiting", "kept", "held") or (mine.state == "done" and not unknown)):
             continue
         yield Need(
             id=prompt.id, kind="unknown" if unknown else "prompt", title=prompt.title or prompt.id, by=prompt.by,

@@ -108,8 +108,13 @@ def kept(model: Model, id: str, prompt: str) -> Result:
 
 def done(model: Model, id: str, reception: Reception) -> Result:
     """The ledger's word on an answer: its receipt or its refusal."""
+    before = model.receptions.get(reception.prompt)
+    if before is not None and before.entry and not reception.entry:  # the stream was quicker
+        reception = replace(reception, entry=before.entry)
     model = replace(_received(model, reception), flying=model.flying - {id})
     named = name_of(model.prompts.get(reception.prompt), reception.prompt)
+    if reception.state == "held":
+        return say(model, f"kept by this node until the coordinator is back: {reception.choice}", "info"), ()
     if reception.state == "refused":
         return say(model, f"not counted: {reception.why}", "bad", 30.0), ()
     entry = f", entry {reception.entry}" if reception.entry else ""

@@ -44,7 +44,7 @@ from bzzzd.hap.messages import (
 )
 from bzzzd.hap.outbox import Outbox
 from bzzzd.hap.proof import prove
-from bzzzd.hap.signing import Person, place_to_write
+from bzzzd.hap.signing import Person, place_to_answer, place_to_write
 from bzzzd.hap.things import Fault, Status
 from bzzzd.rpc.client import AsyncClient, State, Subscription
 from bzzzd.rpc.follower import Snapshot as StreamSnapshot
@@ -298,9 +298,11 @@ class Session:
         try:
             if self._person is None:
                 raise NotAllowed(self._mend or "there is no usable key to sign with")
-            client = self._client
+            client, prepared = self._client, None
             attached = client.state.attached if client is not None else None
-            letter = await asyncio.to_thread(self._person.letter, sending, attached)
+            if client is not None and attached is not None and (sending.text is not None or sending.fields is not None):
+                prepared = await client.call("context.prepare", place_to_answer(attached, sending), effects=False)
+            letter = await asyncio.to_thread(self._person.letter, sending, attached, prepared)
         except BzzzError as error:
             self._send(Refused(("reply", sending.id), _fault(error)))
         else:

@@ -26,7 +26,7 @@ from bzzzd.identity.grants import Grant, Trust, mesh_id_of
 from bzzzd.identity.node import read_grants
 from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
 from bzzzd.slurp.commands import Answer, Cancel, Command, Retry, Seen, Settle, new_command_id, new_task_id, seal_command
-from bzzzd.slurp.question import VALUE_TYPE
+from bzzzd.slurp.question import VALUE_TYPE, value_address
 
 PROJECT = "default"
 _NOT_CODE = re.compile(r"[^a-z0-9]+")
@@ -81,8 +81,13 @@ class Person:
             "envelope": seal_command(self._key, mesh_id, Seen(id=new_command_id(now), task=task, at=now, prompt=prompt))
         }
 
-    def letter(self, sending: Sending, attached: Mapping[str, Any] | None) -> Letter:
-        """An answer, signed and ready for the outbox. ``attached`` is what the daemon last said of this session."""
+    def letter(
+        self, sending: Sending, attached: Mapping[str, Any] | None, prepared: Mapping[str, Any] | None
+    ) -> Letter:
+        """An answer, signed and ready for the outbox.
+
+        ``attached`` is what the daemon last said of this session, ``prepared`` its ``context.prepare`` for a value.
+        """
         trust = self._pins.trust()
         if trust is None:
             raise NotAllowed("this portal has not met the mesh's authority yet; answer when bzzzd has let you in")
@@ -94,7 +99,7 @@ class Person:
                 fields = {"op": "settle", "result": sending.choice}
                 command = msgspec.convert({**fields, **_about(sending, now)}, Settle)
             else:
-                value, params = self._value(sending, attached, trust.mesh_id, now)
+                value, params = self._value(sending, attached, prepared, trust.mesh_id, now)
                 fields = {"op": "answer", "digest": sending.digest, "choice": sending.choice}
                 command = msgspec.convert({**fields, **_about(sending, now), "value": value}, Answer)
         except msgspec.ValidationError as error:
@@ -106,20 +111,26 @@ class Person:
         )  # fmt: skip
 
     def _value(
-        self, sending: Sending, attached: Mapping[str, Any] | None, mesh_id: str, now: float
+        self,
+        sending: Sending,
+        attached: Mapping[str, Any] | None,
+        prepared: Mapping[str, Any] | None,
+        mesh_id: str,
+        now: float,
     ) -> tuple[str | None, dict[str, Any]]:
         """The version that holds a text or the fields of a form, and its parameters."""
         given = sending.text if sending.text is not None else sending.fields
         if given is None:
             return None, {}
-        if attached is None:
-            raise NotAllowed("a text is encrypted for its readers, whom bzzzd names; answer again when it is back")
-        caller, readers = attached["caller"], attached["readers"]
-        writer = Writer(self._key, mesh_id, str(caller["id"]), str(caller["role"]), int(attached["epoch"]))
+        if attached is None or prepared is None:
+            raise NotAllowed("a text is encrypted for readers whom bzzzd names, and it is away; what you wrote is kept")
+        place = place_to_answer(attached, sending)
+        caller = attached["caller"]
+        writer = Writer(self._key, mesh_id, str(caller["id"]), str(caller["role"]), int(prepared["epoch"]))
         content = json.dumps(given, ensure_ascii=False, sort_keys=True).encode()
         version = write_version(
-            writer, address=answer_address(writer.id, writer.role, sending.task, sending.prompt), content=content,
-            content_type=VALUE_TYPE, readers=[str(name) for name in readers["brief"]], at=now,
+            writer, address=place["address"], content=content, content_type=VALUE_TYPE,
+            readers=[str(name) for name in prepared["readers"]], at=now,
         )  # fmt: skip
         return version.id, {"version": version.header, "content": version.content}
 
@@ -184,9 +195,11 @@ def _about(sending: Sending, now: float) -> dict[str, Any]:
     return {"id": sending.id, "task": sending.task, "at": now, "prompt": sending.prompt}
 
 
-def answer_address(person: str, role: str, task: str, prompt: str) -> str:
-    """Where the value of an answer lives."""
-    return f"ucxl://{person}:{role}@default:{task}/*^/answers/{prompt}"
+def place_to_answer(attached: Mapping[str, Any], sending: Sending) -> Mapping[str, Any]:
+    """The parameters of ``context.prepare`` for the value of an answer."""
+    caller = attached["caller"]
+    address = value_address(str(caller["id"]), str(caller["role"]), sending.project, sending.task, sending.prompt)
+    return {"address": address, "content_type": VALUE_TYPE}
 
 
 def root_of(chain: Sequence[bytes], mesh_id: str) -> bytes:

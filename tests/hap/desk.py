@@ -50,8 +50,14 @@ class AddressParams(_Params, frozen=True):
     address: str
 
 
+class PrepareParams(_Params, frozen=True):
+    address: str
+    content_type: str = "text/plain"
+
+
 class ListParams(_Params, frozen=True):
     limit: int = 100
+    live: bool = False
 
 
 class Desk:
@@ -128,7 +134,7 @@ class Desk:
 
     # Prompts: the ledger's own rules over one dictionary.
 
-    def ask(self, asking: Asking, what: str = "prompt_asked", by: str = "agent:worker-1") -> None:
+    def ask(self, asking: Asking, what: str = "asked", by: str = "agent:worker-1") -> None:
         """Put a prompt, or a change of one, on the ledger and tell the stream."""
         self.prompts[asking.prompt.id] = asking
         number = self.entries[asking.prompt.id] = 1000 + len(self.entries) + len(self.commands)
@@ -145,7 +151,7 @@ class Desk:
     async def _about_prompt(self, call: Any, params: CommandParams) -> dict[str, Any]:
         known = open_command(params.envelope, MESH)[1]
         if known.id in self.commands:  # as the ledger does: the same again changes nothing
-            return {"prompt": self.prompts[known.prompt].row(), "entry": self.entries[known.prompt]}
+            return {"prompt": self.prompts[known.prompt].row(), "receipt": {"command": known.id, "state": "entered"}}
         command = await self._run(params)
         caller, now = call.session.caller, time.time()
         asking = self.prompts[command.prompt]
@@ -161,8 +167,8 @@ class Desk:
             case Settle():
                 asking.prompt = rule.settle(asking.prompt, caller.id, "person", "operator", command.result, now)
                 what = "prompt_settled"
-        self.ask(asking, what, f"person:{caller.id}")
-        return {"prompt": asking.row(), "entry": self.entries[command.prompt]}
+        self.ask(asking, what.removeprefix("prompt_"), f"person:{caller.id}")
+        return {"prompt": asking.row(), "receipt": {"command": command.id, "state": "entered", "at": time.time()}}
 
     def serve(self) -> RpcServer:
         registry, streams = Registry(), StreamTable()
@@ -192,6 +198,7 @@ class Desk:
         add("prompt.show", attached(), IdParams, self._show_prompt)
         for name in ("seen", "answer", "settle"):
             add(f"prompt.{name}", attached(), CommandParams, self._about_prompt)
+        add("context.prepare", attached(), PrepareParams, self._prepare)
         add("context.get", attached(), AddressParams, self._get)
         add("context.history", attached(), AddressParams, self._history)
         streams.add("tasks", anybody, self._feed)
@@ -210,6 +217,9 @@ class Desk:
 
     def _prompts(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
         return Feed(self.asked, None, lambda: {"prompts": [one.prompt.to_map() for one in self.prompts.values()]})
+
+    def _prepare(self, call: Any, params: PrepareParams) -> dict[str, Any]:
+        return {"readers": ["operator", "worker"], "epoch": 1, "heads": []}
 
     def _get(self, call: Any, params: AddressParams) -> dict[str, Any]:
         number = 1 if "*~1" in params.address else 2

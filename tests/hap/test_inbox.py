@@ -91,15 +91,13 @@ def test_a_prompt_to_my_role_is_mine_and_one_to_others_is_not() -> None:
 def test_a_new_question_raises_the_badge_in_every_view_and_takes_no_focus() -> None:
     asking = Asking(now=NOW)
     model = after(online(tasks=()), *keys("n"), Paste("half a task"))
-    told = after(
-        model, Came("prompts", (PromptChanged(_row(asking, title=""), "prompt_asked", 7, "agent:worker-1"),), 7)
-    )
+    told = after(model, Came("prompts", (PromptChanged(_row(asking, title=""), "asked", 7, "agent:worker-1"),), 7))
     assert told.overlay == model.overlay
     assert "▲ 1 needs you" in _seen(told)
 
 
 def test_a_question_without_its_title_has_the_list_asked_for_once() -> None:
-    item = PromptChanged(_row(Asking(now=NOW), title=""), "prompt_asked", 7)
+    item = PromptChanged(_row(Asking(now=NOW), title=""), "asked", 7)
     model, effects = update(online(), Came("prompts", (item, item), 7))
     assert effects == (Later(0.4, Due("ask", "prompts")),)
     assert effects_of(model, Came("prompts", (item,), 8)) == ()
@@ -171,7 +169,7 @@ def test_the_moment_of_a_page_that_was_left_counts_for_no_other() -> None:
 def test_another_text_under_the_same_id_is_answered_by_nobody() -> None:
     asking = Asking(now=NOW)
     other = _row(Asking(now=NOW, title="Something else entirely"), updated=NOW + 1)
-    model = after(_opened(asking), Came("prompts", (PromptChanged(other, "prompt_seen", 9),), 9), Key("a"))
+    model = after(_opened(asking), Came("prompts", (PromptChanged(other, "seen", 9),), 9), Key("a"))
     assert model.overlay is None
     assert "not the one that the ledger has" in model.notice.text or "a moment" in model.notice.text
 
@@ -293,7 +291,7 @@ def test_what_ends_under_ones_fingers_says_so_and_takes_no_key_but_esc(state: st
     asking = Asking(now=NOW, kind="text")
     model = after(_opened(asking), Key("a"), Paste("nearly done"))
     over = _row(asking, state=state, updated=NOW + 1, superseded_by="p-0002")
-    model = after(model, Came("prompts", (PromptChanged(over, f"prompt_{state}", 9),), 9))
+    model = after(model, Came("prompts", (PromptChanged(over, state, 9),), 9))
     assert words in _seen(model)
     before = model.overlay
     for key in (*keys("y Y q d enter n"), Key("ctrl+s")):
@@ -309,7 +307,7 @@ def test_an_answer_that_waits_does_not_go_to_a_question_that_changed_meanwhile()
     asking = Asking(now=NOW)
     model = after(_opened(asking), *keys("a y"))
     over = _row(asking, state="superseded", updated=NOW + 1, superseded_by="p-0002")
-    model = after(model, Came("prompts", (PromptChanged(over, "prompt_superseded", 9),), 9))
+    model = after(model, Came("prompts", (PromptChanged(over, "superseded", 9),), 9))
     model, effects = update(model, Due("answer", "run-1"))
     assert effects == ()
     assert "not sent: the question is superseded" in model.notice.text
@@ -332,7 +330,7 @@ def test_the_receipt_tells_the_entry_and_what_came_of_it() -> None:
     assert not model.flying
     assert "you answered approve" in _seen(model)
     assert "entry 1044" in _seen(model)
-    executed = PromptChanged(_row(asking, state="executed", updated=NOW + 2), "prompt_executed", 1046)
+    executed = PromptChanged(_row(asking, state="executed", updated=NOW + 2), "executed", 1046)
     assert "it was done" in _seen(after(model, Came("prompts", (executed,), 1046)))
 
 

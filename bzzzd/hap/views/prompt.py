@@ -93,6 +93,8 @@ def _received(model: Model, prompt: Prompt, mine: Reception, columns: int) -> li
             return _told(told, columns, "warn")
         case "kept":
             return _told(f"● your answer {mine.choice} is on its way (kept on disk since {at})", columns, "info")
+        case "held":
+            return _told(f"● your answer {mine.choice} waits at this node for the coordinator", columns, "info")
         case "refused":
             return _told(f"✗ your answer {mine.choice} did not count: {mine.why}", columns, "bad")
     entry = f", entry {mine.entry}" if mine.entry else ""
