@@ -7,10 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import chronicle, composing, inbox, opened, rooms
+from bzzzd.hap import chronicle, composing, inbox, opened, rooms, talking
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.prompts import PromptChanged
+from bzzzd.hap.feeds.talk import Spoke
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
 from bzzzd.hap.lists import settled, with_needs, with_tasks
 from bzzzd.hap.messages import (
@@ -155,9 +156,13 @@ def _turn_of(old: Task | None, new: Task) -> Event | None:
 
 
 def came(model: Model, message: Came) -> Result:
+    effects: Effects = ()
     if message.stream == "prompts":
         model, untitled = inbox.came(model, (item for item in message.items if isinstance(item, PromptChanged)))
         return soon(model, "prompts") if untitled else (model, ())
+    if message.stream == "hmmm":
+        model, effects, events = talking.tell(model, [item for item in message.items if isinstance(item, Spoke)])
+        return _told(model, events), effects
     if message.stream != "tasks":
         model = _told(model, [item.event for item in message.items if isinstance(item, Happened) and item.event])
         told = [item.news for item in message.items if isinstance(item, Happened) and item.news is not None]
@@ -181,11 +186,10 @@ def came(model: Model, message: Came) -> Result:
             case TaskProgressed(id=id, progress=progress):
                 if id in tasks:
                     tasks[id] = replace(tasks[id], progress=progress)
-            case Happened() | PromptChanged():
+            case _:
                 pass
     model = with_tasks(replace(model, link=_heard(model.link, message.number, model.now)), tasks)
     model = _told(model, turns)
-    effects: Effects = ()
     if untitled and not model.me.guest:
         model, effects = soon(model, "tasks")
     if moved:

@@ -170,7 +170,7 @@ def came_editions(model: Model, tag: Tag, value: Editions) -> Result:
     if model.page is None or model.page.id != tag[1]:
         return model, ()
     if asked_holders:
-        return model, ()
+        return model, _texts(model, book)
     if value.next and len(book.editions) < MOST_VERSIONS:
         return model, (_history(book.address, value.next), *_texts(model, book))
     held = model.page.tab in ("facts", "versions") and _unheld(book)

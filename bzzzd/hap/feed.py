@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from bzzzd.hap.feeds import content, context, events, logs, mesh, prompts, tasks
+from bzzzd.hap.feeds import content, context, events, logs, mesh, prompts, talk, tasks
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.fields import mapping, rows
 from bzzzd.hap.feeds.prompts import PromptChanged
+from bzzzd.hap.feeds.talk import Spoke
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
 from bzzzd.hap.model import Me
 from bzzzd.hap.text import clean
 from bzzzd.hap.things import Fault
 
-Item = TaskChanged | TaskProgressed | PromptChanged | Happened
+Item = TaskChanged | TaskProgressed | PromptChanged | Happened | Spoke
 
 
 def me(caller: object, mend: str = "") -> Me:
@@ -48,11 +49,16 @@ STREAMS: Mapping[str, Callable[[Mapping[str, Any]], Item | None]] = {
     "prompts": prompts.item,
     "events": events.event,
     "agents": events.agent,
+    "hmmm": talk.item,
 }
 """The streams that the portal follows, and what reads an item of each."""
 
 BEFORE: Mapping[str, str] = {"events": "events"}
 """Streams that begin with what had happened before, and the name under which that comes."""
+
+
+STATES: Mapping[str, tuple[tuple[str, ...], Callable[[object], Any]]] = {"hmmm": (("threads", ""), talk.threads)}
+"""Streams that begin with a state: what reads it, and the tag of the question that it answers."""
 
 
 def before(stream: str, state: object) -> tuple[Item, ...]:
@@ -83,6 +89,8 @@ PARSERS: Mapping[str, Callable[[object], Any]] = {
     "context.get": content.content,
     "context.list": context.listing,
     "logs.tail": logs.tail,
+    "hmmm.list": talk.threads,
+    "hmmm.show": talk.spoken,
 }
 """What reads the answer of each method that the portal calls."""
 

@@ -12,6 +12,9 @@ Lines out, by ``type``:
 | `gone` | `id` | a task is not listed any more |
 | `agents`, `peers`, `health` | a field of the same name | they changed |
 | `page` | `page` (`kind`, `id`, `tab`, `brief`, `decision`, `history`, `trace`, `faults`) | what was opened changes |
+| `thread`, `message` | `thread`; `thread` and `message` | a thread is new or has changed; something was said |
+| `entry`, `book` | a field of the same name | an address of the context; an opened one with versions and texts |
+| `log` | `log` (`at`, `level`, `text`, `fields`, `rest`) | an entry of the log, while it is followed |
 | `event` | `kind`, `level` ok/info/warn/bad, `text` | something happened on the mesh |
 | `notice` | `level` ok/info/warn/bad, `text` | something to tell |
 | `pending` | `pending` (each `id`, `kind`, `task`, `due`, `reason`) | which orders can be undone has changed |
@@ -23,8 +26,9 @@ Lines in: ``{"action": NAME, "id": any value given back as "re", ...arguments}``
 action registry; with arguments: ``submit`` (`form`, `thread`, `reply_to`, and the fields of the form; without
 `form` a task's: `title`, `body`, `role`, `capability`), ``cancel`` and ``retry``
 (`task`, `reason`, `now` true to leave out the 5 s in which ``undo`` takes it back), ``open`` (`task`, or in
-another list its id as `row`), ``filter`` (`text`), ``theme`` (`name`). The end of input is ``quit``, unless the
-configuration makes the portal a service (``interface.mode: headless``), which ends with SIGTERM.
+another list its id as `row`), ``filter`` (`text`), ``theme`` (`name`), ``look`` (`pattern`, a UCXL address),
+``group`` (`by`), ``reference`` (`to`), ``conversation`` (`task`), ``level`` (`level`). The end of input is ``quit``,
+unless the configuration makes the portal a service (``interface.mode: headless``), which ends with SIGTERM.
 
 Text in it is as safe as on the screen: no control, escape or bidirectional characters.
 """
@@ -37,6 +41,7 @@ from typing import Any
 import msgspec
 
 from bzzzd.errors import BadInput
+from bzzzd.hap import headless_rooms
 from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.messages import Act, Answered, Came, Message, Online, Refused
@@ -51,6 +56,11 @@ _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "open": frozenset({"task", "row"}),
     "filter": frozenset({"text"}),
     "theme": frozenset({"name"}),
+    "look": frozenset({"pattern"}),
+    "group": frozenset({"by"}),
+    "level": frozenset({"level"}),
+    "reference": frozenset({"to"}),
+    "conversation": frozenset({"task"}),
 }
 
 # The actions that write, and the form that each means unless it is told another one.
@@ -104,7 +114,7 @@ def first(model: Model) -> list[Line]:
     for name in ("agents", "peers"):
         if rows := getattr(model, name):
             found.append({"type": name, name: msgspec.to_builtins(rows)})
-    return found
+    return found + headless_rooms.first(model)
 
 
 def begun(old: Model, new: Model, act: Act, re: Any) -> Line:
@@ -140,7 +150,7 @@ def lines(old: Model, new: Model, message: Message) -> list[Line]:
         found.append({"type": "page", "page": {name: page[name] for name in page if name not in ("scroll", "wanted")}})
     if new.notice.text and new.notice != old.notice:
         found.append({"type": "notice", "level": new.notice.level, "text": new.notice.text})
-    return found + _events(message) + _outcome(message)
+    return found + headless_rooms.lines(old, new) + _events(message) + _outcome(message)
 
 
 def _tasks(old: Model, new: Model) -> list[Line]:

@@ -22,6 +22,7 @@ from bzzzd.hap.text import ascii_only
 MAX_LINE = 1_048_576
 SETTLE_S = 5.0
 ANSWER_S = 15.0
+_LISTING = frozenset({*LISTS, "filter", "look", "group", "level"})
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -31,6 +32,7 @@ class Speaker(Protocol):
     def greeting(self, model: Model) -> bytes: ...
     def changes(self, old: Model, new: Model, message: Message) -> bytes: ...
     def hear(self, line: bytes, core: Core) -> bytes: ...
+    def afterwards(self, core: Core) -> bytes: ...
     def ending(self, core: Core) -> None: ...
 
 
@@ -42,6 +44,7 @@ class Plain:
         self._asking: plain.Asking | None = None
         self._given: Mapping[str, str] = {}
         self._place: Mapping[str, str] = {}
+        self._listing = False
 
     def _encode(self, lines: list[str]) -> bytes:
         text = "".join(f"{line}\n" for line in lines)
@@ -69,7 +72,13 @@ class Plain:
         if act.action in plain.WRITING:
             return self._ask(core, act)
         core.send(act)
-        return self._encode(plain.listing(core.model)) if act.action in (*LISTS, "filter") else b""
+        self._listing = act.action in _LISTING
+        return b""
+
+    def afterwards(self, core: Core) -> bytes:
+        """The list that was asked for, once the answers are there that fill it."""
+        due, self._listing = self._listing, False
+        return self._encode(plain.listing(core.model)) if due else b""
 
     def _ask(self, core: Core, act: Act) -> bytes:
         try:
@@ -126,6 +135,10 @@ class Headless:
         before = core.model
         core.send(act)
         return headless.encode(headless.begun(before, core.model, act, re))
+
+    def afterwards(self, core: Core) -> bytes:
+        """Every change was told when it came."""
+        return b""
 
     def ending(self, core: Core) -> None:
         """A program's lines are whole; nothing is half-typed."""
@@ -202,6 +215,7 @@ class LineSurface:
         while (line := await lines.get()) is not None:
             self._say(self._speaker.hear(line, self._core))
             await self._session.idle(ANSWER_S)
+            self._say(self._speaker.afterwards(self._core))
         self._speaker.ending(self._core)
         if not self._service:
             self._core.send(Act("leave"))

@@ -24,7 +24,7 @@ from bzzzd.hap.things import Agent, Content, Health, History, Need, Peer, Status
 
 LISTS = ("inbox", "tasks", "threads", "context", "agents", "peers", "health", "events", "logs")
 """The views in the order of their keys, 1 to 9."""
-TABS = ("brief", "decision", "trace")
+TABS = ("brief", "decision", "trace", "talk")
 UNDO_S = 5.0
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bzzzd.errors import BadInput
-from bzzzd.hap import lists, words
+from bzzzd.hap import lists, plain_rooms, words
 from bzzzd.hap.choosing import offered, thread_in_view
 from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.messages import Act, Message
@@ -25,8 +25,20 @@ from bzzzd.hap.views.facts import facts_of
 from bzzzd.hmmm import forms
 
 GREETING = "BZZZ portal, plain mode. Type help for the commands, quit to leave."
+MOST_LOG = 100
 _LEVELS = {"ok": "", "info": "", "warn": "warning: ", "bad": "error: "}
 WRITING = frozenset({"new", "write", "message"})
+
+
+# Commands that may have one argument, and its name.
+_ONE_ARGUMENT: Mapping[str, str] = {
+    "theme": "name",
+    "look": "pattern",
+    "group": "by",
+    "level": "level",
+    "reference": "to",
+    "conversation": "task",
+}
 
 
 class Asking(Struct, frozen=True):
@@ -68,8 +80,8 @@ def command(line: str, model: Model) -> Act:
             return Act(name, {"task": _target(target, model), "reason": reason.strip()})
         case "filter":
             return Act(name, {"text": rest})
-        case "theme":
-            return Act(name, {"name": rest} if rest else {})
+        case _ if name in _ONE_ARGUMENT:
+            return Act(name, {_ONE_ARGUMENT[name]: rest} if rest else {})
         case "submit":
             return Act(name, _fields(rest, model))
         case "new":
@@ -182,12 +194,18 @@ def listing(model: Model) -> list[str]:
         node = model.status
         found.insert(0, f"node {node.node_id}, mesh {node.mesh_id}, phase {node.phase}, durability {node.durability}")
         found[1:1] = [f"warning: {warning}" for warning in node.warnings]
-    return [*found, *(f"{number}. {_row(model, id)}" for number, id in enumerate(rows, 1))]
+    numbered = list(enumerate(rows, 1))
+    if len(rows) > MOST_LOG and model.view == "logs":
+        found.append(f"the last {MOST_LOG}:")
+        numbered = numbered[-MOST_LOG:]
+    return [*found, *(f"{number}. {_row(model, id)}" for number, id in numbered)]
 
 
 def _row(model: Model, id: str) -> str:
     if model.view == "tasks":
         return task_line(model, model.tasks[id])
+    if model.view in plain_rooms.ROWS:
+        return plain_rooms.ROWS[model.view](model, id)
     _, facts = facts_of(model, model.view, id)
     told = dict(reversed([(label, value) for label, (_, value) in facts if value]))
     state = told.get("state", "").split(" ")[-1]
@@ -232,6 +250,7 @@ def changes(old: Model, new: Model, message: Message) -> list[str]:
         found += _tasks(old, new)
     if new.page is not None and new.page != old.page:
         found += _page(old, new, new.page)
+    found += plain_rooms.changes(old, new)
     if new.notice.text and new.notice != old.notice:
         found.append(_LEVELS.get(new.notice.level, "") + new.notice.text)
     if new.pending and len(new.pending) > len(old.pending):
@@ -276,7 +295,7 @@ def _page(old: Model, new: Model, page: Page) -> list[str]:
     for tag, why in page.faults.items():
         if before is None or before.faults.get(tag) != why:
             found.append(f"warning: {tag}: {why}")
-    if page.kind != "tasks":
+    if page.kind != "tasks" or page.tab == "talk":
         return found
     turned = before is None or before.tab != page.tab
     part = getattr(page, page.tab)

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import rooms
+from bzzzd.hap import rooms, talking
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import page_rows
 from bzzzd.hap.lists import ids
@@ -34,7 +34,10 @@ def open_row(model: Model, args: Mapping[str, Any]) -> Result:
 
 def tab(model: Model, name: str) -> Result:
     assert model.page is not None
-    return replace(model, page=replace(model.page, tab=name, scroll=0)), ()
+    model = replace(model, page=replace(model.page, tab=name, scroll=0))
+    if name == "talk" and model.page is not None and model.link.state == "online" and not model.me.guest:
+        return model, (talking.messages(model.page.id, ""),)
+    return model, ()
 
 
 def turn(model: Model, by: int) -> Result:

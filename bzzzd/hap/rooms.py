@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import browsing, following, inbox
+from bzzzd.hap import browsing, following, inbox, talking
 from bzzzd.hap.handling import Result
 from bzzzd.hap.messages import Effects, Tag
 from bzzzd.hap.model import Model, Page
@@ -20,16 +20,19 @@ from bzzzd.hap.things import Fault
 
 
 def _open_event(model: Model, id: str) -> Result:
-    """The task that an event is about, or what is known of the event."""
+    """The task or thread that an event is about, or what is known of the event."""
     event = next((row for row in model.events if row.id == id), None)
     if event is None:
         return say(model, "there is nothing to open", "warn"), ()
     if event.target in model.tasks:
-        return open_task(model, event.target)
+        return talking.opening(model, event.target) if event.source == "threads" else open_task(model, event.target)
+    if event.target in model.talk.threads:
+        return talking.opening(model, event.target)
     return replace(onward(model), page=Page(kind="events", id=id), overlay=None), ()
 
 
 ENTERING: Mapping[str, Callable[[Model], Result]] = {
+    "threads": talking.entering,
     "context": browsing.entering,
     "logs": following.entering,
 }
@@ -37,6 +40,7 @@ ENTERING: Mapping[str, Callable[[Model], Result]] = {
 
 OPENING: Mapping[str, Callable[[Model, str], Result]] = {
     "inbox": inbox.opening,
+    "threads": talking.opening,
     "context": browsing.opening,
     "events": _open_event,
 }
@@ -44,6 +48,7 @@ OPENING: Mapping[str, Callable[[Model, str], Result]] = {
 
 QUESTIONS: Mapping[str, Callable[[Model], Effects]] = {
     "inbox": inbox.questions,
+    "threads": talking.questions,
     "context": browsing.questions,
 }
 """What an opened page asks for, when it opens and when the daemon is back."""
@@ -56,6 +61,8 @@ VERSIONS: Mapping[str, Callable[[Model, int], Result]] = {"context": browsing.ve
 
 ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
     **dict.fromkeys(("prompts", "prompt", "kept", "reply"), inbox.answered),
+    "threads": talking.listed,
+    "spoken": talking.came,
     "context": browsing.listed,
     "editions": browsing.came_editions,
     "reading": browsing.came_text,
@@ -65,6 +72,9 @@ ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
 
 REFUSALS: Mapping[str, Callable[[Model, Tag, Fault], Result]] = {
     **dict.fromkeys(("prompts", "prompt", "reply"), inbox.refused),
+    "threads": talking.refused,
+    "hmmm": talking.refused,
+    "spoken": talking.refused,
     "context": browsing.refused,
     "editions": browsing.refused,
     "reading": browsing.refused,
@@ -75,6 +85,7 @@ REFUSALS: Mapping[str, Callable[[Model, Tag, Fault], Result]] = {
 ASKED: Mapping[str, Callable[[Model], Result]] = {
     "prompts": inbox.asked,
     "logs": following.asked,
+    "thread": talking.asked,
     "context": browsing.entering,
 }
 """Questions that were put off (``soon.py``), by their name."""

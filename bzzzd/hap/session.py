@@ -206,6 +206,9 @@ class Session:
                         self._send(Snapshot(tasks.tasks(event.state), number))
                     elif name in feed.BEFORE and event.state is not None:
                         self._send(Began(name, feed.before(name, event.state)))
+                    elif name in feed.STATES and event.state is not None:
+                        tag, read = feed.STATES[name]
+                        self._send(Answered(tag, read(event.state)))
                 else:
                     self._hold(name, feed.items(name, event.items), number)
         except BzzzError as error:

@@ -28,6 +28,7 @@ from bzzzd.hap import (
     replying,
     rooms,
     sending,
+    talking,
 )
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap.asked import WAITING
@@ -353,6 +354,7 @@ _HANDLERS: Handlers = {
     **{name: _edit(name, edit) for name, edit in EDITS.items()},
     **sending.HANDLERS,
     **choosing.HANDLERS,
+    **talking.HANDLERS,
     "palette": lambda model, _: (replace(model, overlay=Palette()), ()),
     "palette-run": _palette_run,
     "palette-down": _palette_move(1),

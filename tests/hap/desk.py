@@ -205,6 +205,7 @@ class Desk:
         streams.add("prompts", anybody, self._prompts)
         streams.add("events", anybody, self.events)
         streams.add("agents", anybody, Stream("one"))
+        streams.add("hmmm", anybody, Stream("one"))
         return RpcServer(
             registry,
             hello=lambda: {"build": "test", "node_id": "node-1", "mesh_id": MESH, "phase": "ready"},

@@ -14,10 +14,13 @@ from bzzzd.hap.text import width
 from bzzzd.hap.view import view
 
 from .builders import after, keys
-from .rooms import book, eventful, logged, shelved, unfolded
+from .rooms import book, conversation, eventful, logged, shelved, talking, unfolded
 from .test_goldens import GOLDENS, SIZES, _drawn
 
 VIEWS: dict[str, Callable[[int, int], Model]] = {
+    "threads": talking,
+    "thread": conversation,
+    "thread-first": lambda w, h: after(conversation(w, h), *keys("[ [ [ [ [ [ O")),
     "context": unfolded,
     "context-by-project": lambda w, h: after(shelved(w, h), *keys("o")),
     "context-filtered": lambda w, h: after(shelved(w, h), *keys("/ n o t e s")),

@@ -25,6 +25,9 @@ ACTIONS: tuple[Action, ...] = (
     action("task page", "b", "brief", "what was asked", typed="brief"),
     action("task page", "d", "decision", "what was decided", typed="decision"),
     action("task page", "t", "trace", "the whole way of the task", typed="trace"),
+    action("task page", "s", "talk", "what was said about it", typed="talk"),
+    action("task page", "o", "conversation", "open the thread of the task, to answer on it", hint="thread",
+           typed="conversation"),
     action("versions", "[", "earlier", "the version before this one", hint="earlier", typed="earlier"),
     action("versions", "]", "later", "the version after this one", hint="later", typed="later"),
 )  # fmt: skip

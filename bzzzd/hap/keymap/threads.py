@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bzzzd.hap.keymap.action import Action
+from bzzzd.hap.keymap.action import Action, action
 
 TITLES: Mapping[str, str] = {
     "thread": "Threads",
@@ -14,4 +14,11 @@ MODES: Mapping[str, tuple[str, ...]] = {
     "threads": ("list", "thread", "global", "always"),
     "thread page": ("page", "thread page", "thread", "global", "always"),
 }
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS: tuple[Action, ...] = (
+    action("thread page", "[", "message-before", "the message before"),
+    action("thread page", "]", "message-after", "the message after", hint="next message"),
+    action("thread page", "o", "reference", "open what the message refers to", hint="open reference",
+           typed="reference [ADDRESS|ID]"),
+    action("thread page", "O", "next-reference", "the next of the message's references"),
+    action("thread page", "t", "about", "open the task that the thread is about", hint="task", typed="about"),
+)  # fmt: skip

@@ -58,8 +58,8 @@ def text(model: Model, page: Page, columns: int) -> list[Row]:
 
 def missing(model: Model, page: Page, columns: int) -> list[Row]:
     """What stands in the place of messages that are not there."""
-    if "hmmm" in page.faults:
-        return told(f"▲ {page.faults['hmmm']}", columns, "warn")
+    if "thread" in page.faults:
+        return told(f"▲ {page.faults['thread']}", columns, "warn")
     if model.me.guest and model.link.state == "online":
         return told(f"▲ reading a thread needs a person's grant. {model.me.mend}", columns, "warn")
     return told("reading…" if model.link.state == "online" else "Not seen before bzzzd went away.", columns)
@@ -97,18 +97,18 @@ def _block(place: Placed, when: str, ends: str, mine: bool, chosen: bool, ref: i
     mark: Segment = ("accent", "▌") if chosen else ("base", " ")
     room = max(8, columns - len(lead) - 4)
     found: list[Row] = [(mark, ("base", lead), *_who(one, when, ends, mine, place.depth))]
-    body: Segment = ("base", " " if not chosen else "▌")
+    for shade, note in _notes(one):
+        found += [(mark, ("base", f"{lead}  "), (shade, part)) for part in wrap(note, room)]
     style = "dim" if one.aside else "base"
     if not one.readable:
         found.append((mark, ("base", f"{lead}  "), ("dim", "(only its readers can decrypt this)")))
     elif one.text:
-        found += [((body[0] if not chosen else "accent", body[1]), ("base", f"{lead}  "), (style, part))
-                  for part in wrap(one.text, room)]  # fmt: skip
+        found += [(mark, ("base", f"{lead}  "), (style, part)) for part in wrap(one.text, room)]
     for number, name in enumerate(one.refs):
         signed = "→ " if number == ref else "  "
         for line, part in enumerate(wrap(name, max(8, room - 4))):
             start = f"{lead}  {signed if line == 0 else '  '}"
-            found.append((mark, ("accent", start), ("link" if False else "info", part)))
+            found.append((mark, ("accent", start), ("info", part)))
     return (*found, ())
 
 
@@ -123,11 +123,18 @@ def _who(one: Said, when: str, ends: str, mine: bool, depth: int) -> Row:
         (("dim", when),),
         (("warn", "for me"),) if mine else (),
         ((standing[0], window),) if window else (),
-        (("dim", f"to {', '.join(one.to)}"),) if one.to else (),
-        (("warn", f"because {one.reason}"),) if one.reason else (),
-        (("warn", f"without effect: {_ASIDE.get(one.aside, one.aside)}"),) if one.aside else (),
     ]
     return joined(parts, _DOT)
+
+
+def _notes(one: Said) -> tuple[Segment, ...]:
+    """What is to be known of a message beside its text: whom it calls, why, and why it has no effect."""
+    notes: tuple[Segment, ...] = (
+        ("dim", f"to {', '.join(one.to)}" if one.to else ""),
+        ("warn", f"because {one.reason}" if one.reason else ""),
+        ("warn", f"without effect: {_ASIDE.get(one.aside, one.aside)}" if one.aside else ""),
+    )
+    return tuple(note for note in notes if note[1])
 
 
 def plain(model: Model, said: Sequence[Said]) -> list[str]:

@@ -57,7 +57,7 @@ def _head(model: Model, page: Page, columns: int, height: int) -> list[Row]:
     if height >= 9:
         rows += [_way(model, task), ()]
     if height >= 3:
-        rows.append(_tabs(page, task))
+        rows.append(_tabs(model, page, task))
     return rows
 
 
@@ -94,11 +94,17 @@ def _way(model: Model, task: Task) -> Row:
     return joined(parts, _DOT)
 
 
-def _tabs(page: Page, task: Task) -> Row:
+def _tabs(model: Model, page: Page, task: Task) -> Row:
     decision = page.decision
     of = max(decision.of if decision else 0, len(page.history.versions))
     count = f" {page.wanted or (decision.number if decision else 0) or of} of {of}" if of > 1 else ""
-    labels = {"brief": "Brief", "decision": f"Decision{count}", "trace": "Trace"}
+    said = model.talk.threads[task.id].count if task.id in model.talk.threads else 0
+    labels = {
+        "brief": "Brief",
+        "decision": f"Decision{count}",
+        "trace": "Trace",
+        "talk": f"Talk {said}" if said else "Talk",
+    }
     parts: list[Segment] = [("base", " ")]
     for name in TABS:
         style = "tab" if name == page.tab else "dim" if name == "decision" and not task.address else "base"
@@ -113,7 +119,7 @@ def page_text(model: Model, page: Page, columns: int) -> list[Row]:
     if page.kind != "tasks":
         _, facts = facts_of(model, page.kind, page.id)
         return list(fact_rows(facts, columns)) or [(("warn", " it is not there any more"),)]
-    tab = {"brief": _brief, "decision": _decision, "trace": _trace}[page.tab]
+    tab = {"brief": _brief, "decision": _decision, "trace": _trace, "talk": conversation.text}[page.tab]
     return [(), *tab(model, page, columns)]
 
 

@@ -1,0 +1,286 @@
+"""Threads: the list, an opened conversation, walking through its messages, and what they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msgspec.structs import replace
+
+from bzzzd.hap import browsing, lists, talk
+from bzzzd.hap.chronicle import Event
+from bzzzd.hap.feeds.talk import Spoke
+from bzzzd.hap.handling import Args, Handler, Handlers, Result
+from bzzzd.hap.layout import layout
+from bzzzd.hap.messages import Ask, Effects, Tag
+from bzzzd.hap.model import Model, Page, mode_below
+from bzzzd.hap.opened import onward, open_task
+from bzzzd.hap.orders import say
+from bzzzd.hap.soon import soon
+from bzzzd.hap.talk import MOST_THREADS, Said, Spoken, Talk, Thread, Threads
+from bzzzd.hap.things import Fault
+from bzzzd.hap.views import conversation, threads
+
+PAGE = 200
+MOST_SAID = 1000
+
+
+def _may_ask(model: Model) -> bool:
+    return model.link.state == "online" and not model.me.guest
+
+
+# The list
+
+
+def entering(model: Model) -> Result:
+    """The view is shown: ask for the threads."""
+    return model, listing(model, "")
+
+
+def listing(model: Model, after: str) -> Effects:
+    """Ask for threads, behind the one with the id ``after``."""
+    if not _may_ask(model):
+        return ()
+    params: dict[str, Any] = {"limit": PAGE}
+    if after:
+        params["after"] = after
+    return (Ask("hmmm.list", params, ("threads", after)),)
+
+
+def with_talk(model: Model, changed: Talk) -> Model:
+    return lists.settled(replace(model, talk=changed), "threads")
+
+
+def listed(model: Model, tag: Tag, value: Threads) -> Result:
+    """A page of the list has come."""
+    model = with_talk(model, talk.with_threads(model.talk, value.threads))
+    more = value.next and len(model.talk.threads) < MOST_THREADS
+    return model, listing(model, value.next) if more else ()
+
+
+def spoke(model: Model, items: Iterable[Spoke]) -> tuple[Model, list[Event]]:
+    """Messages as they come; gives what the list of events says of them too."""
+    found = model.talk
+    events: list[Event] = []
+    opened = model.page.id if model.page is not None and model.page.kind == "threads" else ""
+    for item in items:
+        found = talk.with_threads(found, (item.thread,))
+        if item.said.id:
+            found = talk.heard(found, item.thread.id, (item.said,))
+            events.append(_event(model, found.threads.get(item.thread.id, item.thread), item.said))
+    newest = [one.id for one in model.talk.spoken.get(opened, ())][-1:]
+    at_end = model.page is not None and model.page.at in ("", *newest)
+    model = with_talk(model, found)
+    if opened and at_end and newest != [one.id for one in found.spoken.get(opened, ())][-1:]:
+        model = _to_newest(model)
+    return model, events
+
+
+def _event(model: Model, thread: Thread, said: Said) -> Event:
+    mine = talk.calls(said, model.me.id, model.me.role)
+    level = "warn" if mine or said.kind in ("objection", "escalation") else "info"
+    text = f"{said.by}: {said.kind} on “{threads.name(model, thread)}”{', for me' if mine else ''}"
+    return Event("", said.at, "threads", said.kind, text, level, thread.id)
+
+
+# An opened thread
+
+
+def opening(model: Model, id: str) -> Result:
+    """Open a thread, also one on which nothing was said yet."""
+    if id not in model.talk.threads and id not in model.tasks:
+        return say(model, f"no thread {id} is known here" if id else "there is nothing to open", "warn"), ()
+    model = replace(model, talk=talk.heard(model.talk, id, model.talk.spoken.get(id, ()), opening=True))
+    model = replace(onward(model), view="threads", page=Page(kind="threads", id=id, tab=""), overlay=None)
+    return _to_newest(model), questions(model)
+
+
+def questions(model: Model) -> Effects:
+    """What the opened thread shows."""
+    if model.page is None or not _may_ask(model):
+        return ()
+    return (messages(model.page.id, ""),)
+
+
+def messages(thread: str, after: str) -> Ask:
+    """Ask for what was said on a thread, after the message ``after``."""
+    params: dict[str, Any] = {"thread": thread, "limit": PAGE}
+    if after:
+        params["after"] = after
+    return Ask("hmmm.show", params, ("spoken", thread, after))
+
+
+def came(model: Model, tag: Tag, value: Spoken) -> Result:
+    """Messages of a thread have come; the rest is asked for while somebody may read it."""
+    thread = tag[1]
+    found = talk.with_threads(model.talk, (value.thread,)) if value.thread.id else model.talk
+    wanted = model.page is not None and model.page.id == thread
+    newest = model.page is not None and model.page.at in ("", *(one.id for one in _said(model, thread)[-1:]))
+    model = with_talk(model, talk.heard(found, thread, value.said, opening=wanted))
+    model = _unfaulted(model, thread)
+    if model.page is not None and model.page.kind == "threads" and wanted and newest:
+        model = _to_newest(model)
+    more = value.next and wanted and len(_said(model, thread)) < MOST_SAID
+    return model, (messages(thread, value.next),) if more else ()
+
+
+def _said(model: Model, thread: str) -> tuple[Said, ...]:
+    return model.talk.spoken.get(thread, ())
+
+
+def _unfaulted(model: Model, thread: str) -> Model:
+    page = model.page
+    if page is None or page.id != thread or "thread" not in page.faults:
+        return model
+    return replace(model, page=replace(page, faults={n: why for n, why in page.faults.items() if n != "thread"}))
+
+
+def refused(model: Model, tag: Tag, fault: Fault) -> Result:
+    """What could not be read is told where it would stand. A thread without a word is none to the daemon."""
+    if tag[0] == "spoken":
+        if fault.code == "NOT_FOUND":
+            opening_ = model.page is not None and model.page.id == tag[1]
+            return with_talk(model, talk.heard(model.talk, tag[1], (), opening=opening_)), ()
+        page = model.page
+        if page is None or page.id != tag[1]:
+            return model, ()
+        faults = {**page.faults, "thread": f"{fault.message} ({fault.code})"}
+        return replace(model, page=replace(page, faults=faults)), ()
+    if fault.code in ("UNREACHABLE", "NOT_FOUND") or model.me.guest:
+        return model, ()  # the banner tells it, or this bzzzd knows no threads
+    return say(model, f"could not read the threads: {fault.message} ({fault.code})", "warn"), ()
+
+
+# In the conversation
+
+
+def _to(model: Model, id: str) -> Model:
+    """Choose a message, and scroll so that it can be seen."""
+    assert model.page is not None
+    page = replace(model.page, at=id, ref=0)
+    place = conversation.place_of(model, page, model.width, id)
+    height = layout(model).body
+    room = max(1, height - len(conversation.head(model, page, model.width, height)))
+    last = conversation.place_of(model, page, model.width, talk.beside(_said(model, page.id), id, 1))
+    ends = last if last > place else place + room
+    scroll = page.scroll
+    if ends - scroll > room:
+        scroll = ends - room
+    return replace(model, page=replace(page, scroll=max(0, min(scroll, place))))
+
+
+def _to_newest(model: Model) -> Model:
+    assert model.page is not None
+    said = _said(model, model.page.id)
+    return _to(model, said[-1].id) if said else model
+
+
+def _on_thread(step: Callable[[Model, Page], Result]) -> Handler:
+    def apply(model: Model, _: Args) -> Result:
+        if model.page is None or mode_below(model) != "thread page":
+            return say(model, "open a thread first"), ()
+        return step(model, model.page)
+
+    return apply
+
+
+def _walk(by: int) -> Handler:
+    def step(model: Model, page: Page) -> Result:
+        id = talk.beside(_said(model, page.id), page.at, by)
+        return (_to(model, id), ()) if id else (model, ())
+
+    return _on_thread(step)
+
+
+def _chosen(model: Model, page: Page) -> Said | None:
+    return next((one for one in _said(model, page.id) if one.id == page.at), None)
+
+
+def _next_reference(model: Model, page: Page) -> Result:
+    said = _chosen(model, page)
+    if said is None or not said.refs:
+        return say(model, "this message refers to nothing"), ()
+    return replace(model, page=replace(page, ref=(page.ref + 1) % len(said.refs))), ()
+
+
+def _reference(model: Model, args: Args) -> Result:
+    """Open what the chosen message refers to, or what is named."""
+    if args.get("to"):
+        return open_reference(model, str(args["to"]))
+    page = model.page
+    if page is None or page.kind != "threads":
+        return say(model, "open a thread first"), ()
+    said = _chosen(model, page)
+    if said is None or not said.refs:
+        return say(model, "this message refers to nothing"), ()
+    return open_reference(model, said.refs[min(page.ref, len(said.refs) - 1)])
+
+
+def open_reference(model: Model, name: str) -> Result:
+    """Open an address, a task, a message or a version, by its name."""
+    if name.startswith("ucxl://"):
+        return browsing.open_address(model, name)
+    if name.startswith("h-"):
+        return _open_message(model, name)
+    if name in model.tasks:
+        return open_task(model, name)
+    if name in model.talk.threads:
+        return opening(model, name)
+    for book in model.shelf.books.values():
+        for edition in book.editions:
+            if edition.id == name:
+                return browsing.open_address(model, book.address.replace("/*^/", f"/*~{edition.number}/", 1))
+    return say(model, f"{name[:80]} is not known here; open the address of which it is a version", "warn"), ()
+
+
+def _open_message(model: Model, id: str) -> Result:
+    for thread, said in model.talk.spoken.items():
+        if any(one.id == id for one in said):
+            effects: Effects = ()
+            if model.page is None or model.page.kind != "threads" or model.page.id != thread:
+                model, effects = opening(model, thread)
+            return _to(model, id), effects
+    return say(model, f"message {id[:40]} is on a thread that was not opened yet", "warn"), ()
+
+
+def _task_of(model: Model, page: Page) -> Result:
+    thread = model.talk.threads.get(page.id)
+    task = (thread.task if thread is not None else "") or page.id
+    if task not in model.tasks:
+        return say(model, "this thread belongs to no task that is known here"), ()
+    return open_task(model, task)
+
+
+def _thread_of(model: Model, args: Args) -> Result:
+    """The conversation about a task."""
+    id = str(args.get("task") or (model.page.id if model.page is not None else model.lists["tasks"].chosen))
+    if id not in model.tasks:
+        return say(model, "open a task first"), ()
+    return opening(model, id)
+
+
+def tell(model: Model, items: Iterable[Spoke]) -> tuple[Model, Effects, list[Event]]:
+    """As ``spoke``; a text that the stream may not carry is asked for."""
+    items = tuple(items)
+    model, events = spoke(model, items)
+    opened = model.page.id if model.page is not None and model.page.kind == "threads" else ""
+    effects: Effects = ()
+    if any(item.thread.id == opened and not item.said.readable for item in items):
+        model, effects = soon(model, "thread")
+    return model, effects, events
+
+
+def asked(model: Model) -> Result:
+    """The moment has come to read the opened thread again."""
+    opened = model.page is not None and model.page.kind == "threads"
+    return model, questions(model) if opened else ()
+
+
+HANDLERS: Handlers = {
+    "message-before": _walk(-1),
+    "message-after": _walk(1),
+    "reference": _reference,
+    "next-reference": _on_thread(_next_reference),
+    "about": _on_thread(_task_of),
+    "conversation": _thread_of,
+}
