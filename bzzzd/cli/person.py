@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bzzzd import __version__
-from bzzzd.cli.output import mapping
+from bzzzd.cli.output import mapping, number
 from bzzzd.config.load import FOLDER, kind_of, load
 from bzzzd.config.settings import FILES, Settings, Surroundings
 from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
-from bzzzd.errors import BadInput, NotAllowed, NotAttached, NotReady, UnknownOutcome, Unreachable
-from bzzzd.hmmm.message import CONTENT_TYPE, Text, post_params, thread_address
+from bzzzd.errors import BadInput, NotAllowed, NotAttached, NotFound, NotReady, UnknownOutcome, Unreachable
+from bzzzd.hmmm.message import CONTENT_TYPE, Text, dated, post_params, thread_address
 from bzzzd.identity.attach import attach_params
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import read_grants
@@ -128,10 +128,19 @@ class Person:
         asked = {"address": thread_address(self.id, self.role, project, thread, "x"), "content_type": CONTENT_TYPE}
         prepared = mapping(self.read("context.prepare", asked))
         _, params = post_params(
-            self._writer(prepared), text, thread=thread, kind=kind, project=project, at=time.time(),
+            self._writer(prepared), text, thread=thread, kind=kind, project=project,
+            at=dated(time.time(), self._last_at(thread)),
             readers=list(readers) or _names(prepared.get("readers")), reply_to=reply_to, window_s=window_s,
         )  # fmt: skip
         return self.act("hmmm.post", params)
+
+    def _last_at(self, thread: str) -> float:
+        """When somebody last spoke on a thread; 0 where nobody did yet."""
+        try:
+            found = mapping(self.read("hmmm.show", {"thread": thread, "limit": 1}))
+        except NotFound:
+            return 0.0
+        return number(mapping(found.get("thread")).get("last_at"))
 
     def new_epoch(self, **wanted: object) -> Any:
         """Have this node make new role keys, sign them, and put them in force; ``wanted`` as ``mesh.epoch_prepare``."""

@@ -33,6 +33,7 @@ TEXT_CHARS: Final = 32_768
 BODY_LIMIT: Final = 196_608
 FUTURE_S: Final = 30.0
 _PATH: Final = "thread"
+_TICK_S: Final = 0.001
 
 Kind = Literal["proposal", "question", "answer", "agreement", "concern", "objection", "summary", "escalation"]
 KINDS: Final[tuple[Kind, ...]] = (
@@ -92,6 +93,11 @@ def message_id(author: bytes, payload: bytes) -> str:
 def new_thread_id(at: float) -> str:
     """The id of a thread that belongs to no task."""
     return new_id("x", at)
+
+
+def dated(now: float, last_at: float) -> float:
+    """When to say something that comes after a message of ``last_at``, also by a clock that is a little behind."""
+    return max(now, last_at + _TICK_S) if last_at - now < FUTURE_S / 2 else now
 
 
 def seal_message(key: SigningKey, mesh_id: str, message: Message) -> bytes:

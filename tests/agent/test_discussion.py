@@ -84,6 +84,7 @@ class Thread:
     async def say(self, task: Mapping[str, Any], kind: Kind, text: str, **more: Any) -> dict[str, Any]:
         if kind in self.fail:
             raise self.fail[kind]
+        assert more.pop("after") <= self.now
         message = self.add(ME, kind, text, **more)
         self.react(message)
         return message

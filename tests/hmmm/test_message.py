@@ -19,6 +19,7 @@ from bzzzd.hmmm.message import (
     TEXT_CHARS,
     Text,
     check_named,
+    dated,
     message_id,
     new_thread_id,
     open_message,
@@ -122,6 +123,12 @@ def test_a_text_that_belongs_elsewhere_is_refused() -> None:
         check_named(message, header, id, "carol", "worker")
     with pytest.raises(InvalidEnvelope):
         check_named(message, header, id, "bob", "operator")
+
+
+def test_a_clock_that_is_a_little_behind_does_not_put_a_word_before_what_it_follows() -> None:
+    assert dated(100.0, 50.0) == 100.0
+    assert dated(100.0, 105.0) > 105.0
+    assert dated(100.0, 200.0) == 100.0
 
 
 def test_one_id_belongs_to_one_author_and_one_text() -> None:

@@ -61,6 +61,7 @@ class Discussion:
         self._title = ""
         self._plan: Message | None = None
         self._spoke = False
+        self._last_at = 0.0
 
     async def before(self, handler: Handler, job: Job) -> Job | Failed:
         """The job with what was said about it; or a failure, because an objection to its plan stands.
@@ -93,7 +94,7 @@ class Discussion:
         if not self._spoke and not self._ears.spoken(self._thread):
             return job
         try:
-            return self._heard(job, await self._voice.read(self._thread))
+            return self._heard(job, await self._read())
         except BzzzError as error:
             log.info("the thread was not read", task=self._thread, why=error.message)
             return job
@@ -148,7 +149,7 @@ class Discussion:
     async def _show_plan(self, handler: Handler, job: Job) -> Message:
         plan = await self._voice.say(
             self._task, "proposal", words.plan_of(handler, job), window_s=self._plan_s, subject=self._title,
-            to=self._author(), reply_to=self._plan["id"] if self._plan is not None else None,
+            to=self._author(), reply_to=self._plan["id"] if self._plan is not None else None, after=self._last_at,
         )  # fmt: skip
         self._spoke, self._plan = True, plan
         return plan
@@ -165,7 +166,7 @@ class Discussion:
                 if plan["standing"] != "objected":
                     return plan, messages
         # What counts is what is there at the end: reading it may not fail unnoticed.
-        messages = await self._voice.read(self._thread)
+        messages = await self._read()
         return _found(plan, messages), messages
 
     async def _insist(self, plan: Message, against: Sequence[words.Message], job: Job) -> Job | Failed:
@@ -199,19 +200,24 @@ class Discussion:
             self._task, lambda readers: words.summary_of(self._title, messages, readers, ended, decision)
         )
         refs = [version, *([decision] if decision else [])]
-        await self._voice.say(self._task, "summary", text, refs=refs, subject=self._title)
+        await self._voice.say(self._task, "summary", text, refs=refs, subject=self._title, after=self._last_at)
 
     async def _messages(self) -> list[Message]:
         try:
-            return await self._voice.read(self._thread)
+            return await self._read()
         except BzzzError as error:
             log.info("the thread was not read", task=self._thread, why=error.message)
             return []
 
+    async def _read(self) -> list[Message]:
+        messages = await self._voice.read(self._thread)
+        self._last_at = max((float(message["at"]) for message in messages), default=0.0)
+        return messages
+
     async def _say(self, kind: str, text: str, **more: Any) -> Message | None:
         """Say something that the work does not depend on."""
         try:
-            said = await self._voice.say(self._task, kind, text, **more)
+            said = await self._voice.say(self._task, kind, text, after=self._last_at, **more)
         except BzzzError as error:
             log.info("nothing could be said on the thread", task=self._thread, kind=kind, why=error.message)
             return None

@@ -13,6 +13,7 @@ from bzzzd.hmmm.message import (
     SUMMARY_TYPE,
     TEXT_CHARS,
     Text,
+    dated,
     post_params,
     summary_address,
     thread_address,
@@ -55,15 +56,19 @@ class Voice:
         to: Sequence[str] = (),
         reason: str = "",
         refs: Sequence[str] = (),
+        after: float = 0.0,
     ) -> dict[str, Any]:
-        """Post on the task's thread; gives the message as it is shown. Raises what bzzzd answers."""
+        """Post on the task's thread; gives the message as it is shown. Raises what bzzzd answers.
+
+        ``after`` is the Unix time of the newest message that the agent has read there.
+        """
         signer, thread = self._signer, str(task["id"])
         asked = {"address": thread_address(signer.id, signer.role, task["project"], thread, "x")}
         prepared = await self._call("context.prepare", {**asked, "content_type": CONTENT_TYPE})
         said = Text(text=text[:TEXT_CHARS], subject=subject[:200], refs=tuple(refs), to=tuple(to), reason=reason[:500])
         _, params = post_params(
             signer.writer(prepared["epoch"]), said, thread=thread, kind=kind, project=task["project"],
-            readers=prepared["readers"], at=self._wall(), reply_to=reply_to, window_s=window_s,
+            readers=prepared["readers"], at=dated(self._wall(), after), reply_to=reply_to, window_s=window_s,
         )  # fmt: skip
         answer = await self._surely("hmmm.post", params)
         found: dict[str, Any] = answer["message"]

@@ -23,7 +23,8 @@ MOST_THREADS: Final = 10_000
 # A thread without a word for so long is forgotten here; a month after it was closed by the same silence.
 KEEP_S: Final = 60 * 86_400.0
 _PRUNE_S: Final = 600.0
-_READ_KEPT: Final = 256
+# Messages of threads that were read lately and stay in memory; each takes about a kilobyte.
+_READ_KEPT: Final = 8192
 
 
 class Talk(NamedTuple):
@@ -63,6 +64,7 @@ class ThreadBook:
         self._floor = 0.0
         self._root = bytes(MARK_BYTES)
         self._read: OrderedDict[str, tuple[bytes, Talk]] = OrderedDict()
+        self._read_kept = 0
 
     async def load(self) -> None:
         """What an earlier life has kept."""
@@ -118,11 +120,17 @@ class ThreadBook:
         mark = bytes(MARK_BYTES)
         for row in rows:
             mark = threads.mixed(mark, threads.mark_of(row.id))
+        self._drop(thread)
         self._read[thread] = (mark, talk)
-        self._read.move_to_end(thread)
-        while len(self._read) > _READ_KEPT:
-            self._read.popitem(last=False)
+        self._read_kept += len(kept)
+        while self._read_kept > _READ_KEPT and len(self._read) > 1:
+            self._drop(next(iter(self._read)))
         return talk
+
+    def _drop(self, thread: str) -> None:
+        gone = self._read.pop(thread, None)
+        if gone is not None:
+            self._read_kept -= len(gone[1].kept)
 
     async def add(self, kept: Kept, text: Pending) -> bool:
         """Keep a checked message with its text; whether it was new. Durable when this returns."""
@@ -146,7 +154,7 @@ class ThreadBook:
                 return
             for id in gone:
                 head = self._heads.pop(id, None)
-                self._read.pop(id, None)
+                self._drop(id)
                 if head is not None:
                     self._root = threads.mixed(self._root, head.mark)
 

@@ -24,6 +24,8 @@ from bzzzd.ucxl.version import HEADER_LIMIT
 
 _PAGE: Final = 100
 _SNAPSHOT: Final = 200
+# Threads that one page looks at; it may have fewer rows than were asked for, and more may follow.
+_LOOKED_AT: Final = 500
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -92,16 +94,15 @@ class ThreadDesk:
             place = next((at for at, head in enumerate(heads) if head.thread == params.after), len(heads))
             heads = heads[place + 1 :]
         rows, now = list[dict[str, Any]](), self._clock()
-        next_id: str | None = None
-        for head in heads:
-            talk = await self._book.talk(head.thread)
-            if params.open is not None and params.open == (talk.thread.state(now) == "closed"):
-                continue
+        looked = 0
+        for head in heads[:_LOOKED_AT]:
             if len(rows) == params.limit:
-                next_id = rows[-1]["id"]
                 break
-            rows.append(await self._shown.thread(head.thread, talk, caller, now))
-        return {"threads": rows, "next": next_id}
+            looked += 1
+            talk = await self._book.talk(head.thread)
+            if params.open is None or params.open == (talk.thread.state(now) != "closed"):
+                rows.append(await self._shown.thread(head.thread, talk, caller, now))
+        return {"threads": rows, "next": heads[looked - 1].thread if looked < len(heads) else None}
 
     async def show(self, call: Any, params: ShowParams) -> dict[str, Any]:
         """One thread with its messages by time; texts where the caller's role may read them."""

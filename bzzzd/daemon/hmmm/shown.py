@@ -14,7 +14,8 @@ from bzzzd.identity.caller import Caller
 from bzzzd.storage.context import ContextStore
 from bzzzd.storage.threads import Kept
 
-_TEXTS: Final = 4096
+# Decrypted texts in memory, in characters.
+_TEXT_CHARS: Final = 2_000_000
 # How many of the newest messages are looked at to say whether a thread waits for somebody.
 _LOOKED_AT: Final = 64
 
@@ -32,6 +33,7 @@ class Shown:
     def __init__(self, contexts: ContextStore) -> None:
         self._contexts = contexts
         self._texts: OrderedDict[str, Read] = OrderedDict()
+        self._chars = 0
 
     async def text(self, version: str, role: str) -> Read | None:
         """The text of a version for a caller of ``role``; ``None`` where it may not, or cannot, be read here."""
@@ -51,9 +53,11 @@ class Shown:
         except (NotAllowed, NotFound, BadInput, TooLarge, StorageFailed, Unavailable):
             return None
         read = Read(text, frozenset({*found.version.header.readers, found.version.writer_role}))
-        self._texts[version] = read
-        while len(self._texts) > _TEXTS:
-            self._texts.popitem(last=False)
+        if version not in self._texts:
+            self._texts[version] = read
+            self._chars += _weight(read)
+            while self._chars > _TEXT_CHARS:
+                self._chars -= _weight(self._texts.popitem(last=False)[1])
         return read
 
     async def anyhow(self, version: str) -> Read | None:
@@ -92,6 +96,11 @@ class Shown:
             if text is not None and addressed(text.text.to, caller):
                 return True
         return False
+
+
+def _weight(read: Read) -> int:
+    """About how many characters it keeps in memory."""
+    return len(read.text.text) + sum(map(len, read.text.refs)) + 500
 
 
 def addressed(to: Iterable[str], caller: Caller) -> bool:

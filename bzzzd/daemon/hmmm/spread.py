@@ -176,9 +176,14 @@ class Spread:
                 await self.exchange(peer_id)
                 return
             except BzzzError as error:
+                if not self._connected(peer_id):
+                    return  # they compare when it is back
                 if not left and not isinstance(error, NotFound):
                     self._say("not_compared", error.message, peer_id)
             await asyncio.sleep(_AGAIN_S)
+
+    def _connected(self, peer_id: str) -> bool:
+        return any(peer.connected and peer.peer_id == peer_id for peer in self._mesh.peers())
 
     async def exchange(self, peer_id: str) -> None:
         """Fetch what a member holds and this node lacks."""
