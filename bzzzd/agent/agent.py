@@ -19,6 +19,7 @@ from bzzzd.agent.counters import Counters
 from bzzzd.agent.daemon_link import DaemonLink
 from bzzzd.agent.handlers.base import Handler
 from bzzzd.agent.handlers.registry import Handlers, Parts, build, needs_sandbox
+from bzzzd.agent.people.approval import Approvals
 from bzzzd.agent.providers.choose import Chosen, choose
 from bzzzd.agent.runner import Runner
 from bzzzd.agent.sandbox import Sandbox
@@ -29,6 +30,8 @@ from bzzzd.agent.talk.voice import Voice
 from bzzzd.config.settings import Settings, Surroundings, expand
 from bzzzd.crypto.keys import load_or_create_key
 from bzzzd.errors import SandboxUnavailable, Unavailable
+from bzzzd.hmmm.folders import library_folder, read_library
+from bzzzd.hmmm.library import Library
 from bzzzd.runtime.health_http import HealthHttp
 from bzzzd.runtime.limits import MemoryWatch
 from bzzzd.runtime.locks import InstanceLock
@@ -144,6 +147,7 @@ class Agent:
         voice, ears = Voice(link, signer, time.time), Ears(lambda: link.subscribe("hmmm"))
         runner = Runner(
             link, signer, handlers, self.counters, slots=me.slots,
+            people=Approvals(link, signer, self._library(), time.time),
             discuss=lambda claim: Discussion(
                 voice, ears, claim, plan_s=me.plan_s, ask_s=me.ask_s, wall=time.time
             ),
@@ -152,6 +156,14 @@ class Agent:
         link.serve(handlers.capabilities, runner.slots, runner.offered)
         self._ears = ears
         return link, runner
+
+    def _library(self) -> Library:
+        """The words with which people are asked; a file that is faulty is left out, and said in the log."""
+        folder = library_folder(self._settings, Surroundings.here())
+        library, faults = read_library(folder)
+        for fault in faults:
+            log.warning("a text for people is left out", why=str(fault))
+        return library
 
     def _health(self, runner: Runner) -> HealthHttp:
         config = self._settings.config

@@ -58,9 +58,9 @@ class DaemonLink:
     async def call(self, method: str, params: Mapping[str, Any], *, timeout: float | None = None) -> Any:
         return await self._client.call(method, params, timeout=timeout)
 
-    def subscribe(self, stream: str) -> Subscription:
+    def subscribe(self, stream: str, *, filter: Mapping[str, Any] | None = None) -> Subscription:
         """Read another stream; it goes on after every reconnect."""
-        return self._client.subscribe(stream)
+        return self._client.subscribe(stream, filter=filter)
 
     async def start(self) -> None:
         self._client.start()

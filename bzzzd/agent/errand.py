@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import structlog
 
 from bzzzd.agent.counters import Counters
-from bzzzd.agent.handlers.base import TEXT, Job, Product
+from bzzzd.agent.handlers.base import TEXT, Handler, Job
 from bzzzd.agent.handlers.registry import Handlers
+from bzzzd.agent.people.approval import Approvals
+from bzzzd.agent.people.asker import Refused
 from bzzzd.agent.signer import Signer
 from bzzzd.agent.talk.discussion import Discussion
 from bzzzd.agent.work import (
@@ -59,7 +62,7 @@ class Errand:
     """One task in this agent. ``run`` is its life, in an asyncio task of its own; the rest are events from outside.
 
     ``wake(errand)`` is called when its next ``tick`` may have come nearer. ``discuss(claim)`` gives its part in
-    the talk on the task's thread.
+    the talk on the task's thread; ``people`` asks for approval.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class Errand:
         wall: Callable[[], float],
         spawn: Spawn,
         wake: Callable[[Errand], None],
+        people: Approvals,
         discuss: Callable[[Mapping[str, Any]], Discussion] | None = None,
     ) -> None:
+        self._people = people
         self.work = Work(task)
         self._link = link
         self._signer = signer
@@ -204,7 +209,10 @@ class Errand:
                 if isinstance(decided, Failed):
                     return decided
                 job = decided
-            return outcome_of(await handler.run(job))
+            return await self._act(handler, job)
+        except Refused as refused:
+            log.info("people did not approve", task=self.task, reason=refused.failure.reason)
+            return refused.failure
         except BzzzError as error:
             log.info("task failed", task=self.task, why=error)
             return outcome_of_error(error)
@@ -216,14 +224,28 @@ class Errand:
         except Exception as error:  # a handler is a boundary: whatever it raises must not end the agent
             return self._crashed(error)
 
+    async def _act(self, handler: Handler, job: Job) -> Outcome:
+        """Run the handler, with people's approval where it is wanted: begun, done, and its end said, in that order."""
+        token, people = self.work.token, self._people
+        permit = await people.permit(handler, job, self._claim, token)
+        if permit is not None and self._clock() >= self.work.lease.stop_at:
+            # This process stood still meanwhile: somebody else may own the task, so nothing is done.
+            await permit.finish(executed=False)
+            return Released("the lease was over when the answer came")
+        try:
+            product = await handler.run(replace(job, ask=lambda inquiry: people.inquire(inquiry, job, token)))
+        except Exception:
+            if permit is not None:
+                await permit.finish(executed=False)
+            raise
+        if permit is not None:
+            await permit.finish(executed=not product.failure)
+        return outcome_of(product)
+
     def _refusal(self, task: Mapping[str, Any]) -> Outcome | None:
         """Why this task is not begun, if there is a reason."""
         if self._handlers.find(task["capability"]) is None:
             return Released(self._handlers.unusable(task["capability"]))
-        if task.get("approve"):
-            # Nobody can be asked yet, and silence never approves.
-            why = "this task asks for a person's approval, and this agent has no way to ask for it"
-            return Failed("approval_unavailable", False, Product(why.encode(), "text/plain"))
         if self._claim.get("brief") is None:
             return Failed("brief_unreadable", True)
         return None

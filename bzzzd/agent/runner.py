@@ -23,6 +23,7 @@ from bzzzd.agent.counters import Counters
 from bzzzd.agent.errand import Errand, Link
 from bzzzd.agent.handlers.registry import Handlers
 from bzzzd.agent.lease import boottime
+from bzzzd.agent.people.approval import Approvals
 from bzzzd.agent.signer import Signer
 from bzzzd.agent.talk.discussion import Discussion
 from bzzzd.errors import BzzzError
@@ -55,6 +56,7 @@ class Runner:
         handlers: Handlers,
         counters: Counters,
         *,
+        people: Approvals,
         slots: int,
         depends: tuple[str, ...] = (),
         background: Background,
@@ -74,6 +76,7 @@ class Runner:
         self._clock = clock
         self._wall = wall
         self._discuss = discuss
+        self._people = people
         self._errands: dict[str, Errand] = {}
         self._waiting: deque[tuple[str, float]] = deque()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -142,6 +145,7 @@ class Runner:
         errand = Errand(
             task, link=self._link, signer=self._signer, handlers=self.handlers, counters=self._counters,
             clock=self._clock, wall=self._wall, spawn=self._spawn, wake=self._wake, discuss=self._discuss,
+            people=self._people,
         )  # fmt: skip
         self._errands[task] = errand
         self._empty.clear()

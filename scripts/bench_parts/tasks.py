@@ -48,6 +48,10 @@ def agent(config: str) -> int:
     class Empty:
         general = False
         unusable = ""
+        act = "external"
+
+        def action(self, job: Job) -> dict[str, Any]:
+            return {}
 
         async def run(self, job: Job) -> Product:
             return Product(RESULT)

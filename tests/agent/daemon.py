@@ -29,6 +29,7 @@ from bzzzd.rpc.streams import Feed, Stream, StreamTable
 from bzzzd.slurp.brief import Brief
 from bzzzd.slurp.commands import Claim, Complete, Fail, Release, Renew, open_command
 from bzzzd.ucxl.version import open_version, version_id
+from tests.agent.prompts import Prompts
 
 
 class Params(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +91,8 @@ class Daemon:
         self.tasks: dict[str, Held] = {}
         self.lease_s = 30.0
         self.grant_s = 3600.0
+        self.acts = {"answer": "free", "command": "free", "external": "free"}
+        self.prompts = Prompts(self)
         self.lose: list[str] = []
         self.before: Callable[[str], Any] = lambda method: None
         self.calls: list[str] = []
@@ -120,6 +123,7 @@ class Daemon:
         registry.add("task.decline", agents, Anything, self._decline, doc="x")
         registry.add("context.prepare", attached(), Anything, self._prepare, doc="x")
         streams.add("offers", agents, lambda call, name, filter: Feed(self.offers), "x")
+        self.prompts.register(registry, streams)
         self._server = RpcServer(
             registry,
             hello=lambda: {"build": "test", "node_id": "n1", "mesh_id": self.mesh_id, "phase": "ready"},
@@ -219,7 +223,7 @@ class Daemon:
         task.lease_end = boottime() + self.lease_s
         return {
             "task": task.map(), "token": [1, task.counter], "lease_s": self.lease_s, "brief": task.brief,
-            "readers": ["worker", "operator"], "epoch": 1,
+            "readers": ["worker", "operator"], "epoch": 1, "acts": self.acts,
         }  # fmt: skip
 
     def _renew(self, task: Held, command: Renew, params: Params) -> dict[str, Any]:

@@ -18,6 +18,10 @@ def parts(**more: Any) -> Parts:
 class Empty:
     general = False
     unusable = ""
+    act = "external"
+
+    def action(self, job: Job) -> dict[str, Any]:
+        return {}
 
     async def run(self, job: Job) -> Product:
         return Product(b"x")

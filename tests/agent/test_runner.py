@@ -1,121 +1,14 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bzzzd.agent.counters import Counters
-from bzzzd.agent.daemon_link import DaemonLink
-from bzzzd.agent.handlers.base import JSON, Handler, Job, Product
-from bzzzd.agent.handlers.registry import Handlers
+from bzzzd.agent.handlers.base import JSON, Job, Product
 from bzzzd.agent.lease import boottime
-from bzzzd.agent.runner import Runner
-from bzzzd.agent.signer import Signer
-from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, CircuitOpen, FinalState, ModelFailed, NotReady, TooLarge
-from tests.agent.daemon import Daemon, Held
-
-Run = Callable[[Job], Awaitable[Product]]
-
-
-class Scripted:
-    """A handler that does what the test says."""
-
-    general = True
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self.unusable = ""
-        self.jobs: list[Job] = []
-        self.cancelled = 0
-
-    async def run(self, job: Job) -> Product:
-        self.jobs.append(job)
-        try:
-            return await self._run(job)
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
-
-
-class Rig:
-    """An agent's runner and session in this process, without the rest of the agent."""
-
-    def __init__(self, daemon: Daemon, handler: Handler, *, slots: int, finish_s: float = 0.2) -> None:
-        self.daemon = daemon
-        self.counters = Counters()
-        self.dead: list[BaseException] = []
-        self._background: list[asyncio.Task[None]] = []
-        self.signer = Signer(SigningKey.generate(), "a1", "worker", wall=time.time)
-        self.link = DaemonLink(str(daemon.path), self.signer, background=self._spawn)
-        handlers = Handlers({"empty": handler})
-        self.runner = Runner(
-            self.link, self.signer, handlers, self.counters, slots=slots, finish_s=finish_s, background=self._spawn
-        )
-        self.link.serve(handlers.capabilities, self.runner.slots, self.runner.offered)
-
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._background.append(task)
-        return task
-
-    async def start(self) -> None:
-        await self.link.start()
-        await self.runner.start()
-        await self.attached()
-
-    async def attached(self) -> None:
-        await self.link.ready(10)
-        async with asyncio.timeout(10):
-            while not self.daemon.offers._waiting:  # noqa: ASYNC110 - until the offers are being read
-                await asyncio.sleep(0.005)
-
-    async def stop(self) -> None:
-        for service in (self.runner, self.link):
-            await service.stop()
-        for task in self._background:
-            if task.done() and not task.cancelled():
-                assert task.exception() is None
-            task.cancel()
-        await asyncio.gather(*self._background, return_exceptions=True)
-
-
-Make = Callable[..., Awaitable[Rig]]
-
-
-@pytest.fixture
-async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
-    found = Daemon(tmp_path / "s.sock")
-    await found.start()
-    yield found
-    await found.stop()
-
-
-@pytest.fixture
-async def make(daemon: Daemon) -> AsyncIterator[Make]:
-    made: list[Rig] = []
-
-    async def rig(handler: Handler, *, slots: int = 1, **more: Any) -> Rig:
-        found = Rig(daemon, handler, slots=slots, **more)
-        made.append(found)
-        await found.start()
-        return found
-
-    yield rig
-    for found in made:
-        await found.stop()
-
-
-def gives(product: Product | Exception) -> Scripted:
-    async def run(job: Job) -> Product:
-        if isinstance(product, Exception):
-            raise product
-        return product
-
-    return Scripted(run)
+from tests.agent.daemon import Daemon
+from tests.agent.rig import Make, Rig, Scripted, ended, gives
 
 
 class Gate:
@@ -139,10 +32,6 @@ async def idle(rig: Rig) -> None:
     async with asyncio.timeout(5):
         while rig.runner.in_flight:  # noqa: ASYNC110 - the last answer is still on its way to the agent
             await asyncio.sleep(0.005)
-
-
-async def ended(daemon: Daemon, *tasks: Held) -> None:
-    await daemon.until(lambda: all(task.state in ("completed", "failed", "submitted") and task.log for task in tasks))
 
 
 async def test_a_task_is_claimed_and_completed_with_a_signed_decision(daemon: Daemon, make: Make) -> None:
@@ -223,16 +112,6 @@ async def test_a_brief_that_cannot_be_read_fails_the_task(
     assert (hidden.reason, hidden.retryable) == ("brief_unreadable", True)
     await idle(rig)
     assert rig.counters.endings["failed"] == 2
-
-
-async def test_a_task_that_needs_approval_is_not_begun(daemon: Daemon, make: Make) -> None:
-    handler = gives(Product(b"x"))
-    await make(handler)
-    task = daemon.submit(offer=False)
-    task.approve = True
-    daemon.offer(task)
-    await ended(daemon, task)
-    assert (task.state, task.reason, handler.jobs) == ("failed", "approval_unavailable", [])
 
 
 async def test_an_unknown_capability_is_handed_back(daemon: Daemon, make: Make) -> None:

@@ -276,3 +276,93 @@ def test_the_next_owner_takes_the_question_over(tmp_path_factory: pytest.TempPat
                 assert heir.asked["verdict"] == "approve"
                 assert heir.begin()["prompt"]["state"] == "claimed"
                 assert heir.finish()["prompt"]["state"] == "executed"
+
+
+# ── a real agent ─────────────────────────────────────────────────────────────
+
+
+def waiting_for(person: Session, task: str) -> Any:
+    """The prompt of a task, once a person is asked."""
+
+    def found() -> Any:
+        rows = person.call("prompt.list", for_me=True, task=task)["prompts"]
+        return rows[0] if rows else None
+
+    return wait_for("the question", found)
+
+
+def test_a_task_submitted_for_approval_is_asked_about_and_done_once_it_is_approved(pair: list[Node]) -> None:
+    """The agent of n2 asks, the ledger is on n1, and the person answers there."""
+    one, two = pair
+    two.write_agent("asker")
+    agent = two.start_agent("asker")
+    argv = ["sh", "-c", "echo approved"]
+    with one.person() as alice:
+        task = alice.submit("say it", capability="run", args={"argv": argv}, approve=True)
+        row = waiting_for(alice, task)
+        assert alice.state(task) == "input_required"
+        shown = alice.call("prompt.show", id=row["id"])
+        question = check_digest(shown["document"], row["digest"])
+        assert (question.action.op, question.action.args["argv"]) == ("command", argv)
+        assert question.title == "May I begin “say it”?"
+        answer(alice, row["id"])
+        wait_for("the task to be done", lambda: alice.state(task) == "completed")
+        assert b"approved" in alice.show(task)["decision"]["content"]
+        assert state_of(alice, row["id"]) == "executed"
+        steps = [step.removeprefix("prompt_") for step in alice.steps(task)]
+        assert steps == ["submitted", "claimed", "asked", "answered", "begun", "executed", "completed"]
+
+        refused = alice.submit("do not say it", capability="run", args={"argv": argv}, approve=True)
+        answer(alice, waiting_for(alice, refused)["id"], "deny")
+        wait_for("the task to end", lambda: alice.state(refused) == "failed")
+        found = alice.show(refused)
+        assert found["task"]["reason"] == "denied"
+        assert (
+            b"person-1 denied it" in found["explanation"]["content"]
+            or b"alice denied it" in (found["explanation"]["content"])
+        )
+    assert agent.stop() == 0
+
+
+def test_policy_says_which_acts_need_approval_and_of_whom(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with nodes_in(tmp_path_factory.mktemp("policy")) as make:
+        node = make(slurp={"lease_s": 2.0})
+
+        def strict(roles: Any) -> None:
+            roles["roles"]["worker"]["act"] = ["answer"]
+            roles["roles"]["worker"]["approve"] = ["command"]
+            roles["approvals"] = {"command": {"by": ["admin"], "risk": "high", "expires_s": 2.5, "quorum": 1}}
+
+        node.edit_roles(strict)
+        node.write_agent()
+        node.start()
+        node.start_agent()
+        with node.person() as alice:
+            task = alice.submit("look", capability="run", args={"argv": ["true"]})
+            row = waiting_for(alice, task)
+            assert (row["risk"], row["to"]["roles"]) == ("high", ["admin"])
+            wait_for("nobody to have answered", lambda: alice.state(task) == "failed")
+            assert alice.show(task)["task"]["reason"] == "not_answered"
+            assert alice.call("prompt.show", id=row["id"])["prompt"]["verdict"] == "deny"
+
+
+def test_an_agent_killed_while_it_waits_is_followed_by_one_that_takes_the_answer(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with nodes_in(tmp_path_factory.mktemp("succession")) as make:
+        node = make(slurp={"lease_s": 1.0})
+        node.write_agent("first")
+        node.start()
+        first = node.start_agent("first")
+        with node.person() as alice:
+            task = alice.submit("once", capability="run", args={"argv": ["true"]}, approve=True)
+            row = waiting_for(alice, task)
+            first.kill()
+            answer(alice, row["id"])
+            node.write_agent("second")
+            node.start_agent("second")
+            wait_for("the task to be done", lambda: alice.state(task) == "completed")
+            found = alice.call("prompt.list", task=task)["prompts"]
+            assert [(one["id"], one["state"], one["claimed_by"]) for one in found] == [
+                (row["id"], "executed", "second")
+            ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from bzzzd.agent.counters import Counters
 from bzzzd.agent.handlers.base import Job, Product
@@ -65,6 +65,7 @@ class _Asking:
     """What both handlers share: a provider, a bound on tokens, progress, and the trailer that names the model."""
 
     general = False
+    act = "answer"
 
     def __init__(self, provider: Provider, counters: Counters, max_tokens: int) -> None:
         self._provider = provider
@@ -74,6 +75,9 @@ class _Asking:
     @property
     def unusable(self) -> str:
         return self._provider.unusable
+
+    def action(self, job: Job) -> dict[str, Any]:
+        return {"title": job.brief.title, "body": job.brief.body, "args": job.brief.args}
 
     async def _ask(self, job: Job, prompt: Prompt, note: str) -> Product:
         job.progress(0, None, "asking the model")

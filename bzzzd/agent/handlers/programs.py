@@ -56,10 +56,15 @@ class Command:
 
     general = False
     unusable = ""
+    act = "command"
 
     def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
         self._sandbox = sandbox
         self._limits = limits
+
+    def action(self, job: Job) -> dict[str, Any]:
+        argv, stdin, limits = self._wanted(job.brief.args)
+        return {"argv": argv, "stdin": stdin.decode("utf-8", "replace"), "timeout_s": limits.timeout_s}
 
     async def run(self, job: Job) -> Product:
         argv, stdin, limits = self._wanted(job.brief.args)
@@ -96,6 +101,7 @@ class External:
 
     general = True
     unusable = ""
+    act = "external"
 
     def __init__(self, sandbox: Sandbox, limits: Limits, argv: Sequence[str], closed: Sequence[Path]) -> None:
         """``closed`` are folders that no sandbox may see. Raises ``BadInput`` if ``argv`` names one."""
@@ -103,6 +109,9 @@ class External:
         self._limits = limits
         self._argv = list(argv)
         self._visible = program_paths(argv, closed)
+
+    def action(self, job: Job) -> dict[str, Any]:
+        return {"argv": self._argv, "title": job.brief.title, "body": job.brief.body, "args": job.brief.args}
 
     async def run(self, job: Job) -> Product:
         task = {name: job.task.get(name) for name in ("id", "project", "capability", "role", "priority", "author")}
