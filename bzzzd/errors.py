@@ -15,6 +15,7 @@
     │   ├── GrantRefused               GRANT_REFUSED        3
     │   ├── InvitationRefused          INVITATION_REFUSED   3
     │   ├── KeyExposed                 KEY_EXPOSED          3
+    │   ├── KeyLocked                  KEY_LOCKED           3
     │   └── NoRoleKey                  NO_ROLE_KEY          3
     ├── NotFound                       NOT_FOUND            4
     ├── Conflict                       CONFLICT             1
@@ -161,6 +162,12 @@ class KeyExposed(NotAllowed):
     """A key file can be read or changed by others, so it is not used."""
 
     code = "KEY_EXPOSED"
+
+
+class KeyLocked(NotAllowed):
+    """A key is under a passphrase that was not given, or was a wrong one."""
+
+    code = "KEY_LOCKED"
 
 
 class NoRoleKey(NotAllowed):

@@ -6,8 +6,10 @@ A command whose answer did not come is sent again unchanged: its id makes that s
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,8 @@ from bzzzd.cli.output import mapping, number
 from bzzzd.config.load import FOLDER, kind_of, load
 from bzzzd.config.settings import FILES, Settings, Surroundings
 from bzzzd.crypto.envelope import seal
-from bzzzd.crypto.keys import SigningKey, load_or_create_key
+from bzzzd.crypto.keyfile import is_locked, open_key
+from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, NotAllowed, NotAttached, NotFound, NotReady, UnknownOutcome, Unreachable
 from bzzzd.hmmm.message import CONTENT_TYPE, Text, dated, post_params, thread_address
 from bzzzd.identity.attach import attach_params
@@ -42,7 +45,7 @@ class Person:
     def __init__(self, run: Run, settings: Settings) -> None:
         self._run = run
         self._settings = settings
-        self.key: SigningKey = load_or_create_key(settings.key_file)
+        self.key: SigningKey = persons_key(settings.key_file)
         self.id = self.role = self.mesh_id = ""
         self._told: Mapping[str, Any] = {}
         self._attach()
@@ -199,6 +202,16 @@ class Person:
             if path.stem == "person" and mesh_id_of(file.authority) == self.mesh_id:
                 return file.chain
         return ()
+
+
+def persons_key(path: Path) -> SigningKey:
+    """The person's key, made at first use; where it is under a passphrase, the terminal is asked for it.
+
+    Without a terminal it raises ``KeyLocked``: a passphrase is taken from no argument, environment or pipe.
+    """
+    if not is_locked(path) or not sys.stdin.isatty():
+        return open_key(path)
+    return open_key(path, getpass(f"Passphrase of {path}: ", stream=sys.stderr))
 
 
 def person_of(run: Run) -> Person:

@@ -27,6 +27,7 @@ from bzzzd.hap.messages import (
     Open,
     Order,
     Post,
+    Protect,
     Quit,
     ReadFiles,
     Redraw,
@@ -39,6 +40,7 @@ from bzzzd.hap.messages import (
     Submit,
     Suspend,
     Tick,
+    Unlock,
     Unsaved,
 )
 from bzzzd.hap.model import Model
@@ -107,7 +109,7 @@ class Core:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Ask() | Attach() | Submit() | Post() | Order() | Open() | Look() | SendAnswer():
+            case Ask() | Attach() | Submit() | Post() | Order() | Open() | Look() | SendAnswer() | Unlock() | Protect():
                 if self._performer is not None:
                     self._performer.perform(effect)
             case Later(seconds=seconds, message=message):

@@ -53,7 +53,7 @@ SCHEMA = 1
 _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "cancel": frozenset({"task", "reason", "now"}),
     "retry": frozenset({"task", "reason", "now"}),
-    "open": frozenset({"task", "row"}),
+    "open": frozenset({"task", "prompt", "row"}),
     "filter": frozenset({"text"}),
     "theme": frozenset({"name"}),
     "look": frozenset({"pattern"}),
@@ -61,6 +61,9 @@ _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "level": frozenset({"level"}),
     "reference": frozenset({"to"}),
     "conversation": frozenset({"task"}),
+    "answer": frozenset({"choice", "text", "fields", "word", "now"}),
+    "deny": frozenset({"now"}),
+    "unlock": frozenset({"passphrase"}),
 }
 
 # The actions that write, and the form that each means unless it is told another one.
@@ -90,7 +93,7 @@ def read(line: bytes, model: Model) -> tuple[Act, Any]:
     if unknown := sorted(set(args) - known):
         takes = ", ".join(sorted(known)) or "no arguments"
         raise BadInput(f"{name} has no argument {unknown[0][:64]!r}; it takes {takes}", re=re)
-    if wrong := [key for key, value in args.items() if not isinstance(value, str) and key != "now"]:
+    if wrong := [key for key, value in args.items() if not isinstance(value, str) and key not in ("now", "fields")]:
         raise BadInput(f"the argument {wrong[0]} of {name} is text", re=re)
     if "row" in args:
         args["id"] = args.pop("row")

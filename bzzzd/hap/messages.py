@@ -99,6 +99,12 @@ class Began(Struct, frozen=True):
     items: tuple[Item, ...]
 
 
+class Locked(Struct, frozen=True):
+    """The person's key at ``path`` is under a passphrase."""
+
+    path: str
+
+
 class Prompts(Struct, frozen=True):
     """All prompts that are not over, as they are now."""
 
@@ -158,7 +164,7 @@ class FilesRead(Struct, frozen=True):
 
 Message = (
     Key | Paste | Mouse | Edited | Told | Act | Resized | Tick | Online | Offline | Snapshot | Prompts | Began | Came
-    | Answered | Refused | Due | Saved | Unsaved | FilesRead | Sheets
+    | Answered | Refused | Due | Saved | Unsaved | FilesRead | Sheets | Locked
 )  # fmt: skip
 
 
@@ -197,6 +203,24 @@ class Order(Struct, frozen=True):
     task: str
     id: str
     reason: str = ""
+
+
+class Unlock(Struct, frozen=True):
+    """Open the person's key with this passphrase; answered with the tag ``("unlock",)``."""
+
+    passphrase: str
+
+    def __repr__(self) -> str:
+        return "Unlock()"
+
+
+class Protect(Struct, frozen=True):
+    """Keep the person's key under this passphrase, or under none; answered with the tag ``("protect",)``."""
+
+    passphrase: str
+
+    def __repr__(self) -> str:
+        return "Protect()"
 
 
 class Open(Struct, frozen=True):
@@ -280,7 +304,7 @@ class Quit(Struct, frozen=True):
     pass
 
 
-Call = Ask | Attach | Submit | Post | Order | Open | Look | SendAnswer
+Call = Ask | Attach | Submit | Post | Order | Open | Look | SendAnswer | Unlock | Protect
 """What goes to the daemon."""
 Effect = (
     Call | Later | SaveDrafts | ReadFiles | SaveAnswer | SaveTheme | SaveCache | Redraw | Suspend | Copy | Edit | Quit

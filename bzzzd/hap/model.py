@@ -204,7 +204,20 @@ class Answering(Struct, frozen=True):
     saving: bool = False
 
 
-Overlay = Form | Palette | Chooser | Help | Filter | Bare | Answering
+class Secret(Struct, frozen=True):
+    """A passphrase being typed: ``what`` is unlock, new or again, ``first`` what it must be the same as."""
+
+    what: Literal["unlock", "new", "again"]
+    text: Buffer = Buffer()
+    first: str = ""
+    fault: str = ""
+    trying: bool = False
+
+    def __repr__(self) -> str:
+        return f"Secret({self.what})"
+
+
+Overlay = Form | Palette | Chooser | Help | Filter | Bare | Answering | Secret
 
 
 class Model(Struct, frozen=True):
@@ -217,7 +230,8 @@ class Model(Struct, frozen=True):
     which the one in view was opened. By prompt: ``asked`` its proven text, ``receptions`` what became of the
     person's answer, ``written`` what was written and not sent; ``answers`` can still be taken back. ``draft`` is
     what was written last, ``put_by`` are other drafts, ``sheets`` the forms to write with and ``sheet_faults`` what
-    is wrong with others; ``unsaved`` says why drafts are in memory only. ``utc_offset`` is in seconds.
+    is wrong with others; ``locked`` is the path of a key whose passphrase
+    was not given. ``unsaved`` says why drafts are in memory only. ``utc_offset`` is in seconds.
     """
 
     now: float
@@ -231,6 +245,7 @@ class Model(Struct, frozen=True):
     mouse: bool = True
     counter: int = 0
     me: Me = Me()
+    locked: str = ""
     link: Link = Link()
     status: Status = Status()
     health: Health = Health()
@@ -288,6 +303,8 @@ def mode(model: Model) -> str:
             return "bare"
         case Answering(step=step):
             return f"answer {step}"
+        case Secret():
+            return "secret"
     return mode_below(model)
 
 

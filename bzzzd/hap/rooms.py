@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import browsing, following, inbox, talking
+from bzzzd.hap import browsing, following, inbox, talking, unlocking
 from bzzzd.hap.handling import Result
 from bzzzd.hap.messages import Effects, Tag
 from bzzzd.hap.model import Model, Page
@@ -63,6 +63,7 @@ ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
     **dict.fromkeys(("prompts", "prompt", "kept", "reply"), inbox.answered),
     "threads": talking.listed,
     "spoken": talking.came,
+    **dict.fromkeys(("unlock", "protect"), unlocking.answered),
     "context": browsing.listed,
     "editions": browsing.came_editions,
     "reading": browsing.came_text,
@@ -75,6 +76,7 @@ REFUSALS: Mapping[str, Callable[[Model, Tag, Fault], Result]] = {
     "threads": talking.refused,
     "hmmm": talking.refused,
     "spoken": talking.refused,
+    **dict.fromkeys(("unlock", "protect"), unlocking.refused),
     "context": browsing.refused,
     "editions": browsing.refused,
     "reading": browsing.refused,

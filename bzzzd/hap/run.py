@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
+from getpass import getpass
 
 from bzzzd.config.settings import Settings, Surroundings
-from bzzzd.errors import BzzzError
+from bzzzd.errors import BzzzError, KeyLocked
 from bzzzd.hap.core import Core
 from bzzzd.hap.keys import Decoder
 from bzzzd.hap.lines import Headless, LineSurface, Plain, Speaker
@@ -27,15 +29,31 @@ from bzzzd.hap.text import clean
 from bzzzd.hap.themes import Theme
 from bzzzd.hmmm.folders import form_folders, read_forms
 
+_TRIES = 3
+
 
 def _person(settings: Settings) -> tuple[Person | None, str]:
     """The person with their key, or what keeps it from being used."""
-    me = settings.config.agent
+    me, own = settings.config.agent, not settings.config.security.key_file
     try:
         pins = Pins(settings.state_dir / "portal" / "authorities.json", settings.socket)
-        return Person(settings.key_file, settings.grants_dir, me.id, me.role, pins), ""
+        return Person(settings.key_file, settings.grants_dir, me.id, me.role, pins, own=own), ""
     except BzzzError as error:
         return None, error.message
+
+
+def _ask_passphrase(person: Person | None) -> None:
+    """Portals of lines have no field for it: the terminal, where there is one, is asked before the first line."""
+    if person is None or not person.locked or not os.isatty(0):
+        return
+    for _ in range(_TRIES):
+        try:
+            person.unlock(getpass(f"Passphrase of {person.locked}: ", stream=sys.stderr))
+            return
+        except EOFError:
+            return
+        except KeyLocked as error:
+            print(f"warning: {error.message}", file=sys.stderr)
 
 
 async def _take_sheets(settings: Settings, core: Core) -> None:
@@ -46,11 +64,13 @@ async def _take_sheets(settings: Settings, core: Core) -> None:
 
 @asynccontextmanager
 async def _running(
-    settings: Settings, model: Model, state: StateFolder, *, service: bool = False
+    settings: Settings, model: Model, state: StateFolder, *, service: bool = False, lines: bool = False
 ) -> AsyncIterator[tuple[Core, Session]]:
     """``service``: it runs as its configuration's mode says, and not because a person asked for lines."""
     core = Core(model, state, time.time)
     person, mend = _person(settings)
+    if lines:
+        _ask_passphrase(person)
     session = Session(settings.socket, person, mend, core.send, Outbox(settings.state_dir / "portal" / "outbox"))
     sheets = asyncio.create_task(_take_sheets(settings, core))
     try:
@@ -96,7 +116,7 @@ async def in_lines(settings: Settings, model: Model, state: StateFolder, *, head
     """The portal as lines on standard input and output."""
     speaker: Speaker = Headless() if headless else Plain(ascii_terminal=ascii_only(os.environ))
     service = settings.config.interface.mode == "headless"
-    async with _running(settings, model, state, service=service) as (core, session):
+    async with _running(settings, model, state, service=service, lines=True) as (core, session):
         surface = LineSurface(core, session, speaker, 0, 1, service=service)
         core.connect(surface, session)
         session.start()

@@ -28,6 +28,7 @@ from bzzzd.hap.messages import (
     Began,
     Call,
     Came,
+    Locked,
     Look,
     Message,
     Offline,
@@ -36,11 +37,13 @@ from bzzzd.hap.messages import (
     Order,
     Post,
     Prompts,
+    Protect,
     Refused,
     SendAnswer,
     Snapshot,
     Submit,
     Tag,
+    Unlock,
 )
 from bzzzd.hap.outbox import Outbox
 from bzzzd.hap.proof import prove
@@ -87,7 +90,12 @@ class Session:
             await asyncio.wait(self._work, timeout=left)
 
     def start(self) -> None:
-        self._connect(attach=self._person is not None)
+        if self._person is not None and self._person.locked:
+            self._mend = f"your key {self._person.locked} is locked: U asks for its passphrase"
+            self._send(Locked(self._person.locked))
+            self._connect(attach=False)
+        else:
+            self._connect(attach=self._person is not None)
 
     async def close(self) -> None:
         """End everything; no message is sent any more."""
@@ -173,7 +181,7 @@ class Session:
     def _try_later(self) -> None:
         if self._again is not None:
             self._again.cancel()
-        if self._person is not None:
+        if self._person is not None and not self._person.locked:
             self._again = self._loop.call_later(RETRY_S, lambda: self._spawn(self._try()))
 
     async def _try(self) -> None:
@@ -259,6 +267,10 @@ class Session:
                 self._spawn(self._look(prompt, task))
             case SendAnswer(sending=sending):
                 self._spawn(self._answer(sending))
+            case Unlock(passphrase=passphrase):
+                self._spawn(self._unlock(passphrase))
+            case Protect(passphrase=passphrase):
+                self._spawn(self._protect(passphrase))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -273,6 +285,28 @@ class Session:
             self._send(Refused(tag, _fault(error)))
         else:
             self._send(Answered(tag, feed.parse(method, tag[0], value)))
+
+    async def _unlock(self, passphrase: str) -> None:
+        """Open the key off the loop, and attach with it."""
+        assert self._person is not None
+        try:
+            await asyncio.to_thread(self._person.unlock, passphrase)
+        except BzzzError as error:
+            self._send(Refused(("unlock",), _fault(error)))
+        else:
+            self._mend = ""
+            self._send(Answered(("unlock",), None))
+            self._connect(attach=True)
+
+    async def _protect(self, passphrase: str) -> None:
+        try:
+            if self._person is None:
+                raise NotAllowed(self._mend or "there is no usable key")
+            await asyncio.to_thread(self._person.protect, passphrase)
+        except BzzzError as error:
+            self._send(Refused(("protect",), _fault(error)))
+        else:
+            self._send(Answered(("protect",), bool(passphrase)))
 
     async def _open(self, id: str) -> None:
         """Read a prompt's document and prove it, off the loop: a chain has several signatures."""

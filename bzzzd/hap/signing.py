@@ -13,8 +13,9 @@ import msgspec
 
 from bzzzd import __version__
 from bzzzd.crypto.envelope import open_envelope
-from bzzzd.crypto.keys import SigningKey, load_or_create_key
-from bzzzd.errors import BadInput, InvalidEnvelope, NotAllowed
+from bzzzd.crypto.keyfile import is_locked, open_key, protect
+from bzzzd.crypto.keys import SigningKey
+from bzzzd.errors import BadInput, InvalidEnvelope, KeyLocked, NotAllowed
 from bzzzd.hap.asked import Sending
 from bzzzd.hap.messages import Order, Post
 from bzzzd.hap.outbox import Letter
@@ -35,15 +36,39 @@ _NOT_CODE = re.compile(r"[^a-z0-9]+")
 class Person:
     """The person's key and name. Made at the first start: the key is read, or created, 0600 in 0700.
 
+    A key under a passphrase is locked until ``unlock``. ``own``: it is this portal's, and no key of other programs.
     Raises ``KeyExposed``, ``BadInput``, ``DiskFull`` or ``StorageFailed`` with what mends it.
     """
 
-    def __init__(self, key_file: Path, grants_dir: Path, id: str, role: str, pins: Pins) -> None:
-        self._key: SigningKey = load_or_create_key(key_file)
+    def __init__(self, key_file: Path, grants_dir: Path, id: str, role: str, pins: Pins, *, own: bool = True) -> None:
+        self._path = key_file
+        self._own = own
+        self._found: SigningKey | None = None if is_locked(key_file) else open_key(key_file)
         self._grants_dir = grants_dir
         self._pins = pins
         self._id = id
         self._role = role
+
+    @property
+    def locked(self) -> str:
+        """The path of the key while its passphrase is not known; empty when it can sign."""
+        return str(self._path) if self._found is None else ""
+
+    @property
+    def _key(self) -> SigningKey:
+        if self._found is None:
+            raise KeyLocked(f"your key {self._path} is locked: `U` asks for its passphrase", path=str(self._path))
+        return self._found
+
+    def unlock(self, passphrase: str) -> None:
+        """Open the key for as long as this process lives; raises ``KeyLocked``. Takes up to a second."""
+        self._found = open_key(self._path, passphrase)
+
+    def protect(self, passphrase: str) -> None:
+        """Keep the key under another passphrase, or none; an SSH key elsewhere is for ``ssh-keygen`` to change."""
+        if not self._own:
+            raise NotAllowed(f"this key is yours for other things too: change it with ssh-keygen -p -f {self._path}")
+        protect(self._path, self._key, passphrase)
 
     def prove(self, nonce: bytes, mesh_id: str) -> Mapping[str, Any]:
         """The parameters of ``session.attach``; raises ``GrantRefused`` for another mesh than the pinned one."""

@@ -29,6 +29,7 @@ from bzzzd.hap import (
     rooms,
     sending,
     talking,
+    unlocking,
 )
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap.asked import WAITING
@@ -47,6 +48,7 @@ from bzzzd.hap.messages import (
     FilesRead,
     Key,
     Later,
+    Locked,
     Message,
     Mouse,
     Offline,
@@ -67,7 +69,7 @@ from bzzzd.hap.messages import (
     Told,
     Unsaved,
 )
-from bzzzd.hap.model import Answering, Chooser, Filter, Form, Help, Model, Notice, Palette, mode, mode_below
+from bzzzd.hap.model import Answering, Chooser, Filter, Form, Help, Model, Notice, Palette, Secret, mode, mode_below
 from bzzzd.hap.moving import SHORT, filtering, step
 from bzzzd.hap.orders import say
 from bzzzd.hap.view import view
@@ -125,6 +127,8 @@ def _update(model: Model, message: Message) -> Result:
             return arrivals.offline(model, message)
         case Snapshot():
             return arrivals.snapshot(model, message)
+        case Locked(path=path):
+            return unlocking.locked(model, path)
         case Prompts():
             return arrivals.prompts(model, message)
         case Began():
@@ -234,6 +238,8 @@ def _typed(model: Model, text: str, cut: bool = False) -> Result:
             return composing.insert(model, form, text, cut)
         case Answering() as answer:
             return answering.insert(model, answer, text, cut)
+        case Secret() as secret:
+            return unlocking.insert(model, secret, text)
         case Palette(query=query):
             new, _ = buffers.insert(query, text, SHORT, multiline=False)
             return replace(model, overlay=Palette(query=new)), ()
@@ -252,6 +258,8 @@ def _edit(name: str, edit: Callable[[Buffer], Buffer]) -> Handler:
         match model.overlay:
             case Form() as form:
                 return composing.edit(model, form, name, edit)
+            case Secret() as secret:
+                return unlocking.edited(model, secret, edit(secret.text))
             case Answering() as answer:
                 text = answering.text_of(answer)
                 return (model, ()) if text is None else answering.changed(model, answer, edit(text))
@@ -351,6 +359,7 @@ _HANDLERS: Handlers = {
     **following.HANDLERS,
     **answering.HANDLERS,
     **replying.HANDLERS,
+    **unlocking.HANDLERS,
     **{name: _edit(name, edit) for name, edit in EDITS.items()},
     **sending.HANDLERS,
     **choosing.HANDLERS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from bzzzd.hap.layout import head_rows, layout
-from bzzzd.hap.model import Answering, Bare, Chooser, Filter, Form, Help, Model, Palette
+from bzzzd.hap.model import Answering, Bare, Chooser, Filter, Form, Help, Model, Palette, Secret
 from bzzzd.hap.rows import Frame, Row, frame
 from bzzzd.hap.views import chrome
 from bzzzd.hap.views.answer import panel, room
@@ -14,6 +14,7 @@ from bzzzd.hap.views.form import form_view
 from bzzzd.hap.views.listing import filter_cursor, listing
 from bzzzd.hap.views.overlays import chooser_rows, help_view, palette
 from bzzzd.hap.views.page import page_view
+from bzzzd.hap.views.secret import secret_rows
 
 
 def view(model: Model, width: int, height: int) -> Frame:
@@ -52,6 +53,10 @@ def _body(model: Model, width: int, height: int) -> tuple[tuple[Row, ...], tuple
         case Chooser() as chooser:
             rows, column, row = chooser_rows(model, chooser, _below(model, width, height), width)
             return rows, (column, row)
+        case Secret() as secret:
+            line, place = secret_rows(model, secret, width, height)
+            above = _below(model, width, height - len(line)) if height > len(line) else ()
+            return (*above, *line), (place[0], place[1] + len(above))
         case Answering() as answer:
             below, at = panel(model, answer, width, min(height, room(model)))
             above = _below(model, width, height - len(below)) if height > len(below) else ()

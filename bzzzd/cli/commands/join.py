@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bzzzd.cli.output import clean, mapping, number
-from bzzzd.cli.person import as_root_or_admin, settings_of
+from bzzzd.cli.person import as_root_or_admin, persons_key, settings_of
 from bzzzd.cli.run import Run
-from bzzzd.crypto.keys import load_or_create_key
 from bzzzd.errors import (
     BadInput,
     BzzzError,
@@ -62,7 +61,7 @@ def _agreed(run: Run, token: Token) -> bool:
 
 def _person(run: Run, token: Token, asked: dict[str, Any]) -> int:
     settings = settings_of(run)
-    key = load_or_create_key(settings.key_file)
+    key = persons_key(settings.key_file)
     asked["ask"] = seal_ask(key, token, id=run.args["id"] or settings.config.agent.id, age=None)
     found = _try(run, asked)
     chain = found.get("chain")

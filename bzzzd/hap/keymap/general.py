@@ -27,6 +27,8 @@ ACTIONS: tuple[Action, ...] = (
     action("global", "T", "theme", "next theme: dark, light, 16 colours, none", typed="theme [NAME]"),
     action("global", ": ctrl+p", "palette", "find an action by name", hint="commands"),
     action("global", "? f1", "help", "show every key", hint="help", typed="help"),
+    action("global", "U", "unlock", "type the passphrase of your key", typed="unlock"),
+    action("global", "", "passphrase", "put your key under a passphrase, change or remove it"),
     action("global", "q", "quit", "leave the portal", hint="quit", typed="quit"),
     action("list", "enter l right", "open", "open the chosen row", hint="open", typed="open NUMBER|ID"),
     action("list", "j down", "down", "one row down"),

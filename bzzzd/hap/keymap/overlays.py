@@ -10,6 +10,7 @@ TITLES: Mapping[str, str] = {
     "filter": "Filter",
     "palette": "Command palette",
     "chooser": "Choosing a form",
+    "secret": "A passphrase",
     "help": "This help",
 }
 MODES: Mapping[str, tuple[str, ...]] = {
@@ -17,6 +18,7 @@ MODES: Mapping[str, tuple[str, ...]] = {
     "palette": ("palette", "text", "always"),
     "chooser": ("chooser", "text", "always"),
     "help": ("help", "always"),
+    "secret": ("secret", "text", "always"),
 }
 ACTIONS: tuple[Action, ...] = (
     action("filter", "enter", "filter-keep", "keep the filter", hint="keep"),
@@ -30,6 +32,8 @@ ACTIONS: tuple[Action, ...] = (
     action("chooser", "down ctrl+n tab", "chooser-down", "next form", hint="next"),
     action("chooser", "up ctrl+p shift+tab", "chooser-up", "previous form"),
     action("chooser", "esc", "chooser-close", "close the list of forms", hint="close"),
+    action("secret", "enter", "secret-enter", "it is typed", hint="go on"),
+    action("secret", "esc", "secret-close", "leave without it", hint="leave"),
     action("help", "esc q ? f1 enter", "help-close", "close the help", hint="close"),
     action("help", "j down", "help-down", "one line down", hint="down"),
     action("help", "k up", "help-up", "one line up", hint="up"),
