@@ -1,0 +1,101 @@
+"""Every view of the portal with a real node, in a real terminal: what was written elsewhere is found and read there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import pytest
+
+from .portals import Home, Terminal, piped
+
+pytestmark = pytest.mark.integration
+
+ADDRESS = "ucxl://lena:admin@mail:t-9/*^/notes/backups"
+
+
+async def _bzzz(home: Home, *words: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bzzzd.cli.main", *words, "--socket", str(home.socket), "--json",
+        env=home.environ(BZZZ_CONFIG_PATH=str(home.config)), stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), errors.decode()
+
+
+async def bzzz(home: Home, *words: str) -> str:
+    """A command of the same person, as soon as the node is ready; gives what it printed."""
+    async with asyncio.timeout(90):
+        while "NOT_READY" in (answer := await _bzzz(home, *words))[2]:
+            pass
+    assert answer[0] == 0, answer[2]
+    return answer[1]
+
+
+async def test_every_view_shows_what_a_real_node_has(node: Home) -> None:
+    await bzzz(node, "context", "put", ADDRESS, "--body", "They hold the queues.\nThe keys are missing.")
+    await bzzz(node, "context", "put", ADDRESS, "--body", "They hold the queues.\nNothing is missing.")
+    task = json.loads(await bzzz(node, "task", "submit", "Check the backups"))["task"]["id"]
+    await bzzz(node, "hmmm", "post", task, "I read the notes first.", "--kind", "proposal", "--refs", ADDRESS)
+    terminal = Terminal(node, 110, 32)
+    try:
+        await terminal.shows("● lena", 40)
+        terminal.type("4")
+        await terminal.shows(r"▸ lena / admin +3 places")
+        terminal.type("/backups\r")
+        await terminal.shows(r"1 found")
+        await terminal.shows(r"mail / t-9 / notes / backups +2 +lena")
+        terminal.type("\r")
+        await terminal.shows("Nothing is missing.")
+        terminal.type("[")
+        await terminal.shows("The keys are missing.")
+        terminal.type("]=")
+        await terminal.shows(r"2 - The keys are missing\..*2 \+ Nothing is missing\.")
+        terminal.type("v")
+        await terminal.shows(r"●    2 .*lena .*latest, at 1")
+        terminal.type("p")
+        await terminal.shows(r"holders +node-1")
+        terminal.type("3")
+        await terminal.shows("● open +.*lena.*Check the backups|I read the notes first")
+        terminal.type("\r")
+        await terminal.shows(r"▌proposal · lena \(person admin\)")
+        terminal.type("o")
+        await terminal.shows("Nothing is missing.")
+        terminal.type("\x1b")
+        await terminal.shows("I read the notes first.")
+        await bzzz(node, "hmmm", "post", task, "Which notes?", "--kind", "question")
+        await terminal.shows("Which notes[?]")
+        terminal.type("t")
+        await terminal.shows("Check the backups")
+        terminal.type("s")
+        await terminal.shows("Which notes[?]")
+        terminal.type("8")
+        await terminal.shows("threads +(question )? *lena: question")
+        terminal.type("9")
+        await terminal.shows("info +.*")
+        await terminal.shows("of [0-9]+ +")
+        terminal.type("5")
+        await terminal.shows("No agent is attached")
+        terminal.type("6")
+        await terminal.shows("alone in its mesh")
+        terminal.type("7")
+        await terminal.shows("● ready +ledger")
+        terminal.type("1")
+        await terminal.shows("Inbox")
+        terminal.type("q")
+        assert await terminal.ends() == 0
+    finally:
+        terminal.close()
+
+
+async def test_the_same_is_told_in_words(node: Home) -> None:
+    await bzzz(node, "context", "put", ADDRESS, "--body", "They hold the queues.")
+    _, out, errors = await piped(node, "--plain", lines="context\n1\nprovenance\nlogs\nevents\nthreads\n")
+    assert "1. lena / admin / mail / t-9 / notes / backups: 1 version, newest by lena" in out, errors
+    assert "version 1 of 1, by lena:\nThey hold the queues." in out
+    assert "holders: node-1 (1" in out
+    assert "info: " in out
+    assert "threads: none" in out
