@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from bzzzd.hap import answering, replying
+from bzzzd.hap import answering, replying, talking
 from bzzzd.hap.asked import ENDED, WAITING, Asked, Prompt, Reception
 from bzzzd.hap.feeds.prompts import PromptChanged
 from bzzzd.hap.handling import Result
@@ -93,9 +93,22 @@ def opening(model: Model, id: str) -> Result:
     need = next((need for need in model.needs if need.id == id), None)
     if need is not None and need.kind == "task":
         return open_task(model, need.target)
+    if need is not None and need.kind == "mention":
+        return talking.opening(model, need.target)
     if id not in model.prompts:
         return say(model, f"no prompt {id} is known here", "warn"), ()
     return open_prompt(model, id)
+
+
+def marked(model: Model) -> Model:
+    """The model in which the thread in view counts as read up to its newest message."""
+    page = model.page
+    if page is None or page.kind != "threads" or (thread := model.talk.threads.get(page.id)) is None:
+        return model
+    if thread.last_at <= model.read.get(thread.id, 0.0):
+        return model
+    read = {id: at for id, at in model.read.items() if id in model.talk.threads}
+    return with_needs(replace(model, read={**read, thread.id: thread.last_at}))
 
 
 def questions(model: Model) -> Effects:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bzzzd.hap.layout import list_rows
 from bzzzd.hap.model import LISTS, ListState, Model
-from bzzzd.hap.needs import needs
+from bzzzd.hap.needs import mentions, needs
 from bzzzd.hap.shelf import planted
 from bzzzd.hap.sources import ROWS, passes
 from bzzzd.hap.things import FINAL, Task
@@ -46,7 +46,9 @@ def with_tasks(model: Model, tasks: dict[str, Task]) -> Model:
 
 def with_needs(model: Model) -> Model:
     """The model with its inbox made anew, after something changed of which it is made."""
-    found = needs(model.me.id, model.tasks, model.prompts, model.receptions)
+    found = needs(
+        model.me.id, model.tasks, model.prompts, model.receptions, mentions(model.me.id, model.talk, model.read)
+    )
     return model if found == model.needs else settled(replace(model, needs=found), "inbox")
 
 

@@ -228,10 +228,10 @@ class Model(Struct, frozen=True):
     that a timer will ask. ``needs`` are the rows of the inbox; ``talk``, ``shelf``, ``events`` and ``logbook``
     what the rooms of threads, context, events and the log know. ``trail`` are the pages, with their views, from
     which the one in view was opened. By prompt: ``asked`` its proven text, ``receptions`` what became of the
-    person's answer, ``written`` what was written and not sent; ``answers`` can still be taken back. ``draft`` is
-    what was written last, ``put_by`` are other drafts, ``sheets`` the forms to write with and ``sheet_faults`` what
-    is wrong with others; ``locked`` is the path of a key whose passphrase
-    was not given. ``unsaved`` says why drafts are in memory only. ``utc_offset`` is in seconds.
+    person's answer, ``written`` what was written and not sent; ``answers`` can still be taken back. ``read`` are the
+    times up to which threads were in view. ``draft`` is what was written last, ``put_by`` are other drafts,
+    ``sheets`` the forms to write with and ``sheet_faults`` what is wrong with others; ``locked`` is the path of a
+    key whose passphrase was not given. ``unsaved`` says why drafts are in memory only. ``utc_offset`` is in seconds.
     """
 
     now: float
@@ -264,6 +264,7 @@ class Model(Struct, frozen=True):
     receptions: Mapping[str, Reception] = field(default_factory=dict)
     answers: tuple[Sending, ...] = ()
     written: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    read: Mapping[str, float] = field(default_factory=dict)
     view: str = "tasks"
     lists: Mapping[str, ListState] = field(default_factory=lambda: dict.fromkeys(LISTS, ListState()))
     page: Page | None = None

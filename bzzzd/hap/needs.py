@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bzzzd.hap.asked import WAITING, Prompt, Reception
+from bzzzd.hap.talk import Talk
 from bzzzd.hap.things import Need, Task
 
 _FAR = float("inf")
@@ -41,6 +42,17 @@ def _prompts(me: str, prompts: Iterable[Prompt], receptions: Mapping[str, Recept
             at=prompt.updated if unknown else prompt.created, expires=0 if unknown else prompt.expires,
             risk=prompt.risk, target=prompt.id,
         )  # fmt: skip
+
+
+def mentions(me: str, talk: Talk, read: Mapping[str, float]) -> Iterable[Need]:
+    """Threads that name me, or are mine to answer, in which something was said since I looked."""
+    for id in talk.order:
+        thread = talk.threads[id]
+        if thread.for_me and thread.state != "closed" and thread.last_by != me and thread.last_at > read.get(id, 0.0):
+            yield Need(
+                id=id, kind="mention", title=thread.subject or f"{thread.last_kind} on {thread.task or id}",
+                by=thread.last_by, at=thread.last_at, expires=thread.window_ends, target=id,
+            )  # fmt: skip
 
 
 def _tasks(me: str, tasks: Iterable[Task], shown: set[str], prompts: Mapping[str, Prompt]) -> Iterable[Need]:

@@ -42,6 +42,9 @@ def first_model(settings: Settings, state: StateFolder, registry: Registry, now:
         peers=seen.peers,
         prompts={prompt.id: prompt for prompt in seen.prompts},
         asked={asked.id: asked for asked in seen.asked},
+        read=seen.read,
+        talk=seen.talk,
+        events=seen.events,
         receptions={one.prompt: one for one in seen.receptions},
     )
     model = with_tasks(model, {task.id: task for task in seen.tasks})

@@ -18,9 +18,11 @@ from msgspec.structs import replace
 
 from bzzzd.errors import BzzzError
 from bzzzd.hap.asked import Asked, Prompt, Reception
+from bzzzd.hap.chronicle import Event
 from bzzzd.hap.lists import ordered
 from bzzzd.hap.model import Draft, Me, Model
 from bzzzd.hap.scratch import left
+from bzzzd.hap.talk import Talk
 from bzzzd.hap.text import clean_block
 from bzzzd.hap.things import Agent, Health, Peer, Status, Task
 
@@ -47,6 +49,9 @@ class Seen(Struct, frozen=True):
     prompts: tuple[Prompt, ...] = ()
     asked: tuple[Asked, ...] = ()
     receptions: tuple[Reception, ...] = ()
+    read: dict[str, float] = {}
+    talk: Talk = Talk()
+    events: tuple[Event, ...] = ()
 
 
 def seen_of(model: Model) -> Seen:
@@ -63,6 +68,9 @@ def seen_of(model: Model) -> Seen:
         peers=model.peers[:CACHED_TASKS],
         prompts=tuple(sorted(model.prompts.values(), key=lambda row: -row.created)[:CACHED_TASKS]),
         asked=tuple(model.asked.values()),
+        read=dict(model.read),
+        talk=model.talk,
+        events=model.events[:CACHED_TASKS],
         receptions=tuple(one for one in model.receptions.values() if one.state != "waiting"),
     )
 

@@ -48,7 +48,7 @@ def listing(model: Model, after: str) -> Effects:
 
 
 def with_talk(model: Model, changed: Talk) -> Model:
-    return lists.settled(replace(model, talk=changed), "threads")
+    return lists.with_needs(lists.settled(replace(model, talk=changed), "threads"))
 
 
 def listed(model: Model, tag: Tag, value: Threads) -> Result:

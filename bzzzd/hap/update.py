@@ -83,6 +83,7 @@ LEAVE_S = 3.0
 def update(model: Model, message: Message) -> Result:
     """The state after ``message``, and what is to be done outside."""
     model, effects = _update(model, message)
+    model = inbox.marked(model)
     return _in_window(model), effects
 
 

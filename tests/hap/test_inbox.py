@@ -25,6 +25,7 @@ from bzzzd.hap.messages import (
 from bzzzd.hap.model import Answering, Model
 from bzzzd.hap.proof import prove
 from bzzzd.hap.rows import plain
+from bzzzd.hap.talk import Thread, Threads
 from bzzzd.hap.things import Fault
 from bzzzd.hap.update import next_tick, update
 from bzzzd.hap.view import view
@@ -114,6 +115,29 @@ def test_seconds_are_counted_only_where_they_are_shown() -> None:
     model = _told(Asking(now=NOW, expires=NOW + 50))
     assert next_tick(model) is None
     assert next_tick(after(model, Key("1"))) == 1.0
+
+
+# Mentions
+
+
+def _thread(**more: object) -> Thread:
+    told = {"id": "t-7", "subject": "Which disk?", "last_by": "worker-1", "last_at": NOW - 5, "for_me": True, **more}
+    return Thread(**told)  # type: ignore[arg-type]
+
+
+def test_a_thread_that_names_me_is_in_the_inbox_until_i_have_looked() -> None:
+    model = after(online(tasks=()), Answered(("threads", ""), Threads((_thread(),))))
+    assert [(need.kind, need.title) for need in model.needs] == [("mention", "Which disk?")]
+    opened = after(model, *keys("1 enter"))
+    assert (opened.view, opened.page and opened.page.id) == ("threads", "t-7")
+    assert not opened.needs
+    again = after(opened, *keys("esc"), Answered(("threads", ""), Threads((_thread(last_at=NOW),))))
+    assert [need.kind for need in again.needs] == ["mention"]
+
+
+def test_a_thread_in_which_i_spoke_last_or_that_is_closed_needs_nothing() -> None:
+    for more in ({"last_by": "lena"}, {"state": "closed"}, {"for_me": False}):
+        assert not after(online(tasks=()), Answered(("threads", ""), Threads((_thread(**more),)))).needs
 
 
 # Opening

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from bzzzd.errors import DiskFull
+from bzzzd.hap.messages import Answered
 from bzzzd.hap.model import Draft
 from bzzzd.hap.state import StateFolder, seen_of
 
-from .builders import TASKS, blank, online
+from .builders import TASKS, after, blank, keys, online, prompt_page
 
 
 def test_what_was_seen_comes_back_for_the_same_socket_alone(tmp_path: Path) -> None:
@@ -93,3 +94,26 @@ def test_the_chosen_theme_is_kept(tmp_path: Path) -> None:
     # Whether there is a theme of that name only the configuration knows.
     (tmp_path / "portal" / "theme").write_text("night" + "x" * 1000)
     assert len(state.theme()) <= 256
+
+
+def test_prompts_their_proven_texts_and_the_person_s_answers_are_there_at_the_next_start(tmp_path: Path) -> None:
+    model = after(prompt_page(online()), *keys("a Y"), Answered(("kept", "run-1", "p-0001"), None))
+    state = StateFolder(tmp_path)
+    state.save_seen(seen_of(model))
+    found = state.seen("/run/bzzz/bzzzd.sock")
+    assert found is not None
+    assert found.prompts == tuple(model.prompts.values())
+    assert found.asked == tuple(model.asked.values())
+    assert [(one.prompt, one.state) for one in found.receptions] == [("p-0001", "kept")]
+
+
+def test_answers_that_were_begun_are_kept_by_prompt_and_no_name_leaves_the_folder(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    state.save_answer("p-1", ("half an\nanswer",))
+    state.save_answer("../../p-2", ("x",))
+    assert StateFolder(tmp_path).written() == {"p-1": ("half an\nanswer",)}
+    for number in range(80):
+        state.save_answer(f"q-{number}", ("x",))
+    assert len(state.written()) <= 64
+    state.save_answer("q-79", ())
+    assert "q-79" not in state.written()
