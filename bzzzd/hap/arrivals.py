@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import chronicle, composing, inbox, opened, rooms, talking
+from bzzzd.hap import composing, happening, inbox, opened, rooms, talking
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.prompts import PromptChanged
@@ -130,41 +130,28 @@ def prompts(model: Model, message: Prompts) -> Result:
 
 def began(model: Model, message: Began) -> Result:
     """What had happened before the stream was followed: told in its list, and nowhere else."""
-    return _told(model, [item.event for item in message.items if isinstance(item, Happened) and item.event]), ()
+    return happening.told(model, happening.of_items(message.items)), ()
 
 
-def _told(model: Model, events: list[Event]) -> Model:
-    """The model with more in its list of events; who stands on the newest goes on standing there."""
-    found = chronicle.told(model.events, events)
-    if found is model.events:
-        return model
-    state = model.lists["events"]
-    if model.page is None and model.events and state.chosen == model.events[0].id:
-        model = replace(model, lists={**model.lists, "events": replace(state, chosen="", top=0)})
-    return settled(replace(model, events=found), "events")
-
-
-def _turn_of(old: Task | None, new: Task) -> Event | None:
-    """A change of a task's state, as something that has happened."""
-    if old is not None and (old.state, old.agent) == (new.state, new.agent):
-        return None
-    level = {"completed": "ok", "failed": "bad", "rejected": "bad", "input_required": "warn"}.get(new.state, "info")
-    by = f" by {new.agent}" if new.agent and new.state in ("working", "completed", "failed", "input_required") else ""
-    because = f": {new.reason}" if new.reason and new.reason != new.state else ""
-    words = "waits for an answer" if new.state == "input_required" else f"is {new.state}"
-    return Event("", new.updated, "tasks", new.state, f"{name_of(new)} {words}{by}{because}", level, new.id)
+def named(model: Model, item: PromptChanged) -> PromptChanged:
+    """The item with the title that is known here: the stream tells everybody the same."""
+    known = model.prompts.get(item.prompt.id)
+    return replace(item, prompt=replace(item.prompt, title=known.title)) if known is not None else item
 
 
 def came(model: Model, message: Came) -> Result:
     effects: Effects = ()
     if message.stream == "prompts":
-        model, untitled = inbox.came(model, (item for item in message.items if isinstance(item, PromptChanged)))
+        changes = [item for item in message.items if isinstance(item, PromptChanged)]
+        model, untitled = inbox.came(model, changes)
+        events = [event for item in changes if (event := happening.of_prompt(named(model, item))) is not None]
+        model = happening.told(model, events)
         return soon(model, "prompts") if untitled else (model, ())
     if message.stream == "hmmm":
-        model, effects, events = talking.tell(model, [item for item in message.items if isinstance(item, Spoke)])
-        return _told(model, events), effects
+        model, effects, said = talking.tell(model, [item for item in message.items if isinstance(item, Spoke)])
+        return happening.told(model, said), effects
     if message.stream != "tasks":
-        model = _told(model, [item.event for item in message.items if isinstance(item, Happened) and item.event])
+        model = happening.told(model, happening.of_items(message.items))
         told = [item.news for item in message.items if isinstance(item, Happened) and item.news is not None]
         # What answers a person's own doing stays until its time is over.
         if told and not model.notice.text:
@@ -178,7 +165,7 @@ def came(model: Model, message: Came) -> Result:
             case TaskChanged(task=new):
                 old = tasks.get(new.id)
                 tasks[new.id] = merged(old, new)
-                if (turn := _turn_of(old, tasks[new.id])) is not None:
+                if (turn := happening.of_task(old, tasks[new.id])) is not None:
                     turns.append(turn)
                 untitled = untitled or not tasks[new.id].title
                 if old is None or (old.state, old.agent, old.address) != (new.state, new.agent, new.address):
@@ -189,7 +176,7 @@ def came(model: Model, message: Came) -> Result:
             case _:
                 pass
     model = with_tasks(replace(model, link=_heard(model.link, message.number, model.now)), tasks)
-    model = _told(model, turns)
+    model = happening.told(model, turns)
     if untitled and not model.me.guest:
         model, effects = soon(model, "tasks")
     if moved:
@@ -268,7 +255,7 @@ def _read(model: Model, tag: Tag, value: Any) -> Result:
         case "decision":
             if tag[2] == str(page.wanted):
                 page = replace(page, decision=value)
-    return replace(model, page=page), ()
+    return opened.kept(replace(model, page=page), page), ()
 
 
 def refused(model: Model, message: Refused) -> Result:

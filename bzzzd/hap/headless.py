@@ -61,6 +61,7 @@ _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "level": frozenset({"level"}),
     "reference": frozenset({"to"}),
     "conversation": frozenset({"task"}),
+    "reply": frozenset({"reply_to", "kind", "text", "to"}),
     "answer": frozenset({"choice", "text", "fields", "word", "now"}),
     "deny": frozenset({"now"}),
     "unlock": frozenset({"passphrase"}),

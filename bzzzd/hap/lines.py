@@ -13,6 +13,7 @@ from typing import Protocol
 from bzzzd import __version__
 from bzzzd.errors import BadInput
 from bzzzd.hap import headless, plain
+from bzzzd.hap.composing import PLACE
 from bzzzd.hap.core import Core
 from bzzzd.hap.messages import Act, Edited, Message, Told
 from bzzzd.hap.model import LISTS, Model
@@ -85,7 +86,7 @@ class Plain:
             form, sheet, place = plain.wanted(act, core.model)
         except BadInput as error:
             return self._encode([f"error: {error.message}"])
-        said = {name: str(text) for name, text in act.args.items() if name not in ("form", "thread")}
+        said = {name: str(text) for name, text in act.args.items() if name not in PLACE}
         kept = plain.kept(core.model, form, place)
         if kept is not None and said:
             return self._encode([f"error: a draft is kept, {kept.title!r}; type it alone to go on with it"])

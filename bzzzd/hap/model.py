@@ -24,7 +24,7 @@ from bzzzd.hap.things import Agent, Content, Health, History, Need, Peer, Status
 
 LISTS = ("inbox", "tasks", "threads", "context", "agents", "peers", "health", "events", "logs")
 """The views in the order of their keys, 1 to 9."""
-TABS = ("brief", "decision", "trace", "talk")
+TABS = ("brief", "decision", "trace", "talk", "prompts")
 UNDO_S = 5.0
 
 
@@ -226,12 +226,13 @@ class Model(Struct, frozen=True):
     ``run`` is a random word of this start: with ``counter`` it makes ids. ``order`` are the tasks in view,
     newest first, and ``counts`` all of them by state. ``flying`` are commands on their way, ``soon`` questions
     that a timer will ask. ``needs`` are the rows of the inbox; ``talk``, ``shelf``, ``events`` and ``logbook``
-    what the rooms of threads, context, events and the log know. ``trail`` are the pages, with their views, from
-    which the one in view was opened. By prompt: ``asked`` its proven text, ``receptions`` what became of the
-    person's answer, ``written`` what was written and not sent; ``answers`` can still be taken back. ``read`` are the
-    times up to which threads were in view. ``draft`` is what was written last, ``put_by`` are other drafts,
-    ``sheets`` the forms to write with and ``sheet_faults`` what is wrong with others; ``locked`` is the path of a
-    key whose passphrase was not given. ``unsaved`` says why drafts are in memory only. ``utc_offset`` is in seconds.
+    what the rooms of threads, context, events and the log know; ``pages`` what was read of tasks. ``trail`` are
+    the pages, with their views, from which the one in view was opened. By prompt: ``asked`` its proven text,
+    ``receptions`` what became of the person's answer, ``written`` what was written and not sent; ``answers`` can
+    still be taken back. ``read`` are the times up to which threads were in view. ``draft`` is what was written
+    last, ``put_by`` are other drafts, ``sheets`` the forms to write with and ``sheet_faults`` what is wrong with
+    others; ``locked`` is the path of a key whose passphrase was not given. ``unsaved`` says why drafts are in
+    memory only. ``utc_offset`` is in seconds.
     """
 
     now: float
@@ -258,6 +259,7 @@ class Model(Struct, frozen=True):
     talk: Talk = Talk()
     shelf: Shelf = Shelf()
     events: tuple[Event, ...] = ()
+    pages: Mapping[str, Page] = field(default_factory=dict)
     logbook: Logbook = Logbook()
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     asked: Mapping[str, Asked] = field(default_factory=dict)

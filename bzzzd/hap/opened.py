@@ -12,6 +12,9 @@ from bzzzd.hap.orders import say
 from bzzzd.hap.things import Task
 
 _STEPS = 20
+MOST_PAGES = 50
+MOST_TEXT = 1_000_000
+"""Code points of tasks' texts that are kept for the time without bzzzd."""
 
 
 def questions(model: Model, task: Task) -> Effects:
@@ -35,8 +38,25 @@ def open_task(model: Model, id: str) -> Result:
     if id not in model.tasks:
         return say(model, f"no task {id} is known here" if id else "there is nothing to open", "warn"), ()
     task = model.tasks[id]
-    page = Page(kind="tasks", id=id, tab="decision" if task.address else "brief")
+    known = model.pages.get(id) or Page(kind="tasks", id=id)
+    page = replace(known, tab="decision" if task.address else "brief")
     return replace(onward(model), view="tasks", page=page, overlay=None), questions(model, task)
+
+
+def kept(model: Model, page: Page) -> Model:
+    """The model that remembers what was read of a task; old ones go when there are many, or much text."""
+    plain = Page(
+        kind=page.kind, id=page.id, brief=page.brief, explanation=page.explanation, trace=page.trace,
+        decision=page.decision if not page.wanted else None, history=page.history,
+    )  # fmt: skip
+    pages = {id: old for id, old in model.pages.items() if id != page.id} | {page.id: plain}
+    while len(pages) > 1 and (len(pages) > MOST_PAGES or sum(map(_size, pages.values())) > MOST_TEXT):
+        del pages[next(iter(pages))]
+    return replace(model, pages=pages)
+
+
+def _size(page: Page) -> int:
+    return sum(len(part.text) for part in (page.brief, page.decision, page.explanation) if part is not None)
 
 
 def onward(model: Model) -> Model:

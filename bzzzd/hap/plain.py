@@ -19,7 +19,7 @@ from bzzzd.hap.choosing import offered, thread_in_view
 from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.messages import Act, Message
 from bzzzd.hap.model import Draft, Model, Page
-from bzzzd.hap.sheets import Field, Sheet
+from bzzzd.hap.sheets import BUILT_IN, Field, Sheet
 from bzzzd.hap.things import Content, Task
 from bzzzd.hap.views.facts import facts_of
 from bzzzd.hmmm import forms
@@ -27,7 +27,7 @@ from bzzzd.hmmm import forms
 GREETING = "BZZZ portal, plain mode. Type help for the commands, quit to leave."
 MOST_LOG = 100
 _LEVELS = {"ok": "", "info": "", "warn": "warning: ", "bad": "error: "}
-WRITING = frozenset({"new", "write", "message"})
+WRITING = frozenset({"new", "write", "message", "reply"})
 
 
 # Commands that may have one argument, and its name.
@@ -90,6 +90,8 @@ def command(line: str, model: Model) -> Act:
             return Act(name, {"form": rest} if rest else {})
         case "message":
             return Act(name, {"text": rest} if rest else {})
+        case "reply":
+            return Act(name, {"reply_to": rest} if rest else {})
     if rest:
         raise BadInput(f"{name} takes no arguments")
     return Act(name, {})
@@ -127,11 +129,24 @@ def wanted(act: Act, model: Model) -> tuple[str, Sheet, dict[str, str]]:
     """The form that an action of ``WRITING`` means, and the thread that it goes to; raises ``BadInput``."""
     names = [name for name, _ in offered(model, "")]
     place = {"thread": thread} if (thread := str(act.args.get("thread") or thread_in_view(model))) else {}
+    if act.action == "reply":
+        return "message", BUILT_IN["message"], _answered(model, act)
     form = str(act.args.get("form") or {"new": "task", "message": "message" if place else "thread"}.get(act.action, ""))
     sheet = sheet_of(model, form) if form else None
     if sheet is None:
         raise BadInput(f"which form? There are {', '.join(names)}" if not form else f"there is no form {form[:40]!r}")
     return form, sheet, {} if sheet.sends == "task" or form == "thread" else place
+
+
+def _answered(model: Model, act: Act) -> dict[str, str]:
+    """The message that is replied to: the one that is named, or the newest of the thread in view."""
+    page = model.page
+    if page is None or page.kind != "threads":
+        raise BadInput("open a thread first; its messages have the ids in brackets")
+    id = str(act.args.get("reply_to") or page.at)
+    if id not in (one.id for one in model.talk.spoken.get(page.id, ())):
+        raise BadInput(f"there is no message {id[:40]!r} on this thread" if id else "nothing was said here yet")
+    return {"thread": page.id, "reply_to": id}
 
 
 def kept(model: Model, form: str, place: Mapping[str, str]) -> Draft | None:
@@ -295,7 +310,7 @@ def _page(old: Model, new: Model, page: Page) -> list[str]:
     for tag, why in page.faults.items():
         if before is None or before.faults.get(tag) != why:
             found.append(f"warning: {tag}: {why}")
-    if page.kind != "tasks" or page.tab == "talk":
+    if page.kind != "tasks" or page.tab in ("talk", "prompts"):
         return found
     turned = before is None or before.tab != page.tab
     part = getattr(page, page.tab)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from bzzzd.hap import beside, words
 from bzzzd.hap.model import Model, Page
 from bzzzd.hap.shelf import Book, Edition
+from bzzzd.hap.views import asking, browser, conversation, events, logs, threads
 from bzzzd.hap.views import book as pages
-from bzzzd.hap.views import browser, conversation, events, logs, threads
 
 
 def _thread(model: Model, id: str) -> str:
@@ -47,6 +47,8 @@ def changes(old: Model, new: Model) -> list[str]:
     before = old.page if old.page is not None and (old.page.kind, old.page.id) == (page.kind, page.id) else None
     if page.kind == "threads" or page.tab == "talk":
         return _conversation(old, new, page, before)
+    if page.tab == "prompts":
+        return _prompts(old, new, page, before)
     if page.kind == "context":
         return _book(old, new, page, before)
     return []
@@ -68,6 +70,12 @@ def _conversation(old: Model, new: Model, page: Page, before: Page | None) -> li
         return ["nothing has been said yet"] if was is None else []
     known = {one.id: one for one in was or ()}
     return conversation.plain(new, [one for one in said if one != known.get(one.id)])
+
+
+def _prompts(old: Model, new: Model, page: Page, before: Page | None) -> list[str]:
+    told = asking.plain(new, page.id)
+    same = before is not None and before.tab == page.tab and told == asking.plain(old, page.id)
+    return [] if same else told
 
 
 def _book(old: Model, new: Model, page: Page, before: Page | None) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import rooms, talking
+from bzzzd.hap import inbox, rooms, talking
+from bzzzd.hap.asked import WAITING
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import page_rows
 from bzzzd.hap.lists import ids
@@ -16,6 +17,7 @@ from bzzzd.hap.messages import Ask
 from bzzzd.hap.model import TABS, Model, Page, mode_below
 from bzzzd.hap.opened import back, onward, open_task
 from bzzzd.hap.orders import say
+from bzzzd.hap.views import asking
 
 
 def open_row(model: Model, args: Mapping[str, Any]) -> Result:
@@ -37,6 +39,8 @@ def tab(model: Model, name: str) -> Result:
     model = replace(model, page=replace(model.page, tab=name, scroll=0))
     if name == "talk" and model.page is not None and model.link.state == "online" and not model.me.guest:
         return model, (talking.messages(model.page.id, ""),)
+    if name == "prompts" and model.link.state == "online" and not model.me.guest:
+        return model, (Ask("prompt.list", {"limit": inbox.LIMIT}, ("prompts",)),)
     return model, ()
 
 
@@ -107,7 +111,18 @@ def _by_kind(
     return apply
 
 
+def _open_prompt(model: Model) -> Result:
+    """Open the newest prompt of the task, one that waits first."""
+    assert model.page is not None
+    found = asking.of_task(model, model.page.id)
+    if not found:
+        return say(model, "nobody was asked anything about this task"), ()
+    waiting = [prompt for prompt in found if prompt.state in WAITING]
+    return inbox.open_prompt(model, (waiting or found)[0].id)
+
+
 HANDLERS: Handlers = {
+    "open-prompt": on_task(_open_prompt),
     **{name: on_task(partial(tab, name=name)) for name in TABS},
     "open": open_row,
     "back": lambda model, _: back(model),

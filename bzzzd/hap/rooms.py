@@ -20,7 +20,7 @@ from bzzzd.hap.things import Fault
 
 
 def _open_event(model: Model, id: str) -> Result:
-    """The task or thread that an event is about, or what is known of the event."""
+    """The task, thread or prompt that an event is about, or what is known of the event."""
     event = next((row for row in model.events if row.id == id), None)
     if event is None:
         return say(model, "there is nothing to open", "warn"), ()
@@ -28,6 +28,8 @@ def _open_event(model: Model, id: str) -> Result:
         return talking.opening(model, event.target) if event.source == "threads" else open_task(model, event.target)
     if event.target in model.talk.threads:
         return talking.opening(model, event.target)
+    if event.target in model.prompts:
+        return inbox.open_prompt(model, event.target)
     return replace(onward(model), page=Page(kind="events", id=id), overlay=None), ()
 
 

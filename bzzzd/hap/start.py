@@ -11,8 +11,11 @@ from msgspec.structs import replace
 from bzzzd.config.settings import Settings
 from bzzzd.hap.actions import Registry
 from bzzzd.hap.lists import whole, with_tasks
+from bzzzd.hap.logbook import Logbook
 from bzzzd.hap.model import Draft, Link, Model
+from bzzzd.hap.shelf import Shelf, planted
 from bzzzd.hap.state import StateFolder
+from bzzzd.hap.talk import Talk, with_threads
 from bzzzd.hap.themes import THEMES
 
 
@@ -43,9 +46,14 @@ def first_model(settings: Settings, state: StateFolder, registry: Registry, now:
         prompts={prompt.id: prompt for prompt in seen.prompts},
         asked={asked.id: asked for asked in seen.asked},
         read=seen.read,
-        talk=seen.talk,
-        events=seen.events,
         receptions={one.prompt: one for one in seen.receptions},
+        talk=with_threads(Talk(spoken=seen.spoken), seen.threads),
+        shelf=planted(
+            Shelf(entries={row.address: row for row in seen.entries}, books={book.address: book for book in seen.books})
+        ),
+        events=seen.events,
+        logbook=Logbook(lines=seen.lines),
+        pages={page.id: page for page in seen.pages},
     )
     model = with_tasks(model, {task.id: task for task in seen.tasks})
     # Only here: what comes later is told by a badge, and moves nobody.

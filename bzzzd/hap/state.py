@@ -10,7 +10,9 @@ import contextlib
 import fcntl
 import os
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,17 +22,23 @@ from bzzzd.errors import BzzzError
 from bzzzd.hap.asked import Asked, Prompt, Reception
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.lists import ordered
-from bzzzd.hap.model import Draft, Me, Model
+from bzzzd.hap.logbook import Line
+from bzzzd.hap.model import Draft, Me, Model, Page
 from bzzzd.hap.scratch import left
-from bzzzd.hap.talk import Talk
+from bzzzd.hap.shelf import Book, Entry
+from bzzzd.hap.talk import Said, Thread
 from bzzzd.hap.text import clean_block
 from bzzzd.hap.things import Agent, Health, Peer, Status, Task
 
 EDITED = "body"
 """The field of a text that an editor left and no draft names."""
 CACHED_TASKS = 200
+CACHED_ENTRIES = 1000
+CACHED_TEXT = 500_000
+"""Code points of the texts of threads, and of those of the context."""
 MAX_DRAFTS = 32
 _LIMIT = 16_777_216
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 
@@ -50,8 +58,13 @@ class Seen(Struct, frozen=True):
     asked: tuple[Asked, ...] = ()
     receptions: tuple[Reception, ...] = ()
     read: dict[str, float] = {}
-    talk: Talk = Talk()
+    threads: tuple[Thread, ...] = ()
+    spoken: dict[str, tuple[Said, ...]] = {}
+    entries: tuple[Entry, ...] = ()
+    books: tuple[Book, ...] = ()
     events: tuple[Event, ...] = ()
+    lines: tuple[Line, ...] = ()
+    pages: tuple[Page, ...] = ()
 
 
 def seen_of(model: Model) -> Seen:
@@ -69,10 +82,27 @@ def seen_of(model: Model) -> Seen:
         prompts=tuple(sorted(model.prompts.values(), key=lambda row: -row.created)[:CACHED_TASKS]),
         asked=tuple(model.asked.values()),
         read=dict(model.read),
-        talk=model.talk,
-        events=model.events[:CACHED_TASKS],
         receptions=tuple(one for one in model.receptions.values() if one.state != "waiting"),
+        threads=tuple(model.talk.threads[id] for id in model.talk.order[:CACHED_TASKS]),
+        spoken=dict(_newest(model.talk.spoken, lambda said: sum(len(one.text) for one in said))),
+        entries=tuple(model.shelf.entries.values())[:CACHED_ENTRIES] if not model.shelf.pattern else (),
+        books=tuple(book for _, book in _newest(model.shelf.books, lambda book: sum(map(len, book.texts.values())))),
+        events=model.events[:CACHED_TASKS],
+        lines=model.logbook.lines[-CACHED_TASKS:],
+        pages=tuple(model.pages.values()),
     )
+
+
+def _newest(kept: Mapping[str, T], size: Callable[[T], int]) -> list[tuple[str, T]]:
+    """What was opened last, as long as its text is not too much; in the order in which it was opened."""
+    found: list[tuple[str, T]] = []
+    total = 0
+    for id in reversed(tuple(kept)):
+        total += size(kept[id])
+        if found and total > CACHED_TEXT:
+            break
+        found.insert(0, (id, kept[id]))
+    return found
 
 
 class StateFolder:

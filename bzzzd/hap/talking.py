@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import browsing, lists, talk
+from bzzzd.hap import browsing, composing, inbox, lists, talk
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.talk import Spoke
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
@@ -224,6 +224,8 @@ def open_reference(model: Model, name: str) -> Result:
         return _open_message(model, name)
     if name in model.tasks:
         return open_task(model, name)
+    if name in model.prompts:
+        return inbox.open_prompt(model, name)
     if name in model.talk.threads:
         return opening(model, name)
     for book in model.shelf.books.values():
@@ -276,7 +278,22 @@ def asked(model: Model) -> Result:
     return model, questions(model) if opened else ()
 
 
+def _reply(model: Model, args: Args) -> Result:
+    """Write an answer to the chosen message, or to the one that is named."""
+    page = model.page
+    if page is None or page.kind != "threads":
+        return say(model, "open a thread first"), ()
+    id = str(args.get("reply_to") or page.at)
+    said = next((one for one in _said(model, page.id) if one.id == id), None)
+    if said is None:
+        return say(model, f"message {id[:40]} is not on this thread" if id else "there is nothing to answer yet"), ()
+    kind = talk.REPLIES.get(said.kind, "answer")
+    place = {"form": "message", "thread": page.id, "reply_to": id}
+    return composing.open_form(model, {"kind": kind, **args, **place})
+
+
 HANDLERS: Handlers = {
+    "reply": _reply,
     "message-before": _walk(-1),
     "message-after": _walk(1),
     "reference": _reference,

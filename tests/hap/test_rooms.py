@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 
@@ -12,7 +14,21 @@ from bzzzd.hap.model import Model
 from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
 
-from .builders import GUEST, LENA, NOW, STATUS, after, blank, effects_of, keys, online
+from .builders import (
+    BRIEF,
+    DECISION,
+    GUEST,
+    LENA,
+    NOW,
+    STATUS,
+    TRACE,
+    after,
+    blank,
+    effects_of,
+    keys,
+    online,
+    opened,
+)  # fmt: skip
 from .rooms import (
     ENTRIES,
     HIDE,
@@ -238,6 +254,74 @@ def test_who_reads_further_up_in_the_log_is_not_moved() -> None:
 def test_a_log_that_cannot_be_read_says_why() -> None:
     model = after(online(), *keys("9"), Refused(("logs",), Fault("NOT_ALLOWED", "this is for people")))
     assert model.logbook.fault == "the log cannot be read: this is for people (NOT_ALLOWED)"
+
+
+# What people were asked
+
+
+def asked_about(model: Model) -> Model:
+    rows = [
+        {"id": "p-1", "task": "t-0001", "from": "keeper", "to": {"people": ["lena"]}, "kind": "approve", "risk": "high",
+         "created": NOW - 90, "expires": NOW + 60, "state": "open", "title": "Delete 41 backups?", "for_me": True},
+        {"id": "p-2", "task": "t-0001", "from": "keeper", "to": {"roles": ["operator"]}, "kind": "choose",
+         "created": NOW - 400, "state": "executed", "answers": [{"by": "otto", "at": NOW - 300, "choice": "oldest"}]},
+    ]  # fmt: skip
+    return after(model, Answered(("prompts",), feed.parse("prompt.list", "prompts", {"prompts": rows})))
+
+
+def test_a_task_shows_what_people_were_asked_about_it_and_opens_what_waits() -> None:
+    model, effects = update(asked_about(after(online(), *keys("2 G enter"))), Key("p"))
+    assert Ask("prompt.list", {"limit": 500}, ("prompts",)) in effects
+    from bzzzd.hap.rows import plain as words
+    from bzzzd.hap.view import view
+
+    shown = "\n".join(words(row) for row in view(model, 80, 30).rows)
+    assert "▲ open · approve · high risk · keeper" in shown
+    assert "otto answered oldest" in shown
+    opened = after(model, *keys("P"))
+    assert opened.page is not None
+    assert (opened.view, opened.page.id) == ("inbox", "p-1")
+
+
+def test_a_prompt_that_changes_is_an_event_which_opens_it() -> None:
+    item = {"kind": "answered", "number": 7, "at": NOW, "by": "person:otto",
+            "prompt": {"id": "p-1", "task": "t-0001", "from": "keeper", "state": "answered", "verdict": "deny",
+                       "updated": NOW}}  # fmt: skip
+    model = after(asked_about(online()), Came("prompts", feed.items("prompts", [item]), 9))
+    assert model.events[0].text == "“Delete 41 backups?” answered with deny by otto"
+    model = after(model, *keys("8 enter"))
+    assert model.page is not None
+    assert (model.page.kind, model.page.id) == ("inbox", "p-1")
+
+
+# Writing on a thread
+
+
+def test_an_answer_is_written_below_the_message_that_was_chosen() -> None:
+    model = after(conversation(), *keys("[ [ [ a"))
+    assert (model.draft.form, model.draft.thread, model.draft.reply_to) == ("message", "t-0001", "h-3")
+    assert model.overlay is not None
+    assert plain.command("reply h-2", conversation()) == Act("reply", {"reply_to": "h-2"})
+
+
+# What is kept for the time without bzzzd
+
+
+def test_everything_that_was_seen_is_there_at_the_next_start(tmp_path: Path) -> None:
+    from bzzzd.hap.state import StateFolder, seen_of
+
+    for model in (book(), conversation(), eventful(), logged(), opened()):
+        StateFolder(tmp_path).save_seen(seen_of(model))
+        seen = StateFolder(tmp_path).seen(model.link.socket)
+        assert seen == seen_of(model)
+    again = seen_of(after(opened(), *keys("esc")))
+    assert [page.decision for page in again.pages] == [DECISION]
+
+
+def test_a_task_that_was_read_is_readable_without_the_daemon() -> None:
+    model = after(opened(), *keys("esc"), Offline("gone"), *keys("enter"))
+    assert model.page is not None
+    assert (model.page.brief, model.page.decision, model.page.trace) == (BRIEF, DECISION, TRACE)
 
 
 # In words, and for programs

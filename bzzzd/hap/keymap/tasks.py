@@ -26,6 +26,8 @@ ACTIONS: tuple[Action, ...] = (
     action("task page", "d", "decision", "what was decided", typed="decision"),
     action("task page", "t", "trace", "the whole way of the task", typed="trace"),
     action("task page", "s", "talk", "what was said about it", typed="talk"),
+    action("task page", "p", "prompts", "what people were asked about it, and what they said", typed="prompts"),
+    action("task page", "P", "open-prompt", "open the prompt that waits, or the newest"),
     action("task page", "o", "conversation", "open the thread of the task, to answer on it", hint="thread",
            typed="conversation"),
     action("versions", "[", "earlier", "the version before this one", hint="earlier", typed="earlier"),

@@ -17,6 +17,7 @@ MODES: Mapping[str, tuple[str, ...]] = {
 ACTIONS: tuple[Action, ...] = (
     action("thread page", "[", "message-before", "the message before"),
     action("thread page", "]", "message-after", "the message after", hint="next message"),
+    action("thread page", "a", "reply", "answer the message", hint="reply", typed="reply [MESSAGE]"),
     action("thread page", "o", "reference", "open what the message refers to", hint="open reference",
            typed="reference [ADDRESS|ID]"),
     action("thread page", "O", "next-reference", "the next of the message's references"),

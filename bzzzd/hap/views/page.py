@@ -10,7 +10,7 @@ from bzzzd.hap.model import TABS, Model, Page
 from bzzzd.hap.rows import Row, Segment, clip, joined, spread
 from bzzzd.hap.text import fit, wrap
 from bzzzd.hap.things import FINAL, Content, Task
-from bzzzd.hap.views import book, conversation, prompt
+from bzzzd.hap.views import asking, book, conversation, prompt
 from bzzzd.hap.views.facts import fact_rows, facts_of
 from bzzzd.hap.views.prose import prose, told
 
@@ -99,11 +99,13 @@ def _tabs(model: Model, page: Page, task: Task) -> Row:
     of = max(decision.of if decision else 0, len(page.history.versions))
     count = f" {page.wanted or (decision.number if decision else 0) or of} of {of}" if of > 1 else ""
     said = model.talk.threads[task.id].count if task.id in model.talk.threads else 0
+    asked = len(asking.of_task(model, task.id))
     labels = {
         "brief": "Brief",
         "decision": f"Decision{count}",
         "trace": "Trace",
         "talk": f"Talk {said}" if said else "Talk",
+        "prompts": f"Prompts {asked}" if asked else "Prompts",
     }
     parts: list[Segment] = [("base", " ")]
     for name in TABS:
@@ -119,7 +121,9 @@ def page_text(model: Model, page: Page, columns: int) -> list[Row]:
     if page.kind != "tasks":
         _, facts = facts_of(model, page.kind, page.id)
         return list(fact_rows(facts, columns)) or [(("warn", " it is not there any more"),)]
-    tab = {"brief": _brief, "decision": _decision, "trace": _trace, "talk": conversation.text}[page.tab]
+    tab = {"brief": _brief, "decision": _decision, "trace": _trace, "talk": conversation.text, "prompts": asking.text}[
+        page.tab
+    ]
     return [(), *tab(model, page, columns)]
 
 
@@ -185,6 +189,14 @@ def _trace(model: Model, page: Page, columns: int) -> list[Row]:
                 rows.append((("base", " " * (len(lead) + 17) + line),))
     return rows or told("Nothing is recorded.", columns)
 
+
+_TABS: Mapping[str, Callable[[Model, Page, int], list[Row]]] = {
+    "brief": _brief,
+    "decision": _decision,
+    "trace": _trace,
+    "talk": conversation.text,
+    "prompts": asking.text,
+}
 
 # Pages of the rooms that have a head and a text of their own.
 _HEADS: Mapping[str, Callable[[Model, Page, int, int], list[Row]]] = {
