@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import browsing, composing, inbox, lists, talk
+from bzzzd.hap import composing, lists, talk
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.talk import Spoke
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
@@ -72,7 +72,7 @@ def spoke(model: Model, items: Iterable[Spoke]) -> tuple[Model, list[Event]]:
     at_end = model.page is not None and model.page.at in ("", *newest)
     model = with_talk(model, found)
     if opened and at_end and newest != [one.id for one in found.spoken.get(opened, ())][-1:]:
-        model = _to_newest(model)
+        model = to_newest(model)
     return model, events
 
 
@@ -92,7 +92,7 @@ def opening(model: Model, id: str) -> Result:
         return say(model, f"no thread {id} is known here" if id else "there is nothing to open", "warn"), ()
     model = replace(model, talk=talk.heard(model.talk, id, model.talk.spoken.get(id, ()), opening=True))
     model = replace(onward(model), view="threads", page=Page(kind="threads", id=id, tab=""), overlay=None)
-    return _to_newest(model), questions(model)
+    return to_newest(model), questions(model)
 
 
 def questions(model: Model) -> Effects:
@@ -115,16 +115,17 @@ def came(model: Model, tag: Tag, value: Spoken) -> Result:
     thread = tag[1]
     found = talk.with_threads(model.talk, (value.thread,)) if value.thread.id else model.talk
     wanted = model.page is not None and model.page.id == thread
-    newest = model.page is not None and model.page.at in ("", *(one.id for one in _said(model, thread)[-1:]))
+    newest = model.page is not None and model.page.at in ("", *(one.id for one in said_on(model, thread)[-1:]))
     model = with_talk(model, talk.heard(found, thread, value.said, opening=wanted))
     model = _unfaulted(model, thread)
     if model.page is not None and model.page.kind == "threads" and wanted and newest:
-        model = _to_newest(model)
-    more = value.next and wanted and len(_said(model, thread)) < MOST_SAID
+        model = to_newest(model)
+    more = value.next and wanted and len(said_on(model, thread)) < MOST_SAID
     return model, (messages(thread, value.next),) if more else ()
 
 
-def _said(model: Model, thread: str) -> tuple[Said, ...]:
+def said_on(model: Model, thread: str) -> tuple[Said, ...]:
+    """What is known of a thread's messages, by time."""
     return model.talk.spoken.get(thread, ())
 
 
@@ -154,14 +155,14 @@ def refused(model: Model, tag: Tag, fault: Fault) -> Result:
 # In the conversation
 
 
-def _to(model: Model, id: str) -> Model:
+def to_message(model: Model, id: str) -> Model:
     """Choose a message, and scroll so that it can be seen."""
     assert model.page is not None
     page = replace(model.page, at=id, ref=0)
     place = conversation.place_of(model, page, model.width, id)
     height = layout(model).body
     room = max(1, height - len(conversation.head(model, page, model.width, height)))
-    last = conversation.place_of(model, page, model.width, talk.beside(_said(model, page.id), id, 1))
+    last = conversation.place_of(model, page, model.width, talk.beside(said_on(model, page.id), id, 1))
     ends = last if last > place else place + room
     scroll = page.scroll
     if ends - scroll > room:
@@ -169,13 +170,15 @@ def _to(model: Model, id: str) -> Model:
     return replace(model, page=replace(page, scroll=max(0, min(scroll, place))))
 
 
-def _to_newest(model: Model) -> Model:
+def to_newest(model: Model) -> Model:
     assert model.page is not None
-    said = _said(model, model.page.id)
-    return _to(model, said[-1].id) if said else model
+    said = said_on(model, model.page.id)
+    return to_message(model, said[-1].id) if said else model
 
 
-def _on_thread(step: Callable[[Model, Page], Result]) -> Handler:
+def on_thread(step: Callable[[Model, Page], Result]) -> Handler:
+    """An action of an opened thread."""
+
     def apply(model: Model, _: Args) -> Result:
         if model.page is None or mode_below(model) != "thread page":
             return say(model, "open a thread first"), ()
@@ -186,63 +189,15 @@ def _on_thread(step: Callable[[Model, Page], Result]) -> Handler:
 
 def _walk(by: int) -> Handler:
     def step(model: Model, page: Page) -> Result:
-        id = talk.beside(_said(model, page.id), page.at, by)
-        return (_to(model, id), ()) if id else (model, ())
+        id = talk.beside(said_on(model, page.id), page.at, by)
+        return (to_message(model, id), ()) if id else (model, ())
 
-    return _on_thread(step)
-
-
-def _chosen(model: Model, page: Page) -> Said | None:
-    return next((one for one in _said(model, page.id) if one.id == page.at), None)
+    return on_thread(step)
 
 
-def _next_reference(model: Model, page: Page) -> Result:
-    said = _chosen(model, page)
-    if said is None or not said.refs:
-        return say(model, "this message refers to nothing"), ()
-    return replace(model, page=replace(page, ref=(page.ref + 1) % len(said.refs))), ()
-
-
-def _reference(model: Model, args: Args) -> Result:
-    """Open what the chosen message refers to, or what is named."""
-    if args.get("to"):
-        return open_reference(model, str(args["to"]))
-    page = model.page
-    if page is None or page.kind != "threads":
-        return say(model, "open a thread first"), ()
-    said = _chosen(model, page)
-    if said is None or not said.refs:
-        return say(model, "this message refers to nothing"), ()
-    return open_reference(model, said.refs[min(page.ref, len(said.refs) - 1)])
-
-
-def open_reference(model: Model, name: str) -> Result:
-    """Open an address, a task, a message or a version, by its name."""
-    if name.startswith("ucxl://"):
-        return browsing.open_address(model, name)
-    if name.startswith("h-"):
-        return _open_message(model, name)
-    if name in model.tasks:
-        return open_task(model, name)
-    if name in model.prompts:
-        return inbox.open_prompt(model, name)
-    if name in model.talk.threads:
-        return opening(model, name)
-    for book in model.shelf.books.values():
-        for edition in book.editions:
-            if edition.id == name:
-                return browsing.open_address(model, book.address.replace("/*^/", f"/*~{edition.number}/", 1))
-    return say(model, f"{name[:80]} is not known here; open the address of which it is a version", "warn"), ()
-
-
-def _open_message(model: Model, id: str) -> Result:
-    for thread, said in model.talk.spoken.items():
-        if any(one.id == id for one in said):
-            effects: Effects = ()
-            if model.page is None or model.page.kind != "threads" or model.page.id != thread:
-                model, effects = opening(model, thread)
-            return _to(model, id), effects
-    return say(model, f"message {id[:40]} is on a thread that was not opened yet", "warn"), ()
+def chosen(model: Model, page: Page) -> Said | None:
+    """The message in which the person stands."""
+    return next((one for one in said_on(model, page.id) if one.id == page.at), None)
 
 
 def _task_of(model: Model, page: Page) -> Result:
@@ -284,7 +239,7 @@ def _reply(model: Model, args: Args) -> Result:
     if page is None or page.kind != "threads":
         return say(model, "open a thread first"), ()
     id = str(args.get("reply_to") or page.at)
-    said = next((one for one in _said(model, page.id) if one.id == id), None)
+    said = next((one for one in said_on(model, page.id) if one.id == id), None)
     if said is None:
         return say(model, f"message {id[:40]} is not on this thread" if id else "there is nothing to answer yet"), ()
     kind = talk.REPLIES.get(said.kind, "answer")
@@ -296,8 +251,6 @@ HANDLERS: Handlers = {
     "reply": _reply,
     "message-before": _walk(-1),
     "message-after": _walk(1),
-    "reference": _reference,
-    "next-reference": _on_thread(_next_reference),
-    "about": _on_thread(_task_of),
+    "about": on_thread(_task_of),
     "conversation": _thread_of,
 }
