@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from bzzzd.hap.asked import WAITING, Prompt, Reception
+from bzzzd.hap.asked import ENDED, WAITING, Prompt, Reception
 from bzzzd.hap.talk import Talk
 from bzzzd.hap.things import Need, Task
 
@@ -56,8 +56,8 @@ def mentions(me: str, talk: Talk, read: Mapping[str, float]) -> Iterable[Need]:
 
 
 def _tasks(me: str, tasks: Iterable[Task], shown: set[str], prompts: Mapping[str, Prompt]) -> Iterable[Need]:
-    """My tasks that wait for somebody, unless their prompt tells it, or another person is asked."""
-    asked = {prompt.task for prompt in prompts.values() if prompt.state in WAITING}
+    """My tasks that wait for somebody, unless a prompt tells of it: to me, to others, or answered and not begun yet."""
+    asked = {prompt.task for prompt in prompts.values() if prompt.state not in ENDED}
     for task in tasks:
         if task.state == "input_required" and task.author == me and task.id not in shown and task.id not in asked:
             yield Need(

@@ -26,7 +26,7 @@ from bzzzd.hap.model import Answering, Model
 from bzzzd.hap.proof import prove
 from bzzzd.hap.rows import plain
 from bzzzd.hap.talk import Thread, Threads
-from bzzzd.hap.things import Fault
+from bzzzd.hap.things import Fault, Task
 from bzzzd.hap.update import next_tick, update
 from bzzzd.hap.view import view
 from bzzzd.slurp.question import Choice, Field, To
@@ -109,6 +109,15 @@ def test_what_was_answered_by_me_or_is_over_needs_me_no_more() -> None:
         asking = Asking(now=NOW)
         asking.prompt = replace(asking.prompt, state=state)
         assert not _told(asking).needs
+
+
+def test_a_task_whose_prompt_was_answered_waits_for_its_agent_and_not_for_me() -> None:
+    waiting = Task("t-0001", state="input_required", title="Tidy up", author="lena", created=NOW)
+    model = online(tasks=(waiting,))
+    assert [need.kind for need in model.needs] == ["task"]
+    asking = Asking(now=NOW)
+    asking.prompt = replace(asking.prompt, state="answered")
+    assert not _told(asking, model=model).needs
 
 
 def test_seconds_are_counted_only_where_they_are_shown() -> None:
