@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from bzzzd.crypto.keys import write_failed
-from bzzzd.errors import BadInput, Conflict, NotFound, TooLarge
+from bzzzd.errors import BadInput, NotFound, TooLarge
+from bzzzd.runtime.newfile import NewFile
 
 MAX_BYTES = 67_108_864
 
@@ -51,21 +50,10 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> int:
     Only its owner can read it: what was decrypted must not spread by itself. Raises ``Conflict`` when the name is
     taken, ``DiskFull`` or ``StorageFailed``.
     """
-    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    total = 0
+    file = NewFile(path)
     try:
-        handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                for piece in pieces:
-                    total += file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise Conflict(f"{path} exists already; name a new file", path=str(path)) from error
-    except OSError as error:
-        raise write_failed(path, error) from error
-    return total
+        for piece in pieces:
+            file.write(piece)
+        return file.keep()
+    finally:
+        file.drop()

@@ -33,6 +33,7 @@ from bzzzd.hap.messages import (
     Redraw,
     SaveAnswer,
     SaveCache,
+    SaveContent,
     Saved,
     SaveDrafts,
     SaveTheme,
@@ -109,7 +110,19 @@ class Core:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case Ask() | Attach() | Submit() | Post() | Order() | Open() | Look() | SendAnswer() | Unlock() | Protect():
+            case (
+                Ask()
+                | Attach()
+                | Submit()
+                | Post()
+                | Order()
+                | Open()
+                | Look()
+                | SendAnswer()
+                | Unlock()
+                | Protect()
+                | SaveContent()
+            ):
                 if self._performer is not None:
                     self._performer.perform(effect)
             case Later(seconds=seconds, message=message):

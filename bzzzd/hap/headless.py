@@ -27,7 +27,8 @@ action registry; with arguments: ``submit`` (`form`, `thread`, `reply_to`, and t
 `form` a task's: `title`, `body`, `role`, `capability`), ``cancel`` and ``retry``
 (`task`, `reason`, `now` true to leave out the 5 s in which ``undo`` takes it back), ``open`` (`task`, or in
 another list its id as `row`), ``filter`` (`text`), ``theme`` (`name`), ``look`` (`pattern`, a UCXL address),
-``group`` (`by`), ``reference`` (`to`), ``conversation`` (`task`), ``level`` (`level`). The end of input is ``quit``,
+``group`` (`by`), ``reference`` (`to`), ``conversation`` (`task`), ``level`` (`level`), ``save``
+(`path`, `over` "yes" to write over a file). The end of input is ``quit``,
 unless the configuration makes the portal a service (``interface.mode: headless``), which ends with SIGTERM.
 
 Text in it is as safe as on the screen: no control, escape or bidirectional characters.
@@ -61,6 +62,7 @@ _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "level": frozenset({"level"}),
     "reference": frozenset({"to"}),
     "conversation": frozenset({"task"}),
+    "save": frozenset({"path", "over"}),
     "reply": frozenset({"reply_to", "kind", "text", "to"}),
     "answer": frozenset({"choice", "text", "fields", "word", "now"}),
     "deny": frozenset({"now"}),

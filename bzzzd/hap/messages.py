@@ -304,7 +304,16 @@ class Quit(Struct, frozen=True):
     pass
 
 
-Call = Ask | Attach | Submit | Post | Order | Open | Look | SendAnswer | Unlock | Protect
+class SaveContent(Struct, frozen=True):
+    """Write a version's content to the file ``path``; in a folder it is called ``name``. Tag: ``("save", path)``."""
+
+    address: str
+    path: str
+    name: str
+    over: bool = False
+
+
+Call = Ask | Attach | Submit | Post | Order | Open | Look | SendAnswer | Unlock | Protect | SaveContent
 """What goes to the daemon."""
 Effect = (
     Call | Later | SaveDrafts | ReadFiles | SaveAnswer | SaveTheme | SaveCache | Redraw | Suspend | Copy | Edit | Quit

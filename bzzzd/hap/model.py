@@ -178,6 +178,20 @@ class Filter(Struct, frozen=True):
     before: str = ""
 
 
+class Naming(Struct, frozen=True):
+    """A file is being named for the content at ``address``, its version included; ``over`` that it exists already.
+
+    ``name`` is the one that was offered.
+    """
+
+    text: Buffer
+    address: str
+    name: str = ""
+    size: int = 0
+    over: bool = False
+    fault: str = ""
+
+
 class Bare(Struct, frozen=True):
     """The text of what is open, without anything around it, while the mouse is the terminal's."""
 
@@ -217,7 +231,7 @@ class Secret(Struct, frozen=True):
         return f"Secret({self.what})"
 
 
-Overlay = Form | Palette | Chooser | Help | Filter | Bare | Answering | Secret
+Overlay = Form | Palette | Chooser | Help | Filter | Bare | Answering | Secret | Naming
 
 
 class Model(Struct, frozen=True):
@@ -227,12 +241,12 @@ class Model(Struct, frozen=True):
     newest first, and ``counts`` all of them by state. ``flying`` are commands on their way, ``soon`` questions
     that a timer will ask. ``needs`` are the rows of the inbox; ``talk``, ``shelf``, ``events`` and ``logbook``
     what the rooms of threads, context, events and the log know; ``pages`` what was read of tasks. ``trail`` are
-    the pages, with their views, from which the one in view was opened. By prompt: ``asked`` its proven text,
-    ``receptions`` what became of the person's answer, ``written`` what was written and not sent; ``answers`` can
-    still be taken back. ``read`` are the times up to which threads were in view. ``draft`` is what was written
-    last, ``put_by`` are other drafts, ``sheets`` the forms to write with and ``sheet_faults`` what is wrong with
-    others; ``locked`` is the path of a key whose passphrase was not given. ``unsaved`` says why drafts are in
-    memory only. ``utc_offset`` is in seconds.
+    the pages, with their views, from which the one in view was opened, ``naming`` the file that was named last. By
+    prompt: ``asked`` its proven text, ``receptions`` what became of the person's answer, ``written`` what was
+    written and not sent; ``answers`` can still be taken back. ``read`` are the times up to which threads were in
+    view. ``draft`` is what was written last, ``put_by`` are other drafts, ``sheets`` the forms to write with and
+    ``sheet_faults`` what is wrong with others; ``locked`` is the path of a key whose passphrase was not given.
+    ``unsaved`` says why drafts are in memory only. ``utc_offset`` is in seconds.
     """
 
     now: float
@@ -271,6 +285,7 @@ class Model(Struct, frozen=True):
     lists: Mapping[str, ListState] = field(default_factory=lambda: dict.fromkeys(LISTS, ListState()))
     page: Page | None = None
     trail: tuple[tuple[str, Page], ...] = ()
+    naming: Naming | None = None
     overlay: Overlay | None = None
     pending: tuple[Pending, ...] = ()
     flying: frozenset[str] = frozenset()
@@ -308,6 +323,8 @@ def mode(model: Model) -> str:
             return f"answer {step}"
         case Secret():
             return "secret"
+        case Naming():
+            return "naming"
     return mode_below(model)
 
 

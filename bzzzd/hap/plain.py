@@ -90,6 +90,8 @@ def command(line: str, model: Model) -> Act:
             return Act(name, {"form": rest} if rest else {})
         case "message":
             return Act(name, {"text": rest} if rest else {})
+        case "save":
+            return Act(name, {"path": rest} if rest else {"typed": "yes"})
         case "reply":
             return Act(name, {"reply_to": rest} if rest else {})
     if rest:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import browsing, following, inbox, talking, unlocking
+from bzzzd.hap import browsing, following, inbox, naming, talking, unlocking
 from bzzzd.hap.handling import Result
 from bzzzd.hap.messages import Effects, Tag
 from bzzzd.hap.model import Model, Page
@@ -70,6 +70,7 @@ ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
     "editions": browsing.came_editions,
     "reading": browsing.came_text,
     "logs": following.came,
+    "save": naming.saved,
 }
 """Who takes an answer, by the first word of its tag."""
 
@@ -83,6 +84,7 @@ REFUSALS: Mapping[str, Callable[[Model, Tag, Fault], Result]] = {
     "editions": browsing.refused,
     "reading": browsing.refused,
     "logs": following.refused,
+    "save": naming.refused,
 }
 """Who takes a refusal, by the first word of its tag."""
 

@@ -39,6 +39,7 @@ from bzzzd.hap.messages import (
     Prompts,
     Protect,
     Refused,
+    SaveContent,
     SendAnswer,
     Snapshot,
     Submit,
@@ -271,6 +272,8 @@ class Session:
                 self._spawn(self._unlock(passphrase))
             case Protect(passphrase=passphrase):
                 self._spawn(self._protect(passphrase))
+            case SaveContent():
+                self._spawn(self._save(effect))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -285,6 +288,23 @@ class Session:
             self._send(Refused(tag, _fault(error)))
         else:
             self._send(Answered(tag, feed.parse(method, tag[0], value)))
+
+    async def _save(self, effect: SaveContent) -> None:
+        """Write content to a file of the person, as it comes."""
+        from bzzzd.hap.saving import save, target  # most sessions save nothing
+
+        async def call(method: str, params: Mapping[str, Any], seconds: float) -> Any:
+            assert self._client is not None
+            return await self._client.call(method, params, effects=False, timeout=seconds)
+
+        tag = ("save", effect.path)
+        try:
+            path = await asyncio.to_thread(target, effect.path, effect.name)
+            size = await save(call, effect.address, path, over=effect.over)
+        except BzzzError as error:
+            self._send(Refused(tag, _fault(error)))
+        else:
+            self._send(Answered(tag, (str(path), size)))
 
     async def _unlock(self, passphrase: str) -> None:
         """Open the key off the loop, and attach with it."""

@@ -21,6 +21,7 @@ from bzzzd.hap import (
     inbox,
     lists,
     moving,
+    naming,
     opened,
     orders,
     pointer,
@@ -70,7 +71,20 @@ from bzzzd.hap.messages import (
     Told,
     Unsaved,
 )
-from bzzzd.hap.model import Answering, Chooser, Filter, Form, Help, Model, Notice, Palette, Secret, mode, mode_below
+from bzzzd.hap.model import (
+    Answering,
+    Chooser,
+    Filter,
+    Form,
+    Help,
+    Model,
+    Naming,
+    Notice,
+    Palette,
+    Secret,
+    mode,
+    mode_below,
+)
 from bzzzd.hap.moving import SHORT, filtering, step
 from bzzzd.hap.orders import say
 from bzzzd.hap.view import view
@@ -242,6 +256,8 @@ def _typed(model: Model, text: str, cut: bool = False) -> Result:
             return answering.insert(model, answer, text, cut)
         case Secret() as secret:
             return unlocking.insert(model, secret, text)
+        case Naming() as naming_:
+            return naming.insert(model, naming_, text)
         case Palette(query=query):
             new, _ = buffers.insert(query, text, SHORT, multiline=False)
             return replace(model, overlay=Palette(query=new)), ()
@@ -265,6 +281,8 @@ def _edit(name: str, edit: Callable[[Buffer], Buffer]) -> Handler:
             case Answering() as answer:
                 text = answering.text_of(answer)
                 return (model, ()) if text is None else answering.changed(model, answer, edit(text))
+            case Naming(text=text) as naming_:
+                return naming.edited(model, naming_, edit(text))
             case Palette(query=query):
                 return replace(model, overlay=Palette(query=edit(query))), ()
             case Chooser(query=query):
@@ -359,6 +377,7 @@ _HANDLERS: Handlers = {
     **reading.HANDLERS,
     **browsing.HANDLERS,
     **following.HANDLERS,
+    **naming.HANDLERS,
     **answering.HANDLERS,
     **replying.HANDLERS,
     **unlocking.HANDLERS,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from bzzzd.hap.layout import head_rows, layout
-from bzzzd.hap.model import Answering, Bare, Chooser, Filter, Form, Help, Model, Palette, Secret
+from bzzzd.hap.model import Answering, Bare, Chooser, Filter, Form, Help, Model, Naming, Palette, Secret
 from bzzzd.hap.rows import Frame, Row, frame
 from bzzzd.hap.views import chrome
 from bzzzd.hap.views.answer import panel, room
 from bzzzd.hap.views.bare import bare_view
+from bzzzd.hap.views.filing import naming_rows
 from bzzzd.hap.views.form import form_view
 from bzzzd.hap.views.listing import filter_cursor, listing
 from bzzzd.hap.views.overlays import chooser_rows, help_view, palette
@@ -53,6 +54,10 @@ def _body(model: Model, width: int, height: int) -> tuple[tuple[Row, ...], tuple
         case Chooser() as chooser:
             rows, column, row = chooser_rows(model, chooser, _below(model, width, height), width)
             return rows, (column, row)
+        case Naming() as naming:
+            line, place = naming_rows(naming, width, height)
+            above = _below(model, width, height - len(line)) if height > len(line) else ()
+            return (*above, *line), (place[0], place[1] + len(above))
         case Secret() as secret:
             line, place = secret_rows(model, secret, width, height)
             above = _below(model, width, height - len(line)) if height > len(line) else ()

@@ -12,6 +12,7 @@ from .portals import Home, Terminal, piped
 
 pytestmark = pytest.mark.integration
 
+NOW = "They hold the queues.\nNothing is missing."
 ADDRESS = "ucxl://lena:admin@mail:t-9/*^/notes/backups"
 
 
@@ -37,7 +38,7 @@ async def bzzz(home: Home, *words: str) -> str:
 
 async def test_every_view_shows_what_a_real_node_has(node: Home) -> None:
     await bzzz(node, "context", "put", ADDRESS, "--body", "They hold the queues.\nThe keys are missing.")
-    await bzzz(node, "context", "put", ADDRESS, "--body", "They hold the queues.\nNothing is missing.")
+    await bzzz(node, "context", "put", ADDRESS, "--body", NOW)
     task = json.loads(await bzzz(node, "task", "submit", "Check the backups"))["task"]["id"]
     await bzzz(node, "hmmm", "post", task, "I read the notes first.", "--kind", "proposal", "--refs", ADDRESS)
     terminal = Terminal(node, 110, 32)
@@ -58,6 +59,11 @@ async def test_every_view_shows_what_a_real_node_has(node: Home) -> None:
         await terminal.shows(r"●    2 .*lena .*latest, at 1")
         terminal.type("p")
         await terminal.shows(r"holders +node-1")
+        terminal.type("w")
+        await terminal.shows("Save to: t-9-notes-backups-v2[.]txt")
+        terminal.type(f"\x15{node.folder}\r")
+        await terminal.shows("saved 41 B as")
+        assert (node.folder / "t-9-notes-backups-v2.txt").read_text() == NOW
         terminal.type("3")
         await terminal.shows("● open +.*lena.*Check the backups|I read the notes first")
         terminal.type("\r")
