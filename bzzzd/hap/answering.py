@@ -103,10 +103,10 @@ def _begin(deny: bool) -> Handler:
             return say(model, found, "warn"), ()
         prompt, asked = found
         assert model.page is not None
+        if args:  # typed or sent by a program: no key pressed by accident
+            return _directly(model, prompt, asked, deny, args)
         if not model.page.ready:
             return say(model, "a moment: read it first", "info", 1.5), ()
-        if args:
-            return _directly(model, prompt, asked, deny, args)
         if prompt.state == "unknown":
             if deny:
                 return say(model, "say what became of it with `a`", "info"), ()

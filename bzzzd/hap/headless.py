@@ -12,6 +12,9 @@ Lines out, by ``type``:
 | `gone` | `id` | a task is not listed any more |
 | `agents`, `peers`, `health` | a field of the same name | they changed |
 | `page` | `page` (`kind`, `id`, `tab`, `brief`, `decision`, `history`, `trace`, `faults`) | what was opened changes |
+| `prompt` | `prompt` (what every member may see, `title`, `for_me`) | a prompt is new or has changed |
+| `question` | `question` (the text, the exact action, `fault` when it is not proven) | an opened prompt was read |
+| `receipt` | `receipt` (`prompt`, `command`, `choice`, `state`, `entry`, `why`) | what became of the person's answer |
 | `thread`, `message` | `thread`; `thread` and `message` | a thread is new or has changed; something was said |
 | `entry`, `book` | a field of the same name | an address of the context; an opened one with versions and texts |
 | `log` | `log` (`at`, `level`, `text`, `fields`, `rest`) | an entry of the log, while it is followed |
@@ -22,14 +25,15 @@ Lines out, by ``type``:
 | `outcome` | `command`, `ok`, `task` or `message` (its id), or `code` and `message` | a command was answered |
 | `error` | `re`, `code`, `message` | a line in cannot be used |
 
-Lines in: ``{"action": NAME, "id": any value given back as "re", ...arguments}``. The names are those of the
-action registry; with arguments: ``submit`` (`form`, `thread`, `reply_to`, and the fields of the form; without
-`form` a task's: `title`, `body`, `role`, `capability`), ``cancel`` and ``retry``
-(`task`, `reason`, `now` true to leave out the 5 s in which ``undo`` takes it back), ``open`` (`task`, or in
-another list its id as `row`), ``filter`` (`text`), ``theme`` (`name`), ``look`` (`pattern`, a UCXL address),
-``group`` (`by`), ``reference`` (`to`), ``conversation`` (`task`), ``level`` (`level`), ``save``
-(`path`, `over` "yes" to write over a file). The end of input is ``quit``,
-unless the configuration makes the portal a service (``interface.mode: headless``), which ends with SIGTERM.
+Lines in: ``{"action": NAME, "id": any value given back as "re", ...arguments}``. The names are those of the action
+registry; with arguments: ``submit`` (`form`, `thread`, `reply_to`, and the fields of the form; without `form` a
+task's: `title`, `body`, `role`, `capability`), ``cancel`` and ``retry`` (`task`, `reason`, `now` true to leave out
+the 5 s in which ``undo`` takes it back), ``open`` (`task`, `prompt`, or in another list its id as `row`), ``answer``
+of the opened prompt (`choice`, or `text`, or `fields` by name; `word`, the name of the action, when the risk is high;
+`now`), ``deny`` (`now`), ``unlock`` (`passphrase`), ``filter`` (`text`), ``theme`` (`name`), ``look`` (`pattern`, a
+UCXL address), ``group`` (`by`), ``reference`` (`to`), ``conversation`` (`task`), ``level`` (`level`), ``save``
+(`path`, `over` "yes" to write over a file). The end of input is ``quit``, unless the configuration makes the portal a
+service (``interface.mode: headless``), which ends with SIGTERM.
 
 Text in it is as safe as on the screen: no control, escape or bidirectional characters.
 """
@@ -42,7 +46,7 @@ from typing import Any
 import msgspec
 
 from bzzzd.errors import BadInput
-from bzzzd.hap import headless_rooms
+from bzzzd.hap import headless_prompts, headless_rooms
 from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.messages import Act, Answered, Came, Message, Online, Refused
@@ -120,7 +124,7 @@ def first(model: Model) -> list[Line]:
     for name in ("agents", "peers"):
         if rows := getattr(model, name):
             found.append({"type": name, name: msgspec.to_builtins(rows)})
-    return found + headless_rooms.first(model)
+    return found + headless_prompts.first(model) + headless_rooms.first(model)
 
 
 def begun(old: Model, new: Model, act: Act, re: Any) -> Line:
@@ -156,7 +160,9 @@ def lines(old: Model, new: Model, message: Message) -> list[Line]:
         found.append({"type": "page", "page": {name: page[name] for name in page if name not in ("scroll", "wanted")}})
     if new.notice.text and new.notice != old.notice:
         found.append({"type": "notice", "level": new.notice.level, "text": new.notice.text})
-    return found + headless_rooms.lines(old, new) + _events(message) + _outcome(message)
+    return (
+        found + headless_prompts.lines(old, new) + headless_rooms.lines(old, new) + _events(message) + _outcome(message)
+    )
 
 
 def _tasks(old: Model, new: Model) -> list[Line]:

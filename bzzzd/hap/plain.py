@@ -14,11 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from bzzzd.errors import BadInput
-from bzzzd.hap import lists, plain_rooms, words
+from bzzzd.hap import lists, plain_prompts, plain_rooms, words
 from bzzzd.hap.choosing import offered, thread_in_view
 from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.messages import Act, Message
 from bzzzd.hap.model import Draft, Model, Page
+from bzzzd.hap.plain_prompts import answer_args
 from bzzzd.hap.sheets import BUILT_IN, Field, Sheet
 from bzzzd.hap.things import Content, Task
 from bzzzd.hap.views.facts import facts_of
@@ -94,6 +95,10 @@ def command(line: str, model: Model) -> Act:
             return Act(name, {"path": rest} if rest else {"typed": "yes"})
         case "reply":
             return Act(name, {"reply_to": rest} if rest else {})
+        case "answer":
+            return Act(name, answer_args(rest, model))
+        case "deny":
+            return Act(name, {"choice": "deny"})
     if rest:
         raise BadInput(f"{name} takes no arguments")
     return Act(name, {})
@@ -267,10 +272,11 @@ def changes(old: Model, new: Model, message: Message) -> list[str]:
         found += _tasks(old, new)
     if new.page is not None and new.page != old.page:
         found += _page(old, new, new.page)
+    found += plain_prompts.changes(old, new)
     found += plain_rooms.changes(old, new)
     if new.notice.text and new.notice != old.notice:
         found.append(_LEVELS.get(new.notice.level, "") + new.notice.text)
-    if new.pending and len(new.pending) > len(old.pending):
+    if len(new.pending) > len(old.pending) or len(new.answers) > len(old.answers):
         found.append("type undo within 5 seconds to take it back")
     return found
 

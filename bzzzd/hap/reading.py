@@ -21,9 +21,9 @@ from bzzzd.hap.views import asking
 
 
 def open_row(model: Model, args: Mapping[str, Any]) -> Result:
-    """Open the chosen row, or the one that ``args`` name by ``task`` or ``id``."""
-    named = str(args.get("task") or args.get("id") or "")
-    view = "tasks" if args.get("task") else model.view
+    """Open the chosen row, or the one that ``args`` name by ``task``, ``prompt`` or ``id``."""
+    named = str(args.get("task") or args.get("prompt") or args.get("id") or "")
+    view = "tasks" if args.get("task") else "inbox" if args.get("prompt") else model.view
     target = named or model.lists[view].chosen
     if view == "tasks":
         return open_task(model, target)

@@ -10,8 +10,9 @@ from bzzzd.hap.themes import STYLES
 _OPENING = """\
 # The portal
 
-`bzzz-hap` shows the mesh to a person: tasks as they change, agents, peers, the node's health; it sends, cancels and
-retries tasks, and opens a task's brief, its decision with every earlier version, and its whole way.
+`bzzz-hap` is where a person works with the mesh: what needs them (inbox), tasks, threads, the context with every
+earlier version, agents, peers, the node's health, what happened, and the log. It sends, cancels and retries tasks, and
+answers what agents ask.
 
 | start it with | and it is |
 |---|---|
@@ -24,8 +25,37 @@ All three run on the same model. Without `bzzzd` the portal shows what was seen 
 back by itself. Who has no grant as a person works as a guest, and reads which command mends it.
 
 A cancel or a retry waits 5 seconds before it is sent, and `u` takes it back. A task being written is kept as a draft in
-the state folder (`~/.local/state/bzzz`), also when the portal is killed. The person's key lies in the same folder, made
-at the first start, and must be readable by nobody else.
+the state folder (`~/.local/state/bzzz`), also when the portal is killed.
+
+## The inbox and its prompts
+
+The inbox holds prompts that ask the person or their role, prompts whose outcome nobody knows, threads that name them,
+and their tasks that wait: the most urgent first, with the time that is left. A badge in the bottom line counts them in
+every view; nothing ever takes the focus.
+
+An opened prompt shows who asks, the risk, the time left, and exactly what will be done: operation, target, arguments,
+every invisible character written out. The portal computes the digest of the text anew and checks the signature and the
+asker's grant against the authority key that it pinned at its first attach (`portal/authorities.json` in the state
+folder). What does not hold is shown as NOT PROVEN and takes no answer. A daemon that shows another authority is
+refused, with the file to remove when the machine has joined another mesh.
+
+`a` answers, `d` denies, and another key confirms: `y` sends after 5 seconds in which `u` takes it back, `Y` at once.
+What is of high risk is confirmed by typing the name of the operation. A prompt takes no answer in its first 0.7 seconds
+on the screen, and none any more once it is replaced, answered or over, also while an answer is being written. Of a
+prompt whose outcome is unknown, `a` says what the person found.
+
+An answer is signed and synced to disk (`portal/outbox`) before it is called sent, and goes again with the same id until
+the ledger's receipt is there, whatever ends meanwhile; the prompt's page shows the receipt: the number of the ledger's
+entry, and what came of the action. At most 256 answers wait. Without `bzzzd`, prompts that were read stay readable and
+can be approved, denied and chosen from; a text or a form needs it, because it names the readers to encrypt for.
+
+## The person's key
+
+Made at the first start in the state folder, readable by nobody else. `passphrase` in the palette (`:`) puts it under a
+passphrase, changes or removes it; it is then asked for once at each start, after the first frame, and `U` asks again.
+The file is OpenSSH's, so `ssh-keygen -p -f` changes it too, and `security.key_file` in `hap.yaml` may name an
+`ssh-ed25519` key that is there already. `bzzz` uses the same key and asks the terminal; without a terminal it says so
+and ends. A passphrase is taken from no argument, environment or pipe; a program gives it to `--headless` by `unlock`.
 
 Themes are dark, light, 16 colours and none (`T` changes them; `NO_COLOR` is obeyed); colour only repeats what a sign or
 a word says.

@@ -30,7 +30,7 @@ MODES: Mapping[str, tuple[str, ...]] = {
 }
 ACTIONS: tuple[Action, ...] = (
     action("prompt page", "a", "answer", "answer the prompt: approve, choose or write", risk="undo", hint="answer",
-           typed="answer [CHOICE] [--text TEXT] [--field NAME=VALUE] [--word WORD]"),
+           typed="answer [approve|WORD|CHOICE|TEXT|FIELDS]"),
     action("prompt page", "d", "deny", "answer the prompt with no", risk="undo", hint="deny", typed="deny"),
     action("answer pick", "j down tab", "answer-down", "next choice", hint="next"),
     action("answer pick", "k up shift+tab", "answer-up", "previous choice"),

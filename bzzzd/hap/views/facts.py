@@ -77,7 +77,7 @@ def _need(model: Model, need: Need) -> tuple[Fact, ...]:
     sign = words.need_sign(need.kind, need.risk)
     left: Segment = ("warn", words.left(need.expires - model.now)) if need.expires else ("dim", "no end")
     return (
-        ("what", (sign.style, f"{sign.sign} {sign.word}")),
+        ("state", (sign.style, f"{sign.sign} {sign.word}")),
         ("from", ("base", need.by)),
         ("since", _when(model, need.at)),
         ("time left", left),
