@@ -328,6 +328,7 @@ class Errand:
         return "task.fail", {"envelope": self._fail(outcome, version.id), **params}
 
     def _fail(self, outcome: Failed, detail: str | None) -> bytes:
+        log.info("task given up", task=self.task, reason=outcome.reason, retryable=outcome.retryable)
         return self._signer.command(
             Fail, self.task, token=self.work.token, reason=outcome.reason, retryable=outcome.retryable, detail=detail
         )
