@@ -83,7 +83,7 @@ def _level(model: Model, args: Args) -> Result:
     named = str(args.get("level") or "")
     if named and named not in LEVELS:
         return say(model, f"no level {named}; there are {', '.join(LEVELS)}", "warn"), ()
-    changed = replace(model.logbook, level=named) if named else logbook.louder(model.logbook)
+    changed = logbook.arranged(replace(model.logbook, level=named)) if named else logbook.louder(model.logbook)
     told = "every entry" if changed.level == LEVELS[0] else f"entries from {changed.level} up"
     return say(_with_book(model, changed), f"shown: {told}"), ()
 

@@ -23,7 +23,7 @@ from bzzzd.hap.text import ascii_only
 MAX_LINE = 1_048_576
 SETTLE_S = 5.0
 ANSWER_S = 15.0
-_LISTING = frozenset({*LISTS, "filter", "look", "group", "level"})
+_LISTING = frozenset({*LISTS, "filter", "look", "group", "level", "narrow"})
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 

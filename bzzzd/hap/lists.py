@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from bzzzd.hap.filters import meant
 from bzzzd.hap.layout import list_rows
+from bzzzd.hap.logbook import arranged
 from bzzzd.hap.model import LISTS, ListState, Model
 from bzzzd.hap.needs import mentions, needs
 from bzzzd.hap.shelf import planted
@@ -32,6 +34,10 @@ def ordered(tasks: Mapping[str, Task], filter: str) -> tuple[str, ...]:
     return tuple(row.id for row in sorted(rows, key=lambda row: (-row.created, row.id)))
 
 
+def _ordered(model: Model, tasks: Mapping[str, Task], filter: str) -> tuple[str, ...]:
+    return ordered(tasks, meant("tasks", filter, model.me.id))
+
+
 def with_tasks(model: Model, tasks: dict[str, Task]) -> Model:
     """The model with these tasks: counted, ordered, and no more than ``KEPT_TASKS`` (ended ones go first)."""
     if len(tasks) > KEPT_TASKS:
@@ -40,7 +46,7 @@ def with_tasks(model: Model, tasks: dict[str, Task]) -> Model:
     counts = Counter(row.state for row in tasks.values())
     filter = model.lists["tasks"].filter
     # Tasks keep their time, so that without new ones, and without a filter, their order stays.
-    order = model.order if not filter and tasks.keys() == model.tasks.keys() else ordered(tasks, filter)
+    order = model.order if not filter and tasks.keys() == model.tasks.keys() else _ordered(model, tasks, filter)
     return with_needs(settled(replace(model, tasks=tasks, counts=counts, order=order), "tasks"))
 
 
@@ -56,7 +62,9 @@ def filtered(model: Model, view: str, filter: str) -> Model:
     """The model with another filter on one list."""
     changed = with_list(model, view, replace(model.lists[view], filter=filter))
     if view == "tasks":
-        changed = replace(changed, order=ordered(changed.tasks, filter))
+        changed = replace(changed, order=_ordered(changed, changed.tasks, filter))
+    elif view == "logs":
+        changed = replace(changed, logbook=arranged(replace(changed.logbook, filter=filter)))
     elif view == "context":
         changed = replace(changed, shelf=planted(replace(changed.shelf, filter=filter)))
     return settled(changed, view)

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from bzzzd.hap import filters
+
 MOST = 2000
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -32,10 +34,13 @@ class Tail(Struct, frozen=True):
 class Logbook(Struct, frozen=True):
     """``number`` counts what has been read of the daemon's log; ``level`` is the least that is shown.
 
-    ``follow`` keeps reading while the log is in view. ``fault`` says why it cannot be read.
+    ``rows`` are the entries that are shown: from the level up, and passing the ``filter``. ``follow`` keeps reading
+    while the log is in view. ``fault`` says why it cannot be read.
     """
 
     lines: tuple[Line, ...] = ()
+    rows: tuple[Line, ...] = ()
+    filter: str = ""
     number: int = 0
     level: str = "debug"
     follow: bool = True
@@ -47,17 +52,29 @@ def read(book: Logbook, tail: Tail, now: float) -> Logbook:
     """The book with what came since; a log that counts from its beginning again stands behind what was seen."""
     count = int(book.lines[-1].id) if book.lines else 0
     new = tuple(replace(line, id=str(count + place)) for place, line in enumerate(tail.lines, 1))
-    return replace(book, lines=(*book.lines, *new)[-MOST:], number=tail.number, seen=now, fault="")
+    lines, rows = (*book.lines, *new)[-MOST:], (*book.rows, *_shown(book, new))
+    oldest = int(lines[0].id) if lines else 0
+    rows = tuple(line for line in rows if int(line.id) >= oldest) if len(rows) >= MOST else rows
+    return replace(book, lines=lines, rows=rows, number=tail.number, seen=now, fault="")
 
 
-def shown(book: Logbook) -> Iterable[Line]:
-    """The entries from the level up."""
-    if book.level == LEVELS[0]:
-        return book.lines
-    wanted = LEVELS[LEVELS.index(book.level) :]
-    return (line for line in book.lines if line.level in wanted or line.level == "critical")
+def arranged(book: Logbook) -> Logbook:
+    """The book with its rows chosen anew."""
+    return replace(book, rows=tuple(_shown(book, book.lines)))
+
+
+def _shown(book: Logbook, lines: Iterable[Line]) -> Iterable[Line]:
+    wanted = (*LEVELS[LEVELS.index(book.level) :], "critical")
+    filtered = bool(book.filter.strip())
+    for line in lines:
+        if line.level in wanted and (not filtered or filters.holds("logs", line, _words(line), book.filter)):
+            yield line
+
+
+def _words(line: Line) -> str:
+    return " ".join((line.level, line.text, line.fields, line.rest)).casefold()
 
 
 def louder(book: Logbook) -> Logbook:
     """The book from the next level up; after the highest, everything again."""
-    return replace(book, level=LEVELS[(LEVELS.index(book.level) + 1) % len(LEVELS)])
+    return arranged(replace(book, level=LEVELS[(LEVELS.index(book.level) + 1) % len(LEVELS)]))

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from bzzzd.hap import buffer as buffers
-from bzzzd.hap import composing, lists, rooms
+from bzzzd.hap import composing, filters, lists, rooms
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import list_rows
 from bzzzd.hap.model import LISTS, Filter, Model
+from bzzzd.hap.orders import say
 
 SHORT = 200
 """Code points of a filter or a palette's query."""
@@ -64,7 +65,17 @@ def _filter_end(keep: bool, down: bool = False) -> Handler:
     return apply
 
 
+def _narrow(model: Model, args: Args) -> Result:
+    """The next of the filters that tasks are mostly looked at with."""
+    if model.view != "tasks":
+        model, _ = go("tasks")(model, {})
+    words = filters.following(model.lists["tasks"].filter)
+    model = lists.filtered(replace(model, page=None, trail=()), "tasks", words)
+    return say(model, f"shown: {words or 'every task'}"), ()
+
+
 HANDLERS: Handlers = {
+    "narrow": _narrow,
     **{view: go(view) for view in LISTS},
     "down": _move(lambda _: 1),
     "up": _move(lambda _: -1),

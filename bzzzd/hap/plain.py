@@ -230,7 +230,7 @@ def _row(model: Model, id: str) -> str:
         return plain_rooms.ROWS[model.view](model, id)
     _, facts = facts_of(model, model.view, id)
     told = dict(reversed([(label, value) for label, (_, value) in facts if value]))
-    state = told.get("state", "").split(" ")[-1]
+    state = told.get("state", "").partition(" ")[2]
     if model.view == "inbox":
         kept = [f"{label} {told[label]}" for label in ("from", "time left", "risk") if label in told]
         return ", ".join([next(need.title for need in model.needs if need.id == id), *kept])

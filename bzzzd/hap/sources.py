@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from bzzzd.hap import logbook
+from bzzzd.hap import filters
 from bzzzd.hap.chronicle import Event
-from bzzzd.hap.logbook import Line
 from bzzzd.hap.model import Model
 from bzzzd.hap.shelf import Branch
 from bzzzd.hap.talk import Thread
 from bzzzd.hap.things import Agent, Need, Peer, Service, Task
+from bzzzd.hap.words import occupied
 
 Words = tuple[str | tuple[str, ...], ...]
 
@@ -32,7 +32,14 @@ def _task(row: Task) -> Words:
 
 
 def _agent(row: Agent) -> Words:
-    return (row.id, row.role, row.capabilities, row.node, "attached" if row.attached else "away")
+    return (
+        row.id,
+        row.role,
+        row.capabilities,
+        row.node,
+        "attached" if row.attached else "",
+        occupied(row.attached, row.load, row.slots).word,
+    )
 
 
 def _peer(row: Peer) -> Words:
@@ -57,10 +64,6 @@ def _event(row: Event) -> Words:
     return (row.source, row.kind, row.text, row.level, row.target)
 
 
-def _line(row: Line) -> Words:
-    return (row.level, row.text, row.fields, row.rest)
-
-
 # A list's rows in the order in which they are shown. Tasks are ordered once, when they change (``lists.py``).
 ROWS: Mapping[str, Callable[[Model], Iterable[Row]]] = {
     "inbox": lambda model: model.needs,
@@ -71,7 +74,7 @@ ROWS: Mapping[str, Callable[[Model], Iterable[Row]]] = {
     "peers": lambda model: model.peers,
     "health": lambda model: model.health.services,
     "events": lambda model: model.events,
-    "logs": lambda model: logbook.shown(model.logbook),
+    "logs": lambda model: model.logbook.rows,
 }
 _WORDS: Mapping[str, Callable[[Any], Words]] = {
     "inbox": _need,
@@ -82,15 +85,13 @@ _WORDS: Mapping[str, Callable[[Any], Words]] = {
     "peers": _peer,
     "health": _service,
     "events": _event,
-    "logs": _line,
 }
 
 
 def passes(view: str, row: Row, filter: str) -> bool:
-    """Whether every word of the filter stands somewhere in the row."""
-    words = filter.casefold().split()
-    if not words or view == "context":
+    """Whether the row passes the filter (``filters.py``)."""
+    if not filter.strip() or view in ("context", "logs"):
         return True
     parts = _WORDS[view](row)
     text = " ".join(part if isinstance(part, str) else " ".join(part) for part in parts).casefold()
-    return all(word in text for word in words)
+    return filters.holds(view, row, text, filter)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from bzzzd.config.settings import Settings
 from bzzzd.hap.actions import Registry
 from bzzzd.hap.lists import whole, with_tasks
-from bzzzd.hap.logbook import Logbook
+from bzzzd.hap.logbook import Logbook, arranged
 from bzzzd.hap.model import Draft, Link, Model
 from bzzzd.hap.shelf import Shelf, planted
 from bzzzd.hap.state import StateFolder
@@ -52,7 +52,7 @@ def first_model(settings: Settings, state: StateFolder, registry: Registry, now:
             Shelf(entries={row.address: row for row in seen.entries}, books={book.address: book for book in seen.books})
         ),
         events=seen.events,
-        logbook=Logbook(lines=seen.lines),
+        logbook=arranged(Logbook(lines=seen.lines)),
         pages={page.id: page for page in seen.pages},
     )
     model = with_tasks(model, {task.id: task for task in seen.tasks})

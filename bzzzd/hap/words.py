@@ -76,6 +76,15 @@ def presence(present: bool, word: str) -> Sign:
     return Sign("●", "ok", word) if present else Sign("○", "dim", "away")
 
 
+def occupied(attached: bool, load: float, slots: int) -> Sign:
+    """How an agent is: free, busy with room for more, full, or away."""
+    if not attached:
+        return Sign("○", "dim", "away")
+    if load >= slots:
+        return Sign("▲", "warn", "full")
+    return Sign("●", "accent", "busy") if load > 0 else Sign("●", "ok", "free")
+
+
 def age(seconds: float) -> str:
     """A duration in at most three characters for years to come: ``10s``, ``5m``, ``3h``, ``8d``, ``40w``.
 

@@ -27,7 +27,7 @@ def test_a_level_hides_what_is_below_it() -> None:
     book = logbook.read(Logbook(), Tail((*LINES, Line("", 9, "critical", "gone")), 4), 1.0)
     seen = []
     for _ in logbook.LEVELS:
-        seen.append([line.level for line in logbook.shown(book)])
+        seen.append([line.level for line in book.rows])
         book = logbook.louder(book)
     assert seen == [
         ["debug", "info", "error", "critical"],

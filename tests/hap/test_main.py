@@ -35,7 +35,7 @@ async def test_a_pipe_instead_of_a_terminal_gets_plain_lines(home: Home) -> None
     assert "1. submitted" in out
     assert "First task (t-1)" in out
     assert "brief:\nthe brief" in out
-    assert "1. worker-1, attached, role worker" in out
+    assert "1. worker-1, free, role worker" in out
     assert "\x1b" not in out
 
 

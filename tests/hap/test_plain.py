@@ -25,7 +25,7 @@ def test_a_list_is_numbered_and_says_states_in_words() -> None:
         "2. submitted, 1m ago: Review the firewall rules of the build machines (t-0004)",
     ]
     assert plain.listing(after(online(), *keys("5")))[1] == (
-        "1. worker-1, attached, role worker, can do answer, summarise, load 1 of 2 slots"
+        "1. worker-1, busy, role worker, can do answer, summarise, load 1 of 2 slots"
     )
     assert plain.listing(after(online(), *keys("7")))[0].startswith("node node-1, mesh mesh-k3v7q2")
 

@@ -8,18 +8,21 @@ from bzzzd.hap.keymap.action import Action, action
 
 TITLES: Mapping[str, str] = {
     "task": "Tasks",
+    "task list": "The list of tasks",
     "task page": "An opened task",
     "tabs": "A page with tabs",
     "versions": "A page with versions",
 }
 MODES: Mapping[str, tuple[str, ...]] = {
-    "tasks": ("list", "task", "global", "always"),
+    "tasks": ("list", "task list", "task", "global", "always"),
     "task page": ("page", "tabs", "versions", "task page", "task", "global", "always"),
 }
 ACTIONS: tuple[Action, ...] = (
     action("task", "c", "cancel", "cancel the task", risk="undo", hint="cancel", typed="cancel NUMBER|ID [REASON]"),
     action("task", "r", "retry", "make a new task from one that has ended", risk="undo", hint="retry",
            typed="retry NUMBER|ID"),
+    action("task list", "f", "narrow", "mine, open, working, waiting, failed: the next of these filters",
+           hint="mine, open…", typed="narrow"),
     action("tabs", "tab l right", "next-tab", "next tab", hint="next tab"),
     action("tabs", "shift+tab", "previous-tab", "previous tab"),
     action("task page", "b", "brief", "what was asked", typed="brief"),

@@ -10,6 +10,7 @@ from bzzzd.hap.rows import Row, Segment
 from bzzzd.hap.text import fit, wrap
 from bzzzd.hap.things import Agent, Need, Peer, Service, Task
 from bzzzd.hap.views import browser, events, logs, threads
+from bzzzd.hap.views.mesh import peer_sign
 
 Fact = tuple[str, Segment]
 _LABEL = 12
@@ -87,7 +88,7 @@ def _need(model: Model, need: Need) -> tuple[Fact, ...]:
 
 
 def _agent(model: Model, agent: Agent) -> tuple[Fact, ...]:
-    sign = words.presence(agent.attached, "attached")
+    sign = words.occupied(agent.attached, agent.load, agent.slots)
     return (
         ("state", (sign.style, f"{sign.sign} {sign.word}")),
         ("role", ("base", agent.role)),
@@ -96,11 +97,26 @@ def _agent(model: Model, agent: Agent) -> tuple[Fact, ...]:
         ("node", ("base", f"{agent.node} (this one)" if agent.local else agent.node)),
         ("kind", ("base", agent.binary_type)),
         ("since", _when(model, agent.since)),
+        *(("works on", ("info", _working(task))) for task in _held(model, agent.id)),
     )
 
 
+def _held(model: Model, agent: str) -> list[Task]:
+    """What an agent holds now."""
+    return [
+        task for task in model.tasks.values() if task.agent == agent and task.state in ("working", "input_required")
+    ]
+
+
+def _working(task: Task) -> str:
+    share = words.percent(task.progress.done, task.progress.total) if task.progress is not None else ""
+    note = task.progress.note if task.progress is not None else ""
+    waits = "waits for an answer" if task.state == "input_required" else ""
+    return ", ".join(part for part in (task.title or task.id, share, note, waits) if part)
+
+
 def _peer(model: Model, peer: Peer) -> tuple[Fact, ...]:
-    sign = words.presence(peer.connected, "connected")
+    sign = peer_sign(peer)
     return (
         ("state", (sign.style, f"{sign.sign} {sign.word}")),
         ("node", ("base", peer.name)),
@@ -112,8 +128,15 @@ def _peer(model: Model, peer: Peer) -> tuple[Fact, ...]:
         ("clock", ("base", f"{peer.skew_s:+.1f} s") if peer.skew_s is not None else ("dim", "not compared")),
         ("traffic", ("base", f"{words.size(peer.received)} in, {words.size(peer.sent)} out")),
         ("since", _when(model, peer.since)),
+        ("agents", ("base", ", ".join(_agents_of(model, peer.name)))),
         *(("address", ("info", address)) for address in peer.addresses[:8]),
     )
+
+
+def _agents_of(model: Model, node: str) -> list[str]:
+    """The agents of a node, with how many tasks each has."""
+    found = [agent for agent in model.agents if node and agent.node == node and agent.attached]
+    return [f"{agent.id} {agent.load:g}/{agent.slots}" for agent in found]
 
 
 def _service(model: Model, service: Service) -> tuple[Fact, ...]:

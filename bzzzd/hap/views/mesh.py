@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from bzzzd.hap import words
@@ -11,6 +12,9 @@ from bzzzd.hap.text import fit
 from bzzzd.hap.things import Agent, Peer, Service
 from bzzzd.hap.views.tables import Column, Table, state_column, with_sign
 
+SKEW_S = 5.0
+SLOW_MS = 1000.0
+"""From here on a clock or a round trip is told to be wrong."""
 NO_AGENTS = "No agent is attached. `systemctl start bzzz-agent` starts one."
 NO_PEERS = "No peers: this node is alone in its mesh."
 NO_HEALTH = "bzzzd has not told how its services are."
@@ -19,19 +23,26 @@ NO_HEALTH = "bzzzd has not told how its services are."
 def agents(model: Model, columns: int) -> Table:
     by_id = {row.id: row for row in model.agents}
     wide, word = columns >= 72, columns >= 56
-    table = [state_column(word, 11), Column("AGENT", 18 if columns >= 56 else 14)]
+    bars = columns >= 96
+    table = [state_column(word, 8), Column("AGENT", 18 if columns >= 56 else 14)]
     if wide:
-        table.append(Column("ROLE", 12))
-    table += [Column("CAN DO"), Column("LOAD", 5, "right"), Column("SINCE", 5, "right")]
+        table += [Column("ROLE", 12), Column("NODE", 10)]
+    table.append(Column("CAN DO"))
+    if bars:
+        table.append(Column("", 6))
+    table += [Column("LOAD", 5, "right"), Column("SINCE", 5, "right")]
 
     def cells(id: str) -> Sequence[Segment]:
         row: Agent = by_id[id]
-        sign = words.presence(row.attached, "attached")
+        sign = words.occupied(row.attached, row.load, row.slots)
         found: list[Segment] = [with_sign(sign) if word else (sign.style, sign.sign), ("base", row.id)]
         if wide:
-            found.append(("base", row.role))
-        load = ("warn" if row.load >= row.slots else "base", f"{row.load:g}/{row.slots}")
-        return [*found, ("dim", ", ".join(row.capabilities)), load, ("dim", words.since(row.since, model.now))]
+            found += [("base", row.role), ("dim", row.node)]
+        found.append(("dim", ", ".join(row.capabilities)))
+        if bars:
+            found.append((sign.style, words.bar(row.load, row.slots, 6) if row.attached else ""))
+        load = ("warn" if row.attached and row.load >= row.slots else "base", f"{row.load:g}/{row.slots}")
+        return [*found, load, ("dim", words.since(row.since, model.now))]
 
     return table, cells
 
@@ -42,11 +53,15 @@ def peers(model: Model, columns: int) -> Table:
     table = [state_column(word, 11), Column("NODE", 16 if columns >= 56 else 12)]
     if wide:
         table.append(Column("FOUND BY", 9))
-    table += [Column("ADDRESS"), Column("RTT", 7, "right"), Column("SINCE", 5, "right")]
+    table.append(Column("ADDRESS"))
+    if columns >= 96:
+        table += [Column("AGENTS", 6, "right"), Column("IN", 9, "right"), Column("OUT", 9, "right")]
+    table += [Column("RTT", 7, "right"), Column("SINCE", 5, "right")]
+    working = Counter(agent.node for agent in model.agents if agent.attached)
 
     def cells(id: str) -> Sequence[Segment]:
         row: Peer = by_id[id]
-        sign = words.presence(row.connected, "connected")
+        sign = peer_sign(row)
         found: list[Segment] = [
             with_sign(sign) if word else (sign.style, sign.sign),
             ("base", row.name) if row.name else ("dim", fit(row.id, 12)),
@@ -55,9 +70,22 @@ def peers(model: Model, columns: int) -> Table:
             found.append(("base", row.how))
         rtt = f"{row.rtt_ms:.1f} ms" if row.rtt_ms is not None and row.rtt_ms < 1000 else "-"
         address = row.addresses[0] if row.addresses else ""
-        return [*found, ("dim", address), ("base", rtt), ("dim", words.since(row.since, model.now))]
+        found.append(("dim", address))
+        if columns >= 96:
+            agents = str(working[row.name]) if row.name and working[row.name] else "-"
+            found += [("base", agents), ("dim", words.size(row.received)), ("dim", words.size(row.sent))]
+        return [*found, ("base", rtt), ("dim", words.since(row.since, model.now))]
 
     return table, cells
+
+
+def peer_sign(peer: Peer) -> words.Sign:
+    """How a peer is: connected, slow or with another clock, or away."""
+    if peer.connected and peer.skew_s is not None and abs(peer.skew_s) > SKEW_S:
+        return words.Sign("▲", "warn", "clock off")
+    if peer.connected and peer.rtt_ms is not None and peer.rtt_ms > SLOW_MS:
+        return words.Sign("▲", "warn", "slow")
+    return words.presence(peer.connected, "connected")
 
 
 def health(model: Model, columns: int) -> Table:
