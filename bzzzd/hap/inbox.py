@@ -12,7 +12,7 @@ from bzzzd.hap.asked import ENDED, WAITING, Asked, Prompt, Reception
 from bzzzd.hap.feeds.prompts import PromptChanged
 from bzzzd.hap.handling import Result
 from bzzzd.hap.lists import with_needs
-from bzzzd.hap.messages import Ask, Due, Effects, Later, Look, Open, Tag
+from bzzzd.hap.messages import Ask, Due, Effects, Later, Look, Open, SaveCache, Tag
 from bzzzd.hap.model import Model, Page
 from bzzzd.hap.opened import onward, open_task
 from bzzzd.hap.orders import say
@@ -20,7 +20,14 @@ from bzzzd.hap.things import Fault
 
 KEPT_PROMPTS: Final = 1000
 KEPT_ASKED: Final = 100
+KEPT_TEXT: Final = 2_000_000
+"""Code points of the texts that are kept for the time without bzzzd."""
 LIMIT: Final = 500
+_ENDS: Final[Mapping[str, tuple[str, str]]] = {
+    "executed": ("ok", "was done"),
+    "failed": ("bad", "was tried and failed"),
+    "unknown": ("bad", "may have been done or not: look, and say so in the inbox"),
+}
 QUESTION: Final = Ask("prompt.list", {"live": True, "limit": LIMIT}, ("prompts",))
 """Brings titles, which the stream may leave out."""
 
@@ -75,6 +82,7 @@ def listed(model: Model, found: Iterable[Prompt]) -> Model:
 def came(model: Model, items: Iterable[PromptChanged]) -> tuple[Model, bool]:
     """Items of the stream; and whether a title must be asked for."""
     prompts, receptions, untitled = dict(model.prompts), dict(model.receptions), False
+    told: tuple[str, str] | None = None
     for item in items:
         new = for_whom(model, merged(prompts.get(item.prompt.id), item.prompt))
         prompts[new.id] = new
@@ -85,7 +93,12 @@ def came(model: Model, items: Iterable[PromptChanged]) -> tuple[Model, bool]:
             choice = next((one.choice for one in new.answers if one.by == model.me.id), "")
             known = mine or Reception(new.id, "", choice, "done", model.now)
             receptions[new.id] = replace(known, entry=item.entry)
-    return with_prompts(replace(model, receptions=receptions), prompts), untitled
+        if mine is not None and mine.state == "done" and item.what in _ENDS:
+            level, words = _ENDS[item.what]
+            told = f"{replying.name_of(new, new.id)} {words}", level
+    model = with_prompts(replace(model, receptions=receptions), prompts)
+    # What answers a person's own doing stays until its time is over.
+    return (say(model, *told) if told and not model.notice.text else model), untitled
 
 
 def opening(model: Model, id: str) -> Result:
@@ -150,11 +163,17 @@ def ready(model: Model, id: str) -> Result:
 
 def arrived(model: Model, asked: Asked) -> Result:
     """A document was read and proven, or found wanting."""
+    same = model.asked.get(asked.id) == asked
     kept = {id: one for id, one in model.asked.items() if id != asked.id}
-    while len(kept) >= KEPT_ASKED:
+    while kept and (len(kept) >= KEPT_ASKED or _size(kept.values()) > KEPT_TEXT):
         del kept[next(iter(kept))]
     model = answering.checked(replace(model, asked={**kept, asked.id: asked}))
-    return _in_view(model, asked)
+    model, effects = _in_view(model, asked)
+    return model, effects if same else (*effects, SaveCache())
+
+
+def _size(kept: Iterable[Asked]) -> int:
+    return sum(len(one.body) + len(one.args) for one in kept)
 
 
 def unread(model: Model, id: str, why: str) -> Result:

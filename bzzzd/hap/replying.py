@@ -10,7 +10,7 @@ from bzzzd.hap import orders
 from bzzzd.hap.asked import Prompt, Reception, Sending
 from bzzzd.hap.handling import Args, Handlers, Result
 from bzzzd.hap.lists import with_needs
-from bzzzd.hap.messages import Due, Effects, Later, SaveAnswer, SendAnswer
+from bzzzd.hap.messages import Due, Effects, Later, SaveAnswer, SaveCache, SendAnswer
 from bzzzd.hap.model import UNDO_S, Model
 from bzzzd.hap.orders import say
 from bzzzd.hap.text import fit
@@ -118,7 +118,7 @@ def done(model: Model, id: str, reception: Reception) -> Result:
     if reception.state == "refused":
         return say(model, f"not counted: {reception.why}", "bad", 30.0), ()
     entry = f", entry {reception.entry}" if reception.entry else ""
-    return say(model, f"answered {named}: {reception.choice}{entry}", "ok"), ()
+    return say(model, f"answered {named}: {reception.choice}{entry}", "ok"), (SaveCache(),)
 
 
 def failed(model: Model, id: str, why: str) -> Result:

@@ -72,6 +72,12 @@ class _Nothing:
     def changed(self, *_: object) -> None:
         """Nobody looks."""
 
+    def copy(self, text: str) -> None:
+        """There is no terminal to take it."""
+
+    def edit(self, path: Path, text: str) -> None:
+        """There is no editor."""
+
     def redraw(self) -> None:
         """Nothing was drawn."""
 

@@ -20,9 +20,10 @@ from bzzzd.hap.messages import (
     Prompts,
     Refused,
     SaveAnswer,
+    SaveCache,
     SendAnswer,
 )
-from bzzzd.hap.model import Answering, Model
+from bzzzd.hap.model import Answering, Model, Notice
 from bzzzd.hap.proof import prove
 from bzzzd.hap.rows import plain
 from bzzzd.hap.talk import Thread, Threads
@@ -182,7 +183,7 @@ def test_no_key_answers_before_the_text_has_been_in_view_for_a_moment() -> None:
     model = after(_told(asking), *keys("1 enter"))
     assert "not arrived" in after(model, Key("a")).notice.text
     model, effects = update(model, Answered(("prompt", "p-0001"), _asked(asking)))
-    assert effects == (Later(0.7, Due("ready", f"p-0001 {asking.prompt.digest}")),)
+    assert effects == (Later(0.7, Due("ready", f"p-0001 {asking.prompt.digest}")), SaveCache())
     early = after(model, Key("a"))
     assert early.overlay is None
     assert "a moment" in early.notice.text
@@ -365,6 +366,8 @@ def test_the_receipt_tells_the_entry_and_what_came_of_it() -> None:
     assert "entry 1044" in _seen(model)
     executed = PromptChanged(_row(asking, state="executed", updated=NOW + 2), "executed", 1046)
     assert "it was done" in _seen(after(model, Came("prompts", (executed,), 1046)))
+    later = after(replace(model, notice=Notice("")), Came("prompts", (executed,), 1046))
+    assert later.notice.text == "“May I delete the old backups?” was done"
 
 
 def test_a_refusal_is_told_loudly_and_the_question_is_there_again() -> None:

@@ -145,3 +145,60 @@ async def test_what_was_called_sent_arrives_although_daemon_and_portal_are_kille
         await again.shows("answered .*approve")
     finally:
         again.close()
+
+
+async def test_a_task_for_approval_is_done_by_a_real_agent_once_it_is_approved_here(office: Node) -> None:
+    office.write_agent("asker")
+    await asyncio.to_thread(office.start_agent, "asker")
+    portal = Terminal(PersonsHome(office), 100, 30)
+    try:
+        await portal.shows("● alice")
+        with office.person() as alice:
+            argv = ["sh", "-c", "echo approved"]
+            task = await asyncio.to_thread(
+                lambda: alice.submit("say it", capability="run", args={"argv": argv}, approve=True)
+            )
+            await portal.shows("1 needs you")
+            portal.type("1")
+            await portal.shows("May I begin")
+            portal.type("\r")
+            await portal.shows("✓ text, signature and grant of asker")
+            await portal.shows("echo approved")
+            await _press(portal, "a", "asker may do command")
+            if "high risk" in portal.text:
+                portal.type("command\r")
+            else:
+                portal.type("Y")
+            await portal.shows("it was done")
+            await asyncio.to_thread(wait_for, "the task", lambda: alice.state(task) == "completed")
+    finally:
+        portal.close()
+
+
+async def test_an_answer_can_be_taken_back_and_a_denial_ends_the_task(office: Node) -> None:
+    office.write_agent("asker")
+    await asyncio.to_thread(office.start_agent, "asker")
+    portal = Terminal(PersonsHome(office), 100, 30)
+    try:
+        await portal.shows("● alice")
+        with office.person() as alice:
+            task = await asyncio.to_thread(
+                lambda: alice.submit("say it", capability="run", args={"argv": ["true"]}, approve=True)
+            )
+            await portal.shows("1 needs you")
+            portal.type("1")
+            await portal.shows("May I begin")
+            portal.type("\r")
+            await portal.shows("✓ text, signature and grant of asker")
+            await _press(portal, "d", "Deny: command")
+            portal.type("y")
+            await portal.shows("goes in . s; u takes it back")
+            portal.type("u")
+            await portal.shows("taken back: your answer deny")
+            assert alice.state(task) == "input_required"
+            await _press(portal, "d", "Deny: command")
+            portal.type("y")
+            await portal.shows("you answered deny", 30)
+            await asyncio.to_thread(wait_for, "the task", lambda: alice.state(task) == "failed")
+    finally:
+        portal.close()
