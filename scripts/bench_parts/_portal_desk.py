@@ -24,14 +24,20 @@ MESH = "mesh-bench"
 STEP_S = 0.01
 
 
-class AttachParams(Struct, frozen=True, kw_only=True):
+class AttachParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     envelope: bytes
     chain: list[bytes] = []
     record: bytes | None = None
 
 
-class AnyParams(Struct, frozen=True, kw_only=True):
+class ListParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Lists are answered whole, whatever part was asked for."""
+
+    limit: int = 0
+    after: str | None = None
+    state: str | None = None
+    open: bool | None = None
+    for_me: bool | None = None
 
 
 def _task(number: int) -> dict[str, Any]:
@@ -69,8 +75,8 @@ async def serve(socket: Path, count: int, rate: int) -> None:
         "hmmm.list": {"threads": [], "next": None},
     }
     for method, answer in answers.items():
-        registry.add(method, guest(), AnyParams, lambda call, _, answer=answer: answer)
-    registry.add("task.list", guest(), AnyParams, lambda call, _: {"tasks": list(tasks.values()), "next": None})
+        registry.add(method, guest(), ListParams, lambda call, _, answer=answer: answer)
+    registry.add("task.list", guest(), ListParams, lambda call, _: {"tasks": list(tasks.values()), "next": None})
     streams.add("tasks", guest(), lambda call, name, filter: Feed(stream, None, lambda: {"tasks": [*tasks.values()]}))
     for name in ("events", "agents", "prompts", "hmmm"):
         streams.add(name, guest(), Stream("bench"))
