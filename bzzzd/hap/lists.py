@@ -12,8 +12,8 @@ from bzzzd.hap.layout import list_rows
 from bzzzd.hap.logbook import arranged
 from bzzzd.hap.model import LISTS, ListState, Model
 from bzzzd.hap.needs import mentions, needs
-from bzzzd.hap.shelf import planted
-from bzzzd.hap.sources import ROWS, passes
+from bzzzd.hap.shelf import unrolled
+from bzzzd.hap.sources import ARRANGED, ROWS, passes
 from bzzzd.hap.things import FINAL, Task
 
 KEPT_TASKS = 2000
@@ -25,7 +25,9 @@ def ids(model: Model, view: str = "") -> tuple[str, ...]:
     if view == "tasks":
         return model.order
     filter = model.lists[view].filter
-    return tuple(row.id for row in ROWS[view](model) if passes(view, row, filter))
+    if view in ARRANGED or not filter.strip():
+        return tuple([row.id for row in ROWS[view](model)])
+    return tuple([row.id for row in ROWS[view](model) if passes(view, row, filter)])
 
 
 def ordered(tasks: Mapping[str, Task], filter: str) -> tuple[str, ...]:
@@ -66,7 +68,7 @@ def filtered(model: Model, view: str, filter: str) -> Model:
     elif view == "logs":
         changed = replace(changed, logbook=arranged(replace(changed.logbook, filter=filter)))
     elif view == "context":
-        changed = replace(changed, shelf=planted(replace(changed.shelf, filter=filter)))
+        changed = replace(changed, shelf=unrolled(replace(changed.shelf, filter=filter)))
     return settled(changed, view)
 
 

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 MOST_ENTRIES = 5000
 MOST_BOOKS = 20
+MOST_FOUND = 500
+"""Rows of a filtered list; who finds more types another word."""
 MOST_TEXT = 2_000_000
 """Code points of content that are kept for the time without bzzzd."""
 
@@ -28,7 +30,10 @@ JOIN = " / "
 
 
 class Entry(Struct, frozen=True):
-    """One address and its latest version. ``at`` is Unix seconds, ``size`` bytes of plain content."""
+    """One address and its latest version. ``at`` is Unix seconds, ``size`` bytes of plain content.
+
+    ``words`` is what a filter looks at.
+    """
 
     address: str
     agent: str = ""
@@ -43,6 +48,7 @@ class Entry(Struct, frozen=True):
     content_type: str = ""
     readers: tuple[str, ...] = ()
     conflict: bool = False
+    words: str = ""
 
 
 class Listing(Struct, frozen=True):
@@ -148,8 +154,9 @@ class Book(Struct, frozen=True):
 class Shelf(Struct, frozen=True):
     """Everything about context that the portal knows.
 
-    ``cut`` tells that there are more addresses than are kept here, ``complete`` that every node was asked.
-    ``tree`` and ``rows`` (by id, in order) follow from the rest; ``books`` are the opened addresses, the newest last.
+    ``cut`` tells that there are more addresses than are kept here, ``complete`` that every node was asked. ``tree``
+    and ``rows`` (by id, in order) follow from the rest; ``found`` counts what a filter has found; ``books`` are the
+    opened addresses, the newest last.
     """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -160,6 +167,7 @@ class Shelf(Struct, frozen=True):
     complete: bool = True
     cut: bool = False
     seen: float = 0
+    found: int = 0
     tree: tuple[Node, ...] = ()
     rows: Mapping[str, Branch] = field(default_factory=dict)
     books: Mapping[str, Book] = field(default_factory=dict)
@@ -204,46 +212,52 @@ def _folder(key: str, name: str, children: tuple[Node, ...]) -> Node:
     )
 
 
-def _visible(nodes: Iterable[Node], unfolded: frozenset[str], whole: bool, depth: int) -> Iterator[Branch]:
+def _visible(nodes: Iterable[Node], unfolded: frozenset[str], depth: int) -> Iterator[Branch]:
     for node in nodes:
-        opened = whole or node.key in unfolded
+        opened = node.key in unfolded
         yield Branch(node.key, node.name, depth, node.count, node.at, bool(node.children) and opened, node.entry)
         if node.children and opened:
-            yield from _visible(node.children, unfolded, whole, depth + 1)
+            yield from _visible(node.children, unfolded, depth + 1)
 
 
-def passes(entry: Entry, filter: str) -> bool:
-    """Whether every word of the filter stands in the address, or names its author, type or readers."""
-    words = filter.casefold().split()
-    if not words:
-        return True
-    text = " ".join((entry.address, entry.author, entry.content_type, *entry.readers)).casefold()
-    if entry.conflict:
-        text += " conflict"
-    return all(word in text for word in words)
+def words_of(entry: Entry) -> str:
+    """What a filter looks at: computed once, because a key that is typed looks at all of them."""
+    conflict = "conflict" if entry.conflict else ""
+    return " ".join((entry.address, entry.author, entry.content_type, *entry.readers, conflict)).casefold()
 
 
 def planted(shelf: Shelf) -> Shelf:
-    """The shelf with its tree grown anew from its entries; filtered, everything in it is unfolded."""
-    kept = [(_segments(entry, shelf.by), entry) for entry in shelf.entries.values() if passes(entry, shelf.filter)]
+    """The shelf with its tree grown anew from its entries."""
+    kept = [(_segments(entry, shelf.by), entry) for entry in shelf.entries.values()]
     return unrolled(replace(shelf, tree=_grow(kept, 0, f"{shelf.by}:")))
 
 
 def unrolled(shelf: Shelf) -> Shelf:
-    """The shelf with its rows computed anew from its tree."""
-    visible = _visible(shelf.tree, shelf.unfolded, bool(shelf.filter.split()), 0)
-    return replace(shelf, rows={row.id: row for row in visible})
+    """The shelf with its rows computed anew; filtered, the addresses that are found stand in a list."""
+    if words := shelf.filter.casefold().split():
+        found = list(shelf.entries.values())
+        for word in words:
+            found = [entry for entry in found if word in entry.words]
+        rows = {entry.address: _found(entry, shelf.by) for entry in found[:MOST_FOUND]}
+        return replace(shelf, rows=rows, found=len(found))
+    visible = _visible(shelf.tree, shelf.unfolded, 0)
+    return replace(shelf, rows={row.id: row for row in visible}, found=0)
+
+
+def _found(entry: Entry, by: str) -> Branch:
+    return Branch(entry.address, JOIN.join(_segments(entry, by)), 0, 1, entry.at, entry=entry)
 
 
 def listed(shelf: Shelf, listing: Listing, *, first: bool, now: float) -> Shelf:
-    """The shelf after one page of the list; the ``first`` begins it anew."""
+    """The shelf after one page of the list; the ``first`` begins it anew. Grown at the first and the last page."""
     entries = {} if first else dict(shelf.entries)
     for entry in listing.entries:
         if len(entries) < MOST_ENTRIES or entry.address in entries:
             entries[entry.address] = entry
     cut = len(entries) >= MOST_ENTRIES and bool(listing.next)
     complete = listing.complete and (first or shelf.complete)
-    return planted(replace(shelf, entries=entries, complete=complete, cut=cut, seen=now))
+    changed = replace(shelf, entries=entries, complete=complete, cut=cut, seen=now)
+    return planted(changed) if first or cut or not listing.next else changed
 
 
 def folded(shelf: Shelf, key: str, unfold: bool) -> Shelf:

@@ -76,6 +76,8 @@ ROWS: Mapping[str, Callable[[Model], Iterable[Row]]] = {
     "events": lambda model: model.events,
     "logs": lambda model: model.logbook.rows,
 }
+ARRANGED = frozenset({"context", "logs"})
+"""Lists whose rows are chosen when they or the filter change, because there may be thousands."""
 _WORDS: Mapping[str, Callable[[Any], Words]] = {
     "inbox": _need,
     "tasks": _task,
@@ -90,7 +92,7 @@ _WORDS: Mapping[str, Callable[[Any], Words]] = {
 
 def passes(view: str, row: Row, filter: str) -> bool:
     """Whether the row passes the filter (``filters.py``)."""
-    if not filter.strip() or view in ("context", "logs"):
+    if not filter.strip() or view in ARRANGED:
         return True
     parts = _WORDS[view](row)
     text = " ".join(part if isinstance(part, str) else " ".join(part) for part in parts).casefold()

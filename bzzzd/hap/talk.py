@@ -139,15 +139,6 @@ def placed(said: tuple[Said, ...]) -> tuple[Placed, ...]:
     return tuple(found)
 
 
-def beside(said: tuple[Said, ...], id: str, by: int) -> str:
-    """The message ``by`` further down in reading order; the last one for an unknown ``id``."""
-    ids = [place.said.id for place in placed(said)]
-    if not ids:
-        return ""
-    index = ids.index(id) + by if id in ids else len(ids) - 1
-    return ids[max(0, min(len(ids) - 1, index))]
-
-
 def calls(said: Said, me: str, role: str) -> bool:
     """Whether a message names this person or their role."""
     return bool(me) and (me in said.to or f"role:{role}" in said.to)

@@ -159,15 +159,11 @@ def to_message(model: Model, id: str) -> Model:
     """Choose a message, and scroll so that it can be seen."""
     assert model.page is not None
     page = replace(model.page, at=id, ref=0)
-    place = conversation.place_of(model, page, model.width, id)
+    start, end = conversation.place_of(model, page, model.width, id)
     height = layout(model).body
     room = max(1, height - len(conversation.head(model, page, model.width, height)))
-    last = conversation.place_of(model, page, model.width, talk.beside(said_on(model, page.id), id, 1))
-    ends = last if last > place else place + room
-    scroll = page.scroll
-    if ends - scroll > room:
-        scroll = ends - room
-    return replace(model, page=replace(page, scroll=max(0, min(scroll, place))))
+    scroll = end - room if end - page.scroll > room else page.scroll
+    return replace(model, page=replace(page, scroll=max(0, min(scroll, start))))
 
 
 def to_newest(model: Model) -> Model:
@@ -189,8 +185,11 @@ def on_thread(step: Callable[[Model, Page], Result]) -> Handler:
 
 def _walk(by: int) -> Handler:
     def step(model: Model, page: Page) -> Result:
-        id = talk.beside(said_on(model, page.id), page.at, by)
-        return (to_message(model, id), ()) if id else (model, ())
+        ids = conversation.order(model, page, model.width)
+        if not ids:
+            return model, ()
+        index = ids.index(page.at) + by if page.at in ids else len(ids) - 1
+        return to_message(model, ids[max(0, min(len(ids) - 1, index))]), ()
 
     return on_thread(step)
 

@@ -15,7 +15,8 @@ PATHS = st.lists(NAMES, max_size=20).map("/".join)
 
 def entry(agent: str, role: str, project: str, task: str, path: str, at: float = 1.0) -> Entry:
     address = f"ucxl://{agent}:{role}@{project}:{task}/*^/{path}"
-    return Entry(address, agent, role, project, task, path, versions=2, author=agent, at=at)
+    made = Entry(address, agent, role, project, task, path, versions=2, author=agent, at=at)
+    return replace(made, words=shelf.words_of(made))
 
 
 ENTRIES = st.lists(st.builds(entry, NAMES, NAMES, NAMES, NAMES, PATHS), max_size=20)
@@ -47,16 +48,25 @@ def test_a_folded_name_tells_how_many_are_below_it_and_the_newest() -> None:
     assert (row.count, row.at, row.unfolded) == (2, 9, False)
 
 
-def test_a_filter_unfolds_what_it_finds() -> None:
-    found = shelf.planted(replace(full(), filter="FIRST"))
+def unfolded(found: Shelf) -> Shelf:
+    """Every name of the tree unfolded."""
+    while folded := [row.id for row in found.rows.values() if row.entry is None and not row.unfolded]:
+        found = shelf.unrolled(replace(found, unfolded=found.unfolded | set(folded)))
+    return found
+
+
+def test_a_filter_lists_what_it_finds() -> None:
+    found = shelf.unrolled(replace(full(), filter="FIRST"))
     assert names(found) == ["worker-1 / worker / default / t-1 / notes / first"]
 
 
 @given(ENTRIES, st.sampled_from(tuple(GROUPS)))
 def test_every_address_stands_in_the_whole_tree_once(entries: list[Entry], by: str) -> None:
-    found = shelf.planted(replace(full(tuple(entries), by=by), filter="ucxl"))
+    found = unfolded(full(tuple(entries), by=by))
     rows = [row.entry.address for row in found.rows.values() if row.entry is not None]
     assert sorted(rows) == sorted({one.address for one in entries})
+    listed = shelf.unrolled(replace(found, filter="ucxl"))
+    assert sorted(listed.rows) == sorted(rows)
     assert sum(row.count for row in found.rows.values() if row.depth == 0) == len(rows)
 
 

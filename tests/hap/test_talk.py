@@ -26,13 +26,6 @@ def test_every_message_is_placed_once_whatever_it_replies_to(links: list[tuple[i
     assert sorted(place.said.id for place in talk.placed(said)) == [one.id for one in said]
 
 
-def test_walking_follows_the_reading_order() -> None:
-    assert talk.beside(ALL, "h-1", 1) == "h-3"
-    assert talk.beside(ALL, "h-2", 1) == "h-2"
-    assert talk.beside(ALL, "", 0) == "h-2"
-    assert talk.beside((), "h-1", 1) == ""
-
-
 def test_the_newest_thread_is_the_first_and_keeps_a_subject_that_a_stream_leaves_out() -> None:
     found = talk.with_threads(Talk(), (Thread("t-1", subject="Backups", last_at=1), Thread("t-2", last_at=5)))
     found = talk.with_threads(found, (Thread("t-1", last_at=9),))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from bzzzd.errors import InvalidAddress
 from bzzzd.hap.feeds.content import CONTENT_LIMIT, readable
 from bzzzd.hap.feeds.fields import mapping, names, number, rows, whole
-from bzzzd.hap.shelf import Edition, Editions, Entry, Listing, Reading
+from bzzzd.hap.shelf import Edition, Editions, Entry, Listing, Reading, words_of
 from bzzzd.hap.text import clean
 from bzzzd.ucxl.address import parse
 
@@ -29,7 +31,7 @@ def _entry(row: Mapping[str, Any]) -> Entry | None:
         address = parse(clean(row.get("address"), 4096))
     except InvalidAddress:
         return None
-    return Entry(
+    entry = Entry(
         address=address.base,
         agent=address.agent,
         role=address.role,
@@ -44,6 +46,7 @@ def _entry(row: Mapping[str, Any]) -> Entry | None:
         readers=names(row.get("readers")),
         conflict=row.get("conflict") is True,
     )
+    return replace(entry, words=words_of(entry))
 
 
 def editions(value: object) -> Editions:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+
+from msgspec import Struct
 
 from bzzzd.hap import words
 from bzzzd.hap.model import Model, Page
@@ -53,7 +55,18 @@ def head(model: Model, page: Page, columns: int, height: int) -> list[Row]:
 
 def text(model: Model, page: Page, columns: int) -> list[Row]:
     """Every message, every row of it."""
-    return [row for _, row in rows(model, page, columns)]
+    said = model.talk.spoken.get(page.id)
+    if said is None:
+        return missing(model, page, columns)
+    if not said:
+        return told("Nothing has been said yet. m writes the first message.", columns)
+    laid = _laid(model, page, columns)
+    rows = list(laid.rows)
+    if page.at in laid.places:
+        place, start = laid.places[page.at]
+        block = _block(place, *_around(model, place.said), True, page.ref, columns)
+        rows[start : start + len(block)] = block
+    return rows
 
 
 def missing(model: Model, page: Page, columns: int) -> list[Row]:
@@ -65,28 +78,66 @@ def missing(model: Model, page: Page, columns: int) -> list[Row]:
     return told("reading…" if model.link.state == "online" else "Not seen before bzzzd went away.", columns)
 
 
-def rows(model: Model, page: Page, columns: int) -> list[tuple[str, Row]]:
-    """The rows with the message that each belongs to."""
-    said = model.talk.spoken.get(page.id)
-    if said is None:
-        return [("", row) for row in missing(model, page, columns)]
-    if not said:
-        return [("", row) for row in told("Nothing has been said yet. m writes the first message.", columns)]
-    found: list[tuple[str, Row]] = []
-    for place in placed(said):
-        one = place.said
-        when = words.clock(one.at, model.now, model.utc_offset)
-        ends = words.clock(one.window_ends, model.now, model.utc_offset) if one.window_ends else ""
-        mine = calls(one, model.me.id, model.me.role)
-        chosen = one.id == page.at
-        block = _block(place, when, ends, mine, chosen, page.ref if chosen else -1, columns)
-        found += [(one.id, row) for row in block]
-    return found
+class Laid(Struct, frozen=True):
+    """A conversation as rows, and where each message begins in them."""
+
+    rows: tuple[Row, ...]
+    places: Mapping[str, tuple[Placed, int]]
 
 
-def place_of(model: Model, page: Page, columns: int, id: str) -> int:
-    """The row at which a message begins; 0 when it is not here."""
-    return next((number for number, (of, _) in enumerate(rows(model, page, columns)) if of == id), 0)
+class _Same:
+    """A value that equals only itself: what was laid for it is found without looking at a thousand messages."""
+
+    __slots__ = ("said",)
+
+    def __init__(self, said: tuple[Said, ...]) -> None:
+        self.said = said
+
+    def __hash__(self) -> int:
+        return id(self.said)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.said is self.said
+
+
+def _laid(model: Model, page: Page, columns: int) -> Laid:
+    day = int((model.now + model.utc_offset) // 86400)
+    return _lay(_Same(model.talk.spoken.get(page.id, ())), columns, day, model.utc_offset, model.me.id, model.me.role)
+
+
+@lru_cache(maxsize=4)
+def _lay(same: _Same, columns: int, day: int, offset: int, me: str, role: str) -> Laid:
+    found: list[Row] = []
+    places: dict[str, tuple[Placed, int]] = {}
+    now = day * 86400.0 - offset
+    for place in placed(same.said):
+        places[place.said.id] = (place, len(found))
+        found += _block(place, *_told_of(place.said, now, offset, me, role), False, -1, columns)
+    return Laid(tuple(found), places)
+
+
+def _around(model: Model, one: Said) -> tuple[str, str, bool]:
+    return _told_of(one, model.now, model.utc_offset, model.me.id, model.me.role)
+
+
+def _told_of(one: Said, now: float, offset: int, me: str, role: str) -> tuple[str, str, bool]:
+    """When it was said, when its window ends, and whether it names the person."""
+    ends = words.clock(one.window_ends, now, offset) if one.window_ends else ""
+    return words.clock(one.at, now, offset), ends, calls(one, me, role)
+
+
+def order(model: Model, page: Page, columns: int) -> tuple[str, ...]:
+    """The messages in the order in which they are read."""
+    return tuple(_laid(model, page, columns).places)
+
+
+def place_of(model: Model, page: Page, columns: int, id: str) -> tuple[int, int]:
+    """The first row of a message, and the one behind its last; (0, 0) when it is not here."""
+    laid = _laid(model, page, columns)
+    if id not in laid.places:
+        return 0, 0
+    place, start = laid.places[id]
+    return start, start + len(_block(place, *_around(model, place.said), False, -1, columns))
 
 
 @lru_cache(maxsize=2048)

@@ -55,6 +55,7 @@ def filter_row(model: Model, columns: int) -> Row:
     room = max(1, columns - 16)
     shown = chunks(words_, room)[-1]
     _, of = lists.position(model)
+    of = max(of, model.shelf.found) if model.view == "context" else of
     return spread((("key", " / "), ("strong", shown)), (("dim", f"{of} found "),), columns)
 
 
