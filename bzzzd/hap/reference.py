@@ -49,6 +49,30 @@ the ledger's receipt is there, whatever ends meanwhile; the prompt's page shows 
 entry, and what came of the action. At most 256 answers wait. Without `bzzzd`, prompts that were read stay readable and
 can be approved, denied and chosen from; a text or a form needs it, because it names the readers to encrypt for.
 
+## Tasks, threads, context, events, log
+
+A list is filtered by `/`: words that stand anywhere in a row, and for tasks `state:`, `project:`, `agent:`, `role:`,
+`author:` and `capability:` with the beginning of a value, `mine`, `open`, and `-` in front for what is not wanted; `f`
+steps through what is mostly looked for. An opened task has its brief, its decision with every version, its trace, what
+was said about it and what people were asked.
+
+A thread shows replies below what they reply to, with kinds in words, objection windows, and why a message has no
+effect. `[` and `]` walk through it, `a` answers the message, `m` says something, `o` opens what it refers to: an
+address at its version, a task, a prompt, another message; `esc` comes back to the thread.
+
+The context is a tree of addresses by agent, project, task or role (`o`); `look` with a pattern shows what lies beyond
+the 5,000 addresses that are kept. An address opens at its newest text; `v` shows its versions on a line of time, `p`
+where a version comes from, who may read it and which nodes hold it, `=` two versions side by side (`{{` and `}}` choose
+the other). `w` writes the version to a file: a safe name is offered, the file is written whole and for its owner alone,
+and over another one only after `enter` is pressed a second time.
+
+Events are the last 500 things that happened on the mesh, in the ledger, with prompts and on threads, also those from
+before the portal came; opening one opens what it is about. The log is what `bzzz logs` shows, followed once a second
+while it is in view; `v` raises the level from which it is shown, `f` lets it stand still.
+
+What was seen of all this stays readable without `bzzzd`, in this portal and the next: lists, opened threads, addresses
+and tasks, the newest first, up to some megabytes in `portal/seen.msgpack` of the state folder.
+
 ## The person's key
 
 Made at the first start in the state folder, readable by nobody else. `passphrase` in the palette (`:`) puts it under a

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
+from .nodes import one_node
 from .portals import Home, Terminal, piped
 
 pytestmark = pytest.mark.integration
@@ -74,6 +76,11 @@ async def test_every_view_shows_what_a_real_node_has(node: Home) -> None:
         await terminal.shows("I read the notes first.")
         await bzzz(node, "hmmm", "post", task, "Which notes?", "--kind", "question")
         await terminal.shows("Which notes[?]")
+        terminal.type("a")
+        await terminal.shows(r"\[answer\]")
+        terminal.type("\tThe ones of today.\x13")
+        await terminal.shows("└ answer · lena")
+        await terminal.shows("The ones of today[.]")
         terminal.type("t")
         await terminal.shows("Check the backups")
         terminal.type("s")
@@ -95,6 +102,23 @@ async def test_every_view_shows_what_a_real_node_has(node: Home) -> None:
         assert await terminal.ends() == 0
     finally:
         terminal.close()
+
+
+async def test_what_was_read_is_readable_in_the_next_portal_without_the_daemon(tmp_path: Path) -> None:
+    async with one_node(tmp_path) as home:
+        await bzzz(home, "context", "put", ADDRESS, "--body", NOW)
+        task = json.loads(await bzzz(home, "task", "submit", "Check the backups"))["task"]["id"]
+        await bzzz(home, "hmmm", "post", task, "I read the notes first.", "--kind", "proposal", "--refs", ADDRESS)
+        lines = f"context\nreference {ADDRESS}\nthreads\nopen {task}\ntasks\nopen {task}\nbrief\nlogs\n"
+        _, out, errors = await piped(home, "--plain", lines=lines)
+        assert "Nothing is missing." in out, errors
+    lines = f"reference {ADDRESS}\nthreads\nopen {task}\nlogs\n"
+    _, out, errors = await piped(home, "--plain", lines=lines)
+    assert "offline: " in out, errors
+    assert "version 1 of 1, by lena:\nThey hold the queues.\nNothing is missing." in out
+    assert "proposal by lena" in out
+    assert "I read the notes first." in out
+    assert "info: " in out
 
 
 async def test_the_same_is_told_in_words(node: Home) -> None:
