@@ -27,9 +27,11 @@ from bzzzd.hmmm.message import CONTENT_TYPE, Text, dated, post_params, thread_ad
 from bzzzd.identity.attach import attach_params
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import read_grants
+from bzzzd.slurp.asking import answer_params, settle_params
 from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
 from bzzzd.slurp.commands import Cancel, Command, Retry, new_command_id, new_task_id, seal_command
-from bzzzd.ucxl.address import Address
+from bzzzd.slurp.question import VALUE_TYPE, value_address
+from bzzzd.ucxl.address import Address, parse
 from bzzzd.ucxl.version import PlaintextDigest, seal_version
 
 if TYPE_CHECKING:
@@ -144,6 +146,28 @@ class Person:
         except NotFound:
             return 0.0
         return number(mapping(found.get("thread")).get("last_at"))
+
+    def answer(self, prompt: Mapping[str, Any], choice: str, asked_at: str, value: bytes | None) -> Any:
+        """Answer a prompt as ``prompt.show`` gave it; ``asked_at`` is the address of its document."""
+        task, id, prepared = str(prompt["task"]), str(prompt["id"]), self._told
+        project = parse(asked_at).project if asked_at else "default"
+        readers: Sequence[str] = ()
+        if value is not None:
+            address = value_address(self.id, self.role, project, task, id)
+            prepared = mapping(self.read("context.prepare", {"address": address, "content_type": VALUE_TYPE}))
+            readers = _names(prepared.get("readers"))
+        params = answer_params(
+            self._writer(prepared), prompt=id, task=task, digest=str(prompt["digest"]), choice=choice, at=time.time(),
+            value=value, project=project, readers=readers,
+        )  # fmt: skip
+        return self.act("prompt.answer", params)
+
+    def settle(self, prompt: Mapping[str, Any], result: str) -> Any:
+        """Say what became of an action whose outcome is unknown."""
+        named = {"prompt": str(prompt["id"]), "task": str(prompt["task"])}
+        return self.act(
+            "prompt.settle", settle_params(self._writer(self._told), **named, result=result, at=time.time())
+        )
 
     def new_epoch(self, **wanted: object) -> Any:
         """Have this node make new role keys, sign them, and put them in force; ``wanted`` as ``mesh.epoch_prepare``."""

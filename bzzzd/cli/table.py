@@ -61,6 +61,9 @@ _ID = Arg("id", "task id")
 _ADDRESS = Arg("address", "UCXL address", metavar="ADDRESS")
 _LIMIT = Arg("--limit", "rows at most (50)", "whole", 50, "N")
 _KINDS = ("proposal", "question", "answer", "agreement", "concern", "objection", "summary", "escalation")
+_PROMPT_STATES = (
+    "open", "seen", "answered", "claimed", "executed", "failed", "unknown", "expired", "canceled", "superseded",
+)  # fmt: skip
 _STATES = ("submitted", "working", "input_required", "completed", "failed", "canceled", "rejected")
 
 
@@ -189,6 +192,21 @@ COMMANDS: tuple[Command, ...] = (
         Arg("--refs", "addresses, versions and messages that it refers to, with commas", default="", metavar="REFS"),
         Arg("--readers", "only these roles may read it, with commas", default="", metavar="ROLES"),
         Arg("--project", "a free thread: project that it belongs to (default)", default="default", metavar="P"))),
+    Command(("prompt", "list"), "what agents ask people, the newest first; * marks what waits for you",
+            "prompts:listing", (
+        Arg("--mine", "only what waits for you", "flag", False),
+        Arg("--all", "also those that have ended", "flag", False),
+        Arg("--state", "only those in this state", metavar="STATE", choices=_PROMPT_STATES),
+        Arg("--task", "only those of this task", metavar="TASK"), _LIMIT)),
+    Command(("prompt", "show"), "one prompt with its text and the action that it is about", "prompts:show",
+            (Arg("id", "prompt id", metavar="ID"),)),
+    Command(("prompt", "answer"), "answer a prompt, or say what became of one whose outcome is unknown",
+            "prompts:answer", (
+        Arg("id", "prompt id", metavar="ID"),
+        Arg("--choice", "approve, deny, or a choice's id; of an unknown one: executed or failed", metavar="CHOICE"),
+        Arg("--text", "a text; - reads standard input", metavar="-|TEXT"),
+        Arg("--field", "the fields of a form", metavar="NAME=VALUE", many="*"),
+        Arg("--yes", "high risk: the first 8 digits of the prompt's digest", metavar="DIGITS"))),
     Command(("context", "put"), "store a new version", "context:put", (
         _ADDRESS, Arg("--body", "the content; - (or nothing) reads standard input", metavar="-|TEXT"),
         Arg("--file", "read the content from a file", metavar="PATH"),

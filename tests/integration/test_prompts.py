@@ -10,7 +10,7 @@ import pytest
 
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.slurp.asking import answer_params
-from bzzzd.slurp.question import Action, To, check_digest
+from bzzzd.slurp.question import Action, Field, To, check_digest
 from tests.integration.conftest import Node, nodes_in, wait_for
 from tests.integration.prompting import Asking, answer, answer_of, see, settle, state_of
 from tests.integration.sessions import Session, Watch, refusal
@@ -366,3 +366,41 @@ def test_an_agent_killed_while_it_waits_is_followed_by_one_that_takes_the_answer
             assert [(one["id"], one["state"], one["claimed_by"]) for one in found] == [
                 (row["id"], "executed", "second")
             ]
+
+
+# ── the command line ─────────────────────────────────────────────────────────
+
+
+def test_the_command_line_lists_shows_and_answers(office: Node, alice: Session, bob: Session) -> None:
+    _, prompt = asked(alice, bob)
+    listed = {row["id"]: row for row in office.json("prompt", "list", "--mine")["prompts"]}
+    assert listed[prompt]["for_me"]
+    shown = office.bzzz("prompt", "show", prompt).stdout.decode()
+    assert "May I remove the build folder?" in shown
+    assert '"build"' in shown
+    assert office.json("prompt", "answer", prompt, "--choice", "approve")["receipt"]["state"] == "entered"
+    assert state_of(alice, prompt) == "answered"
+    again = office.bzzz("prompt", "answer", prompt, "--choice", "deny")
+    assert (again.returncode, b"PROMPT_ANSWERED" in again.stderr) == (3, True)
+
+
+def test_high_risk_takes_the_first_digits_of_the_digest(office: Node, alice: Session, bob: Session) -> None:
+    asking, prompt = asked(alice, bob, risk="high")
+    digits = asking.asked["digest"][:8]
+    for yes in ((), ("--yes", "00000000"), ("--yes", digits[:7])):
+        refused = office.bzzz("prompt", "answer", prompt, "--choice", "approve", *yes)
+        assert (refused.returncode, b"high risk" in refused.stderr) == (2, True)
+    office.json("prompt", "answer", prompt, "--choice", "approve", "--yes", digits)
+    assert state_of(alice, prompt) == "answered"
+
+
+def test_texts_and_forms_are_answered_from_the_command_line(office: Node, alice: Session, bob: Session) -> None:
+    asking, prompt = asked(alice, bob, kind="text")
+    assert office.bzzz("prompt", "answer", prompt, "--field", "a=b").returncode == 2
+    office.json("prompt", "answer", prompt, "--text", "blue")
+    assert asking.begin()["value"] == b'"blue"'
+    fields = (Field("place", "Where to"), Field("count", "How many", "number", required=False))
+    asking, prompt = asked(alice, bob, kind="form", form=fields)
+    assert office.bzzz("prompt", "answer", prompt, "--field", "count=3").returncode == 3
+    office.json("prompt", "answer", prompt, "--field", "place=here", "count=3")
+    assert asking.begin()["value"] == b'{"count": "3", "place": "here"}'
