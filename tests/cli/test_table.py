@@ -20,6 +20,7 @@ ledger status, ledger backup, ledger restore, ledger promote
 agent list, agent show
 task submit, task list, task show, task watch, task cancel, task retry, task trace
 hmmm list, hmmm show, hmmm post
+prompt list, prompt show, prompt answer
 context put, context get, context list, context history, context diff, context export,
 context announce
 ucxl parse
