@@ -244,6 +244,7 @@ class Node:
         await self._entry.open()
         await self._manager.start_phase(Phase.PROCESS)
         await part.begin()
+        await mesh.open()
         self._offers = offers
         sessions.register(registry)
         self._sessions = sessions
@@ -288,6 +289,7 @@ class Node:
         return Mesh(
             MeshSettings(
                 listen=self._peering.listen,
+                held=True,
                 some_listen=not self._peering.addresses.fixed,
                 static_peers=(*network.static_peers, *inviter_addresses(self._settings.state_dir)),
                 bootstrap_peers=network.bootstrap_peers,

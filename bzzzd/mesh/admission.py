@@ -97,6 +97,8 @@ class Admission:
         self._renewed = renewed
         self._patience: Patience[bytes] = Patience()
         self._settled: dict[bytes, trio.Event] = {}
+        self.opened = trio.Event()
+        """Whoever comes before waits, for as long as joining may take."""
 
     async def join(self, open_stream: OpenStream, peer_id: ID, how: How, *, alone: bool = False) -> Member:
         """The dialler's side; ``alone`` when it has no other connection to the peer.
@@ -142,6 +144,7 @@ class Admission:
             opening: JoinFrame | None = None
             try:
                 opening = await _hear(stream)
+                await self.opened.wait()
                 if opening.invitation:
                     await self._receive(stream, opening.invitation)
                     return

@@ -116,6 +116,11 @@ class Mesh(Judging):
             await self.stop()
             raise
 
+    async def open(self) -> None:
+        """Let members in and dial them, now that all is served that they will ask for: the end of ``held``."""
+        await self._settling.said()
+        await self._call("open")
+
     def _load(self) -> Main:
         from bzzzd.mesh import library
 

@@ -141,11 +141,22 @@ class Node:
                 self._bridge.post(self._wiring.on_ready, self, addresses)
                 stack.push_async_callback(self._hang_up)
                 async with trio.open_nursery() as self._nursery:
-                    await self._dialler.keep(self._nursery)
-                    self._start(self._dialler.bootstrap, self._bootstrap, lambda: not len(self._members))
+                    self._start(self._dial)
+                    if not settings.held:
+                        await self.open()
                     await self._upkeep()
         finally:
             self._pubsub.seen_messages.stop()
+
+    async def open(self) -> None:
+        """Let members in and dial them, from now on."""
+        self._admission.opened.set()
+
+    async def _dial(self) -> None:
+        await self._admission.opened.wait()
+        async with trio.open_nursery() as nursery:
+            await self._dialler.keep(nursery)
+            nursery.start_soon(self._dialler.bootstrap, self._bootstrap, lambda: not len(self._members))
 
     async def _hang_up(self) -> None:
         """Close the sockets, so that peers notice at once. A polite end of each would cost 0.3 s."""

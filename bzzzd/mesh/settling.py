@@ -30,6 +30,11 @@ class Settling:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="mesh-settle")
 
+    async def said(self) -> None:
+        """Wait until the node has been told how things are now."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
     def stop(self) -> None:
         """Say no more."""
         if self._task is not None:

@@ -58,10 +58,12 @@ class MeshSettings:
     ``listen`` holds concrete multiaddrs; with ``some_listen`` it is enough that one of them can be listened on.
     ``static_peers`` are multiaddrs that end in ``/p2p/ID``, ``bootstrap_peers`` may lack that.
     ``max_strangers`` counts inbound connections that have not shown a grant yet: when one more comes,
-    the oldest goes, so that a flood cannot keep honest peers out.
+    the oldest goes, so that a flood cannot keep honest peers out. A node that is ``held`` listens, but lets nobody
+    in and dials nobody before it is opened.
     """
 
     listen: tuple[str, ...]
+    held: bool = False
     some_listen: bool = False
     static_peers: tuple[str, ...] = ()
     bootstrap_peers: tuple[str, ...] = ()

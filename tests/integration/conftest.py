@@ -43,6 +43,7 @@ LIMIT_S = 30.0
 HOUR_S = 3600.0
 RUN = [{"kind": "command", "capability": "run"}]
 ROLES = ("worker", "coordinator", "reviewer", "observer")
+_GIVEN: set[int] = set()
 
 
 def wait_for(what: str, condition: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
@@ -57,9 +58,15 @@ def wait_for(what: str, condition: Callable[[], Any], limit_s: float = LIMIT_S) 
 
 
 def free_port() -> int:
-    """A port that is free now, below those that the kernel gives to connections: it must be free again later."""
+    """A port that is free now, below those that the kernel gives to connections: it must be free again later.
+
+    None is given twice by one process: twenty nodes are given forty before the first of them listens.
+    """
     while True:
         port = random.randrange(20_000, 32_000)
+        if port in _GIVEN:
+            continue
+        _GIVEN.add(port)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

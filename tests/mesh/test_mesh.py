@@ -279,6 +279,27 @@ async def test_all_that_is_offered_while_the_node_is_busy_is_served(town: Town) 
         await eventually(f"{protocol} to be served", lambda protocol=protocol: served(protocol), 5.0)
 
 
+async def test_a_node_that_is_held_lets_nobody_in_and_dials_nobody_before_it_is_opened(town: Town) -> None:
+    """So nobody asks a node that starts for what it does not serve yet."""
+    first = await town.node("first", held=True)
+    second = await town.node("second", static_peers=first.mesh.addresses)
+    third = await town.node("third", held=True, static_peers=second.mesh.addresses)
+    await eventually("a dial", lambda: second.mesh.counters.dials)
+    await eventually("a stranger at the door", lambda: first.mesh.load["connections"])
+    assert first.kinds().count("joined") == second.kinds().count("joined") == 0
+    assert third.mesh.counters.dials == 0
+
+    async def echo(peer_id: str, data: bytes) -> bytes:
+        return data
+
+    first.mesh.handle("/bzzz/late/1", echo)
+    await first.mesh.open()
+    await eventually("the arrival", lambda: "joined" in second.kinds())
+    assert await second.mesh.request(first.mesh.peer_id, "/bzzz/late/1", b"yes") == b"yes"
+    await third.mesh.open()
+    await eventually("another arrival", lambda: "joined" in third.kinds())
+
+
 async def test_whoever_hears_of_a_member_finds_it_among_the_peers(town: Town) -> None:
     first = Node(town.realm, "first")
     town.nodes.append(first)
