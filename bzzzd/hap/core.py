@@ -47,7 +47,8 @@ from bzzzd.hap.messages import (
 from bzzzd.hap.model import Model
 from bzzzd.hap.quoting import read_texts
 from bzzzd.hap.state import StateFolder, seen_of
-from bzzzd.hap.update import next_tick, update
+from bzzzd.hap.ticking import next_tick
+from bzzzd.hap.update import update
 
 _TICK_S = 1.0
 

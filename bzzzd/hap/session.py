@@ -11,15 +11,11 @@ A refusal is not the end: the portal shows what guests may see, and the message 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from bzzzd.errors import BadInput, BzzzError, NotAllowed, UnknownOutcome
 from bzzzd.hap import feed
-from bzzzd.hap.asked import Sending
-from bzzzd.hap.carrier import Carrier
 from bzzzd.hap.feeds import prompts, tasks
 from bzzzd.hap.messages import (
     Answered,
@@ -47,8 +43,8 @@ from bzzzd.hap.messages import (
     Unlock,
 )
 from bzzzd.hap.outbox import Outbox
-from bzzzd.hap.proof import prove
-from bzzzd.hap.signing import Person, place_to_answer, place_to_write
+from bzzzd.hap.prompter import Prompter
+from bzzzd.hap.signing import Person, place_to_write
 from bzzzd.hap.things import Fault, Status
 from bzzzd.rpc.client import AsyncClient, State, Subscription
 from bzzzd.rpc.follower import Snapshot as StreamSnapshot
@@ -82,7 +78,7 @@ class Session:
         self._flushed_at = 0.0
         self._attaching = False
         self._loop = asyncio.get_running_loop()
-        self._carrier = Carrier(outbox, lambda: self._client, lambda message: self._send(message))
+        self._prompter = Prompter(person, outbox, lambda: self._client, lambda message: self._send(message))
 
     async def idle(self, limit_s: float) -> None:
         """Wait until every question and command is answered, or for so many seconds."""
@@ -104,7 +100,7 @@ class Session:
         for timer in (self._flush, self._again):
             if timer is not None:
                 timer.cancel()
-        self._carrier.close()
+        self._prompter.close()
         await self._drop(self._client, tuple(self._readers) + tuple(self._work))
 
     # The connection
@@ -161,7 +157,7 @@ class Session:
             if not self._pinned(state.attached, hello.mesh_id):
                 return
             self._mend = ""
-            self._spawn(self._carrier.all(hello.mesh_id))
+            self._spawn(self._prompter.carry(hello.mesh_id))
             self._send(Online(feed.me(state.attached.get("caller")), status))
         else:
             self._send(Online(feed.me({}, self._mend), status))
@@ -261,17 +257,16 @@ class Session:
                 self._spawn(self._command("hmmm.post", id, ("post", id), effect))
             case Order(kind=kind, id=id):
                 self._spawn(self._command(f"task.{kind}", id, ("order", id), effect))
-
             case Open(id=id):
-                self._spawn(self._open(id))
+                self._spawn(self._prompter.open(id))
             case Look(prompt=prompt, task=task):
-                self._spawn(self._look(prompt, task))
+                self._spawn(self._prompter.look(prompt, task))
             case SendAnswer(sending=sending):
-                self._spawn(self._answer(sending))
+                self._spawn(self._prompter.answer(sending))
             case Unlock(passphrase=passphrase):
                 self._spawn(self._unlock(passphrase))
             case Protect(passphrase=passphrase):
-                self._spawn(self._protect(passphrase))
+                self._spawn(self._prompter.protect(passphrase))
             case SaveContent():
                 self._spawn(self._save(effect))
 
@@ -317,53 +312,6 @@ class Session:
             self._mend = ""
             self._send(Answered(("unlock",), None))
             self._connect(attach=True)
-
-    async def _protect(self, passphrase: str) -> None:
-        try:
-            if self._person is None:
-                raise NotAllowed(self._mend or "there is no usable key")
-            await asyncio.to_thread(self._person.protect, passphrase)
-        except BzzzError as error:
-            self._send(Refused(("protect",), _fault(error)))
-        else:
-            self._send(Answered(("protect",), bool(passphrase)))
-
-    async def _open(self, id: str) -> None:
-        """Read a prompt's document and prove it, off the loop: a chain has several signatures."""
-        assert self._client is not None
-        try:
-            value = await self._client.call("prompt.show", {"id": id}, effects=False)
-            trust = self._person.trust() if self._person is not None else None
-            asked = await asyncio.to_thread(prove, value, trust, time.time())
-        except BzzzError as error:
-            self._send(Refused(("prompt", id), _fault(error)))
-        else:
-            self._send(Answered(("prompts",), (prompts.one_prompt(value),)))
-            self._send(Answered(("prompt", id), asked))
-
-    async def _look(self, prompt: str, task: str) -> None:
-        """Tell that it is on the screen; nothing depends on it, so it is told once."""
-        assert self._client is not None
-        state = self._client.state
-        if self._person is None or state.attached is None or state.hello is None:
-            return
-        with contextlib.suppress(BzzzError):
-            await self._client.call("prompt.seen", self._person.look(state.hello.mesh_id, prompt, task))
-
-    async def _answer(self, sending: Sending) -> None:
-        """Sign an answer with what the daemon told last, or without a daemon with what was pinned, and carry it."""
-        try:
-            if self._person is None:
-                raise NotAllowed(self._mend or "there is no usable key to sign with")
-            client, prepared = self._client, None
-            attached = client.state.attached if client is not None else None
-            if client is not None and attached is not None and (sending.text is not None or sending.fields is not None):
-                prepared = await client.call("context.prepare", place_to_answer(attached, sending), effects=False)
-            letter = await asyncio.to_thread(self._person.letter, sending, attached, prepared)
-        except BzzzError as error:
-            self._send(Refused(("reply", sending.id), _fault(error)))
-        else:
-            await self._carrier.answer(letter)
 
     async def _command(self, method: str, id: str, tag: Tag, effect: Submit | Post | Order) -> None:
         """Send a signed command. Without an answer the same bytes go again: the id keeps it from being done twice."""

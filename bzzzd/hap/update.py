@@ -34,7 +34,6 @@ from bzzzd.hap import (
     unlocking,
 )
 from bzzzd.hap import buffer as buffers
-from bzzzd.hap.asked import WAITING
 from bzzzd.hap.buffer import EDITS, Buffer
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import layout, list_rows
@@ -169,29 +168,6 @@ def _update(model: Model, message: Message) -> Result:
             return say(replace(model, unsaved=why), f"the draft is in memory only: {why}", "bad", 30.0), ()
         case Unsaved(what=what, why=why):
             return say(model, f"the {'theme' if what == 'theme' else 'last view'} was not saved: {why}", "warn"), ()
-
-
-def next_tick(model: Model) -> float | None:
-    """Seconds until what is shown changes by the passing of time alone; None when nothing does."""
-    waits = [model.notice.until - model.now] if model.notice.text else []
-    if model.pending or model.answers or _counting(model):
-        waits.append(1.0)
-    if model.link.state != "online":
-        waits.append(5.0)
-    elif model.tasks and model.view == "tasks":
-        newest = max(model.tasks[id].created for id in model.order[:1]) if model.order else 0.0
-        waits.append(5.0 if model.now - newest < 60 else 30.0)
-    elif model.view != "tasks":
-        waits.append(30.0)
-    return max(0.05, min(waits)) if waits else None
-
-
-def _counting(model: Model) -> bool:
-    """Whether a time that is left is shown to the second."""
-    if model.view != "inbox":
-        return False
-    ends = [prompt.expires for prompt in model.prompts.values() if prompt.for_me and prompt.state in WAITING]
-    return any(0 < end - model.now <= 60 for end in ends)
 
 
 def _due(model: Model, what: str, id: str) -> Result:

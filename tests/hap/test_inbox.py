@@ -28,7 +28,8 @@ from bzzzd.hap.proof import prove
 from bzzzd.hap.rows import plain
 from bzzzd.hap.talk import Thread, Threads
 from bzzzd.hap.things import Fault, Task
-from bzzzd.hap.update import next_tick, update
+from bzzzd.hap.ticking import next_tick
+from bzzzd.hap.update import update
 from bzzzd.hap.view import view
 from bzzzd.slurp.question import Choice, Field, To
 
@@ -125,6 +126,8 @@ def test_seconds_are_counted_only_where_they_are_shown() -> None:
     model = _told(Asking(now=NOW, expires=NOW + 50))
     assert next_tick(model) is None
     assert next_tick(after(model, Key("1"))) == 1.0
+    longer = _told(Asking(now=NOW, expires=NOW + 70))
+    assert next_tick(after(longer, Key("1"))) == 10.0
 
 
 # Mentions

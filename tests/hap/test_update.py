@@ -31,7 +31,8 @@ from bzzzd.hap.messages import (
 from bzzzd.hap.model import UNDO_S, Filter, Form, Help, Model, Palette
 from bzzzd.hap.rows import plain
 from bzzzd.hap.things import Fault, Progress, Task
-from bzzzd.hap.update import next_tick, update
+from bzzzd.hap.ticking import next_tick
+from bzzzd.hap.update import update
 from bzzzd.hap.view import view
 from bzzzd.hap.views.overlays import help_lines
 
