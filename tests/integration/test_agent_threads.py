@@ -14,6 +14,7 @@ import pytest
 from bzzzd.errors import NotFound
 from bzzzd.hmmm.message import summary_address
 from tests.integration.conftest import RUN, Node, NodeMaker, wait_for
+from tests.integration.prompting import answer
 from tests.integration.sessions import FINAL, Session
 from tests.integration.test_threads import post
 
@@ -227,3 +228,17 @@ def test_a_task_that_nobody_speaks_about_has_no_thread(node: Node) -> None:
         assert ended(alice, task)["task"]["state"] == "completed"
         assert talk(alice, task) == []
         assert alice.call("hmmm.list")["threads"] == []
+
+
+def test_a_plan_is_talked_over_before_a_person_is_asked_to_approve_it(planner: Node) -> None:
+    with planner.person() as alice:
+        task = alice.submit("with a blessing", capability="run", args={"argv": ["echo", "blessed"]}, approve=True)
+        plan = one_of(alice, task, "proposal")
+        begun = one_of(alice, task, "answer")
+        assert begun["reply_to"] == plan["id"]
+        prompts = wait_for("the prompt", lambda: alice.call("prompt.list", live=True)["prompts"], LIMIT_S)
+        assert prompts[0]["task"] == task
+        assert prompts[0]["created"] >= plan["window_ends"]
+        answer(alice, prompts[0]["id"])
+        assert ended(alice, task)["task"]["state"] == "completed"
+        one_of(alice, task, "summary")
