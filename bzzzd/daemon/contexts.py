@@ -19,7 +19,7 @@ from bzzzd.storage.content import Blob
 from bzzzd.storage.context import ContextStore
 from bzzzd.storage.records import HeadRecord
 from bzzzd.ucxl.address import parse
-from bzzzd.ucxl.version import DEFAULT_CONTENT_TYPE, VersionHeader
+from bzzzd.ucxl.version import DEFAULT_CONTENT_TYPE, VersionHeader, VersionId
 
 AddressText = Annotated[str, Meta(max_length=4096)]
 ContentType = Annotated[str, Meta(max_length=127)]
@@ -54,6 +54,10 @@ class GetParams(_Params, frozen=True):
 
     address: AddressText
     holders: bool = False
+
+
+class FindParams(_Params, frozen=True):
+    version_id: VersionId
 
 
 class ListParams(_Params, frozen=True):
@@ -129,6 +133,12 @@ class ContextDesk:
             "content": found.content,
         }  # fmt: skip
 
+    async def find(self, call: Any, params: FindParams) -> dict[str, Any]:
+        """Where the version with an id is: its address, and its number there."""
+        row = await self._contexts.show_id(params.version_id)
+        self._read(call.caller, row.address)
+        return {"version_id": row.id, "address": row.address, "number": row.number, "of": row.of}
+
     async def list(self, call: Any, params: ListParams) -> dict[str, Any]:
         """Addresses by name, with how many versions each has."""
         self._gate.check(call.caller, "context.list", "context", "read")
@@ -200,6 +210,9 @@ class ContextDesk:
             result="{version_id, address, number, of, content, content_type, author, at, readers, conflict, heads, "
             "complete, replicas, holders}",
         )  # fmt: skip
+        registry.add(
+            "context.find", member, FindParams, self.find, result="{version_id, address, number, of}", reads=True
+        )
         registry.add("context.list", member, ListParams, self.list, result="{entries, next, complete}", reads=True)
         registry.add(
             "context.history", member, HistoryParams, self.history, reads=True,

@@ -88,6 +88,7 @@ PARSERS: Mapping[str, Callable[[object], Any]] = {
     "context.history": content.history,
     "context.get": content.content,
     "context.list": context.listing,
+    "context.find": context.place,
     "logs.tail": logs.tail,
     "hmmm.list": talk.threads,
     "hmmm.show": talk.spoken,

@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec.structs import replace
 
 from bzzzd.hap import browsing, inbox, talking
 from bzzzd.hap.handling import Args, Handlers, Result
-from bzzzd.hap.messages import Effects
-from bzzzd.hap.model import Model, Page
+from bzzzd.hap.messages import Ask, Effects, Tag
+from bzzzd.hap.model import Model
 from bzzzd.hap.opened import open_task
 from bzzzd.hap.orders import say
+from bzzzd.hap.things import Fault
+
+_VERSION = re.compile(r"[0-9a-f]{64}")
 
 
-def _next_reference(model: Model, page: Page) -> Result:
-    said = talking.chosen(model, page)
-    if said is None or not said.refs:
-        return say(model, "this message refers to nothing"), ()
-    return replace(model, page=replace(page, ref=(page.ref + 1) % len(said.refs))), ()
+def _next_reference(model: Model, _: Args) -> Result:
+    page, refs = model.page, _refs(model)
+    if page is None or not refs:
+        return say(model, "nothing is referred to here"), ()
+    following = (page.ref + 1) % len(refs)
+    model = replace(model, page=replace(page, ref=following))
+    return (say(model, f"next: {refs[following]}") if page.kind == "inbox" else model), ()
 
 
 def _reference(model: Model, args: Args) -> Result:
     """Open what the chosen message refers to, or what is named."""
     if args.get("to"):
         return open_reference(model, str(args["to"]))
+    page, refs = model.page, _refs(model)
+    if page is None or not refs:
+        return say(model, "nothing is referred to here"), ()
+    return open_reference(model, refs[min(page.ref, len(refs) - 1)])
+
+
+def _refs(model: Model) -> tuple[str, ...]:
+    """What the chosen message of a thread, or the opened prompt, refers to."""
     page = model.page
-    if page is None or page.kind != "threads":
-        return say(model, "open a thread first"), ()
-    said = talking.chosen(model, page)
-    if said is None or not said.refs:
-        return say(model, "this message refers to nothing"), ()
-    return open_reference(model, said.refs[min(page.ref, len(said.refs) - 1)])
+    if page is not None and page.kind == "threads":
+        said = talking.chosen(model, page)
+        return said.refs if said is not None else ()
+    asked = model.asked.get(page.id) if page is not None and page.kind == "inbox" else None
+    return asked.evidence if asked is not None else ()
 
 
 def open_reference(model: Model, name: str) -> Result:
@@ -48,7 +62,18 @@ def open_reference(model: Model, name: str) -> Result:
         for edition in book.editions:
             if edition.id == name:
                 return browsing.open_address(model, book.address.replace("/*^/", f"/*~{edition.number}/", 1))
-    return say(model, f"{name[:80]} is not known here; open the address of which it is a version", "warn"), ()
+    if _VERSION.fullmatch(name) and model.link.state == "online" and not model.me.guest:
+        return say(model, "looking for the version…"), (Ask("context.find", {"version_id": name}, ("found", name)),)
+    return say(model, f"{name[:80]} is not known here", "warn"), ()
+
+
+def found(model: Model, tag: Tag, value: str) -> Result:
+    """The address of a version that was looked for."""
+    return browsing.open_address(model, value) if value else (say(model, "that version has no address", "warn"), ())
+
+
+def refused(model: Model, tag: Tag, fault: Fault) -> Result:
+    return say(model, f"version {tag[1][:12]}… was not found: {fault.message} ({fault.code})", "warn"), ()
 
 
 def _open_message(model: Model, id: str) -> Result:
@@ -63,5 +88,5 @@ def _open_message(model: Model, id: str) -> Result:
 
 HANDLERS: Handlers = {
     "reference": _reference,
-    "next-reference": talking.on_thread(_next_reference),
+    "next-reference": _next_reference,
 }

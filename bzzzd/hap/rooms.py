@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import browsing, following, inbox, naming, talking, unlocking
+from bzzzd.hap import browsing, following, inbox, naming, referring, talking, unlocking
 from bzzzd.hap.handling import Result
 from bzzzd.hap.messages import Effects, Tag
 from bzzzd.hap.model import Model, Page
@@ -71,6 +71,7 @@ ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
     "reading": browsing.came_text,
     "logs": following.came,
     "save": naming.saved,
+    "found": referring.found,
 }
 """Who takes an answer, by the first word of its tag."""
 
@@ -85,6 +86,7 @@ REFUSALS: Mapping[str, Callable[[Model, Tag, Fault], Result]] = {
     "reading": browsing.refused,
     "logs": following.refused,
     "save": naming.refused,
+    "found": referring.refused,
 }
 """Who takes a refusal, by the first word of its tag."""
 

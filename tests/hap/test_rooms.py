@@ -170,8 +170,15 @@ def test_a_reference_opens_and_the_way_back_leads_to_the_thread() -> None:
     assert after(model, *keys("esc")).page is None
 
 
-def test_a_version_that_no_opened_address_has_is_told() -> None:
-    assert "not known here" in after(conversation(), *keys("[ [ [ [ [ [ O o")).notice.text
+def test_a_version_is_looked_for_and_opened_at_its_address() -> None:
+    model, effects = update(after(conversation(), *keys("[ [ [ [ [ [ O")), Key("o"))
+    assert effects == (Ask("context.find", {"version_id": "ab" * 32}, ("found", "ab" * 32)),)
+    found = feed.parse("context.find", "found", {"address": HIDE, "number": 2, "version_id": "ab" * 32})
+    model = after(model, Answered(("found", "ab" * 32), found))
+    assert model.page is not None
+    assert (model.page.id, model.shelf.books[HIDE].number) == (HIDE, 2)
+    refused = Refused(("found", "ab" * 32), Fault("NOT_FOUND", "it is not here"))
+    assert "was not found" in after(conversation(), refused).notice.text
 
 
 def test_what_is_said_on_the_opened_thread_appears_and_is_an_event() -> None:
@@ -356,5 +363,6 @@ def test_the_rooms_are_told_to_programs() -> None:
                                    {"messages": [{"by": 7, "refs": "x", "at": "late"}]}])  # fmt: skip
 def test_an_answer_of_another_shape_gives_nothing_and_breaks_nothing(value: object) -> None:
     for tag, method in (("context", "context.list"), ("editions", "context.history"), ("reading", "context.get"),
-                        ("threads", "hmmm.list"), ("spoken", "hmmm.show"), ("logs", "logs.tail")):  # fmt: skip
+                        ("threads", "hmmm.list"), ("spoken", "hmmm.show"), ("logs", "logs.tail"),
+                        ("found", "context.find")):  # fmt: skip
         after(replace(online(), me=LENA), Answered((tag, "", ""), feed.parse(method, tag, value)))

@@ -74,7 +74,12 @@ async def test_every_view_shows_what_a_real_node_has(node: Home) -> None:
         await terminal.shows("Nothing is missing.")
         terminal.type("\x1b")
         await terminal.shows("I read the notes first.")
-        await bzzz(node, "hmmm", "post", task, "Which notes?", "--kind", "question")
+        version = json.loads(await bzzz(node, "context", "history", ADDRESS))["versions"][0]["version_id"]
+        await bzzz(node, "hmmm", "post", task, "Which notes?", "--kind", "question", "--refs", version)
+        await terminal.shows("Which notes[?]")
+        terminal.type("o")
+        await terminal.shows("The keys are missing.")
+        terminal.type("\x1b")
         await terminal.shows("Which notes[?]")
         terminal.type("a")
         await terminal.shows(r"\[answer\]")

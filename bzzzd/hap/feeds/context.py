@@ -12,7 +12,7 @@ from bzzzd.hap.feeds.content import CONTENT_LIMIT, readable
 from bzzzd.hap.feeds.fields import mapping, names, number, rows, whole
 from bzzzd.hap.shelf import Edition, Editions, Entry, Listing, Reading, words_of
 from bzzzd.hap.text import clean
-from bzzzd.ucxl.address import parse
+from bzzzd.ucxl.address import Temporal, parse
 
 
 def listing(value: object) -> Listing:
@@ -75,6 +75,16 @@ def _edition(row: Mapping[str, Any]) -> Edition:
         head=row.get("head") is True,
         holders=names(row["holders"]) if "holders" in row else None,
     )
+
+
+def place(value: object) -> str:
+    """The answer of ``context.find``: the address of one version; empty for one that cannot be used."""
+    answer = mapping(value)
+    try:
+        address = parse(clean(answer.get("address"), 4096))
+    except InvalidAddress:
+        return ""
+    return address.at(Temporal("specific", None, max(0, whole(answer.get("number"))))).canonical
 
 
 def reading(value: object) -> Reading:

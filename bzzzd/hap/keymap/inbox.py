@@ -21,7 +21,7 @@ TITLES: Mapping[str, str] = {
 }
 MODES: Mapping[str, tuple[str, ...]] = {
     "inbox": ("list", "inbox", "global", "always"),
-    "prompt page": ("page", "prompt page", "global", "always"),
+    "prompt page": ("page", "prompt page", "reference", "global", "always"),
     "answer pick": ("answer pick", "always"),
     "answer write": ("answer write", "text", "always"),
     "answer confirm": ("answer confirm", "always"),

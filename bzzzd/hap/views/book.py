@@ -16,6 +16,8 @@ _DOT: Segment = ("dim", " · ")
 _LABELS: Mapping[str, str] = {"text": "Text", "versions": "Versions", "facts": "Provenance", "compare": "Compare"}
 WIDE = 96
 """Columns from which two versions stand beside each other."""
+WHOLE = 2000
+"""Columns from which a text is for copying, not for a window."""
 MOST_READ = 2_097_152
 """Bytes of content that are read to be shown; more is saved to a file."""
 
@@ -187,7 +189,7 @@ def _compare(model: Model, page: Page, book: Book, columns: int) -> list[Row]:
     if a == b:
         return told(f"Versions {old.number} and {new.number} have the same text.", columns)
     titles = (f"version {old.number}, {old.author}", f"version {new.number}, {new.author}")
-    return list((_beside if columns >= WIDE else _below)(a, b, titles, columns))
+    return list((_beside if WIDE <= columns < WHOLE else _below)(a, b, titles, columns))
 
 
 @lru_cache(maxsize=2)
