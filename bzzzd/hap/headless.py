@@ -21,19 +21,21 @@ Lines out, by ``type``:
 | `event` | `kind`, `level` ok/info/warn/bad, `text` | something happened on the mesh |
 | `notice` | `level` ok/info/warn/bad, `text` | something to tell |
 | `pending` | `pending` (each `id`, `kind`, `task`, `due`, `reason`) | which orders can be undone has changed |
-| `handled` | `re`, `action`, `commands` (ids begun), `pending` (ids), `notice` (what it said) | after each line in |
+| `needs` | `needs` (each `id`, `kind`, `title`, `by`, `at`, `expires`, `risk`, `target`) | the inbox changes |
+| `handled` | `re`, `action`, ids: `commands` begun, `pending` to undo, `waits` new; `notice` | after each line in |
 | `outcome` | `command`, `ok`, `task` or `message` (its id), or `code` and `message` | a command was answered |
 | `error` | `re`, `code`, `message` | a line in cannot be used |
 
 Lines in: ``{"action": NAME, "id": any value given back as "re", ...arguments}``. The names are those of the action
 registry; with arguments: ``submit`` (`form`, `thread`, `reply_to`, and the fields of the form; without `form` a
 task's: `title`, `body`, `role`, `capability`), ``cancel`` and ``retry`` (`task`, `reason`, `now` true to leave out
-the 5 s in which ``undo`` takes it back), ``open`` (`task`, `prompt`, or in another list its id as `row`), ``answer``
-of the opened prompt (`choice`, or `text`, or `fields` by name; `word`, the name of the action, when the risk is high;
-`now`), ``deny`` (`now`), ``unlock`` (`passphrase`), ``filter`` (`text`), ``theme`` (`name`), ``look`` (`pattern`, a
-UCXL address), ``group`` (`by`), ``reference`` (`to`), ``conversation`` (`task`), ``level`` (`level`), ``save``
-(`path`, `over` "yes" to write over a file). The end of input is ``quit``, unless the configuration makes the portal a
-service (``interface.mode: headless``), which ends with SIGTERM.
+the 5 s in which ``undo`` takes it back), ``open`` (`task`, `prompt`, or in another list its id as `row`, with that list
+as `view` when it is not in view), ``answer`` of the opened prompt (`choice`, or `text`, or `fields` by name; `word`,
+the name of the action, when the risk is high; `now`; `prompt` and `digest`, which must be those of the text in view),
+``deny`` (`now`, `prompt`, `digest`), ``unlock`` (`passphrase`), ``filter`` (`text`), ``theme`` (`name`), ``look``
+(`pattern`, a UCXL address), ``group`` (`by`), ``reference`` (`to`), ``conversation`` (`task`), ``level`` (`level`),
+``save`` (`path`, `over` "yes" to write over a file). The end of input is ``quit``, unless the configuration makes the
+portal a service (``interface.mode: headless``), which ends with SIGTERM.
 
 Text in it is as safe as on the screen: no control, escape or bidirectional characters.
 """
@@ -45,7 +47,7 @@ from typing import Any
 
 import msgspec
 
-from bzzzd.errors import BadInput
+from bzzzd.errors import BadInput, BzzzError
 from bzzzd.hap import headless_prompts, headless_rooms
 from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.feeds.events import Happened
@@ -58,7 +60,7 @@ SCHEMA = 1
 _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "cancel": frozenset({"task", "reason", "now"}),
     "retry": frozenset({"task", "reason", "now"}),
-    "open": frozenset({"task", "prompt", "row"}),
+    "open": frozenset({"task", "prompt", "row", "view"}),
     "filter": frozenset({"text"}),
     "theme": frozenset({"name"}),
     "look": frozenset({"pattern"}),
@@ -68,8 +70,7 @@ _ARGUMENTS: Mapping[str, frozenset[str]] = {
     "conversation": frozenset({"task"}),
     "save": frozenset({"path", "over"}),
     "reply": frozenset({"reply_to", "kind", "text", "to"}),
-    "answer": frozenset({"choice", "text", "fields", "word", "now"}),
-    "deny": frozenset({"now"}),
+    **headless_prompts.ARGUMENTS,
     "unlock": frozenset({"passphrase"}),
 }
 
@@ -84,7 +85,7 @@ def encode(line: Line) -> bytes:
 
 
 def read(line: bytes, model: Model) -> tuple[Act, Any]:
-    """The action of a line and the value to answer it with; raises ``BadInput``."""
+    """The action of a line and the value to answer it with; raises ``BadInput``, or ``Conflict`` for an answer."""
     try:
         given = msgspec.json.decode(line)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -102,6 +103,12 @@ def read(line: bytes, model: Model) -> tuple[Act, Any]:
         raise BadInput(f"{name} has no argument {unknown[0][:64]!r}; it takes {takes}", re=re)
     if wrong := [key for key, value in args.items() if not isinstance(value, str) and key not in ("now", "fields")]:
         raise BadInput(f"the argument {wrong[0]} of {name} is text", re=re)
+    if name in headless_prompts.ARGUMENTS:
+        try:
+            args = headless_prompts.answering(model, args)
+        except BzzzError as error:
+            error.data["re"] = re
+            raise
     if "row" in args:
         args["id"] = args.pop("row")
     return Act(name, args), re
@@ -134,9 +141,14 @@ def begun(old: Model, new: Model, act: Act, re: Any) -> Line:
         "re": re,
         "action": act.action,
         "commands": sorted(new.flying - old.flying),
-        "pending": [order.id for order in new.pending],
+        "pending": _undoable(new),
+        "waits": sorted(set(_undoable(new)) - set(_undoable(old))),
         "notice": new.notice.text if new.notice != old.notice else "",
     }
+
+
+def _undoable(model: Model) -> list[str]:
+    return [*(order.id for order in model.pending), *(answer.id for answer in model.answers)]
 
 
 def lines(old: Model, new: Model, message: Message) -> list[Line]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bzzzd import __version__
-from bzzzd.errors import BadInput
+from bzzzd.errors import BadInput, BzzzError
 from bzzzd.hap import headless, plain
 from bzzzd.hap.composing import PLACE
 from bzzzd.hap.core import Core
@@ -130,7 +130,7 @@ class Headless:
             return b""
         try:
             act, re = headless.read(line, core.model)
-        except BadInput as error:
+        except BzzzError as error:
             told = {"type": "error", "re": error.data.get("re"), "code": error.code, "message": error.message}
             return headless.encode(told)
         before = core.model

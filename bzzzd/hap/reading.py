@@ -14,16 +14,18 @@ from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import page_rows
 from bzzzd.hap.lists import ids
 from bzzzd.hap.messages import Ask
-from bzzzd.hap.model import TABS, Model, Page, mode_below
+from bzzzd.hap.model import LISTS, TABS, Model, Page, mode_below
 from bzzzd.hap.opened import back, onward, open_task
 from bzzzd.hap.orders import say
 from bzzzd.hap.views import asking
 
 
 def open_row(model: Model, args: Mapping[str, Any]) -> Result:
-    """Open the chosen row, or the one that ``args`` name by ``task``, ``prompt`` or ``id``."""
+    """Open the chosen row, or the one that ``args`` name by ``task``, ``prompt``, or ``id`` and perhaps ``view``."""
     named = str(args.get("task") or args.get("prompt") or args.get("id") or "")
-    view = "tasks" if args.get("task") else "inbox" if args.get("prompt") else model.view
+    view = "tasks" if args.get("task") else "inbox" if args.get("prompt") else str(args.get("view") or model.view)
+    if view not in LISTS:
+        return say(model, f"there is no view {view[:40]}", "warn"), ()
     target = named or model.lists[view].chosen
     if view == "tasks":
         return open_task(model, target)

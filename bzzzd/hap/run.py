@@ -128,7 +128,7 @@ async def in_browser(settings: Settings, model: Model, state: StateFolder) -> No
     from bzzzd.hap.web.server import WebPortal  # aiohttp is large
 
     async with _running(settings, model, state, service=True) as (core, session):
-        portal = WebPortal(settings, core)
+        portal = WebPortal(settings, core, session)
         core.connect(portal.surface, session)
         await portal.start()
         try:

@@ -275,6 +275,11 @@ class Session:
         self._work.add(task)
         task.add_done_callback(self._work.discard)
 
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Read something outside of the model, for a file; raises what the daemon refuses."""
+        assert self._client is not None
+        return await self._client.call(method, params, effects=False)
+
     async def _ask(self, method: str, params: Mapping[str, Any], tag: Tag) -> None:
         assert self._client is not None
         try:

@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from bzzzd.crypto.keys import SigningKey
+from bzzzd.slurp.question import Action, Choice, Field
+from tests.hap.asking import Asking
 from tests.hap.desk import Desk, serving
 from tests.hap.portals import PROGRAM, Home
 from tests.hap.web.portal import free_port
@@ -86,6 +89,49 @@ async def test_a_task_is_written_canceled_and_found_by_keyboard_alone(home: Home
     (brief,) = [brief for id, brief in desk.briefs.items() if id != "t-1"]
     assert (brief["title"], brief["body"]) == ("Check the <b>mail</b> n 5 ?", "All of it.\nEvery line.")
     assert len(desk.commands) == 2
+
+
+@pytest.fixture
+def questions(desk: Desk) -> Desk:
+    """A question of each kind to lena, and one whose text another key has signed."""
+    hosts = (Field("host", "Host", help="its name"), Field("why", "Why", "lines", required=False))
+    for asking in (
+        Asking("p-1"),
+        Asking(
+            "p-2",
+            title="Which of them?",
+            kind="choose",
+            choices=(Choice("first", "The first"), Choice("second", "The second")),
+        ),
+        Asking("p-3", title="Why so?", kind="text", risk="low"),
+        Asking("p-4", title="Fill this in", kind="form", form=hosts),
+        Asking("p-5", title="Reboot host-3", risk="high", action=Action("reboot", {}, "host-3"), evidence=("ab" * 32,)),
+        Asking("p-6", title="A forged one", key=SigningKey.generate()),
+    ):
+        desk.ask(asking)
+    return desk
+
+
+async def test_questions_are_answered_by_keyboard_alone_and_in_two_steps(home: Home, questions: Desk) -> None:
+    async with serving(questions, home.socket), portal(home) as where:
+        await browse("prompts", where, home.folder, limit=200)
+    given = {id: [answer.choice for answer in one.prompt.answers] for id, one in questions.prompts.items()}
+    assert given == {
+        "p-1": ["deny"], "p-2": ["second"], "p-3": ["value"], "p-4": ["value"], "p-5": ["approve"], "p-6": [],
+    }  # fmt: skip
+    assert b"Because <i>it</i> rains.\nOften." in questions.values["p-3"].replace(b"\\n", b"\n")
+    assert b"host-9" in questions.values["p-4"]
+
+
+async def test_a_question_that_changes_while_it_is_read_takes_no_answer(home: Home, desk: Desk) -> None:
+    desk.ask(Asking())
+    changing = asyncio.Semaphore(0)
+    async with serving(desk, home.socket), portal(home) as where:
+        walking = asyncio.create_task(browse("changing", where, home.folder, waits=changing))
+        await changing.acquire()
+        desk.ask(Asking(body="They are 80 GB."))
+        await walking
+    assert desk.prompts["p-0001"].prompt.answers == ()
 
 
 async def test_a_used_address_lets_nobody_in_and_signing_out_ends_a_session(home: Home, desk: Desk) -> None:

@@ -65,7 +65,9 @@ def test_a_line_in_becomes_an_action_and_its_answer_names_what_it_began() -> Non
     assert (act, re) == (Act("cancel", {"task": "t-0004"}), 17)
     line = headless.begun(model, after(model, act), act, re)
     assert line.pop("notice").startswith("canceling “Review the firewall")
-    assert line == {"type": "handled", "re": 17, "action": "cancel", "commands": [], "pending": ["run-1"]}
+    assert line == {
+        "type": "handled", "re": 17, "action": "cancel", "commands": [], "pending": ["run-1"], "waits": ["run-1"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

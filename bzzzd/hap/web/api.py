@@ -5,10 +5,12 @@
 | `POST /api/enter` | `{"word"}` of the URL → `{"key"}`, and the cookie |
 | `GET /api/events` | server-sent events, each one line of ``headless.py``; `Last-Event-ID` reads on |
 | `POST /api/act` | a line in of ``headless.py`` → `{"type": "handled", …}`; the same `id` again is done once |
+| `POST /api/save` | `{"address"}` → `{"path", "name"}`: where its content can be fetched, once |
+| `GET /api/file/TICKET` | the content, with the cookie alone: a link cannot send the header |
 | `POST /api/leave` | ends the session |
 
-All but the first need the cookie and the header ``X-Bzzz-Key``. The stream begins with the event ``reset`` and
-everything that there is to know, unless the place in ``Last-Event-ID`` is still kept.
+All but the first and the file need the cookie and the header ``X-Bzzz-Key``. The stream begins with the event
+``reset`` and everything that there is to know, unless the place in ``Last-Event-ID`` is still kept.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import msgspec
 from aiohttp import web
 
 from bzzzd.errors import BadInput, NotAllowed, Overloaded, Unavailable
+from bzzzd.hap.web.files import FILES, Files
 from bzzzd.hap.web.guard import EVENTS, Handler
 from bzzzd.hap.web.sessions import IDLE_S, Session, Sessions
 from bzzzd.hap.web.surface import WebSurface
@@ -42,14 +45,19 @@ class _Request(msgspec.Struct, frozen=True):
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
+class _Save(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    address: str
+
+
 class Api:
     """``entered`` is called after a word was used up, to publish the next one."""
 
     def __init__(
-        self, surface: WebSurface, sessions: Sessions, *, cookie: str, clock: Callable[[], float],
+        self, surface: WebSurface, sessions: Sessions, files: Files, *, cookie: str, clock: Callable[[], float],
         entered: Callable[[], Awaitable[None]],
     ) -> None:  # fmt: skip
         self._surface = surface
+        self._files = files
         self._sessions = sessions
         self._cookie = cookie
         self._clock = clock
@@ -61,6 +69,8 @@ class Api:
             web.post("/api/enter", self._enter),
             web.get(EVENTS, self._inside(self._events)),
             web.post("/api/act", self._inside(self._act)),
+            web.post("/api/save", self._inside(self._save)),
+            web.get(FILES + "{ticket}", self._file),
             web.post("/api/leave", self._inside(self._leave)),
         ]
 
@@ -101,6 +111,17 @@ class Api:
             secure=request.headers.get("Origin", "").startswith("https:"),
         )  # fmt: skip
         return response
+
+    async def _save(self, request: web.Request, session: Session) -> web.Response:
+        try:
+            address = msgspec.json.decode(await request.read(), type=_Save).address
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise BadInput("saving takes an address") from error
+        return web.json_response(self._files.ticket(session, address))
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        cookie = request.cookies.get(self._cookie, "")
+        return await self._files.send(request, lambda session: session.is_of(cookie))
 
     async def _leave(self, request: web.Request, session: Session) -> web.Response:
         self._sessions.end(session)

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from bzzzd.errors import BadInput, BzzzError, NotAllowed, NotFound, Overloaded, TooLarge
+from bzzzd.errors import BadInput, BzzzError, Conflict, NotAllowed, NotFound, Overloaded, TooLarge
+from bzzzd.hap.web.files import FILES
 from bzzzd.runtime.hosts import is_own
 
 API: Final = "/api/"
@@ -70,6 +71,8 @@ def status_of(error: BzzzError) -> int:
             return 413
         case BadInput():
             return 400
+        case Conflict():
+            return 409
         case Overloaded():
             return 429
     return 503
@@ -85,7 +88,7 @@ def guard(names: frozenset[str]) -> Middleware:
         if request.path.startswith(API) and (why := foreign(request)):
             return refusal(NotAllowed(f"the call was refused: {why}"), 403)
         try:
-            if request.path == EVENTS:
+            if request.path == EVENTS or request.path.startswith(FILES):
                 return await handler(request)
             async with asyncio.timeout(ANSWER_S):
                 return await handler(request)

@@ -19,6 +19,7 @@ from bzzzd.hap.core import Core
 from bzzzd.hap.messages import Act
 from bzzzd.hap.web.api import Api
 from bzzzd.hap.web.assets import Assets
+from bzzzd.hap.web.files import Files, Reader
 from bzzzd.hap.web.guard import dress, guard
 from bzzzd.hap.web.sessions import Sessions
 from bzzzd.hap.web.surface import WebSurface
@@ -37,7 +38,7 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class WebPortal:
     """``start`` binds; ``url`` lets the next browser in, and lies in ``url_file``, which only the person can read."""
 
-    def __init__(self, settings: Settings, core: Core) -> None:
+    def __init__(self, settings: Settings, core: Core, reader: Reader) -> None:
         self.surface = WebSurface(core)
         self.url_file = settings.state_dir / URL_FILE
         self._core = core
@@ -45,8 +46,8 @@ class WebPortal:
         self._port = settings.http_port
         self._sessions = Sessions(time.monotonic)
         self._api = Api(
-            self.surface, self._sessions, cookie=f"bzzz_portal_{self._port}", clock=time.monotonic,
-            entered=self._publish,
+            self.surface, self._sessions, Files(reader, time.monotonic), cookie=f"bzzz_portal_{self._port}",
+            clock=time.monotonic, entered=self._publish,
         )  # fmt: skip
         self._app = web.Application(
             middlewares=[guard(own_names(settings.config.interface.web_names))],

@@ -51,6 +51,10 @@ class Session:
         self.ended = False
         self._answers: dict[str, Any] = {}
 
+    def is_of(self, cookie: str) -> bool:
+        """Whether this is the session's cookie."""
+        return secrets.compare_digest(self.cookie, _digest(cookie))
+
     def answered(self, re: str) -> Any:
         """What the request of this id was answered, or None: a request that comes twice is done once."""
         return self._answers.get(re)
@@ -97,11 +101,9 @@ class Sessions:
         """The session of this cookie and key, used now; None when there is none, or it was unused for too long."""
         now = self._clock()
         self._forget(now)
-        cookie_digest, key_digest = _digest(cookie), _digest(key)
+        wanted = _digest(key)
         for session in self._sessions:
-            if secrets.compare_digest(session.cookie, cookie_digest) and secrets.compare_digest(
-                session.key, key_digest
-            ):
+            if session.is_of(cookie) and secrets.compare_digest(session.key, wanted):
                 session.used = now
                 return session
         return None

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from bzzzd.errors import BadInput
@@ -21,25 +22,21 @@ from bzzzd.hap.messages import Message, Tick
 from bzzzd.hap.model import Link, Model
 from bzzzd.hap.web.ring import Ring
 
-# Actions of a window or of a process: a browser has its own.
-REFUSED = frozenset(
+# What a browser may ask for. The rest moves a window that it does not have, or would let it name files of the machine.
+ALLOWED = frozenset(
     {
-        "quit",
-        "leave",
-        "suspend",
-        "redraw",
-        "theme",
-        "palette",
-        "help",
-        "new",
-        "filter",
-        "mouse",
-        "copy",
-        "copy-id",
-        "bare",
+        "inbox", "tasks", "threads", "context", "refresh", "open", "back", "submit", "cancel", "retry", "undo",
+        "earlier", "later", "conversation", "reference", "look", "contents", "versions", "provenance", "compare",
+        "compare-earlier", "compare-later", "answer", "deny",
     }
-)
-_REFUSED_CONTEXTS = frozenset({"text", "filter", "palette", "help", "bare", "always"})
+)  # fmt: skip
+_ANSWERS = frozenset({"answer", "deny"})
+
+
+def _names_its_question(body: bytes) -> bool:
+    """Whether an answer says what it is for; ``headless.read`` has compared it with what is open."""
+    given = msgspec.json.decode(body)
+    return isinstance(given.get("prompt"), str) and isinstance(given.get("digest"), str)
 
 
 class WebSurface:
@@ -100,9 +97,10 @@ class WebSurface:
     def act(self, body: bytes) -> dict[str, Any]:
         """Perform the action that a request asks for; raises ``BadInput``."""
         act, re = headless.read(body, self._core.model)
-        action = self._core.model.registry.by_name[act.action]
-        if act.action in REFUSED or action.context in _REFUSED_CONTEXTS:
+        if act.action not in ALLOWED:
             raise BadInput(f"{act.action} is for the terminal; the browser has its own")
+        if act.action in _ANSWERS and not _names_its_question(body):
+            raise BadInput("an answer names its prompt, and the digest of the text that was read")
         before = self._core.model
         self._core.send(act)
         return headless.begun(before, self._core.model, act, re)

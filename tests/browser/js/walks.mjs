@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-const VIEWS = ["tasks", "agents", "peers", "health"];
+const VIEWS = ["inbox", "tasks", "threads", "context", "agents", "peers", "health"];
 
 /** Every page, looked at by axe. */
 export async function inspection(person, setup) {
@@ -68,6 +68,122 @@ export async function task(person) {
   await person.press("Escape");
   await person.press("Escape", "?");
   await person.heading("Help and keys");
+}
+
+/** Questions answered by keyboard alone: approve with an undo, a choice, a text, a form, and high risk with its word. */
+export async function prompts(person) {
+  await person.signIn();
+  await person.heading("Inbox");
+  await person.tabTo("May I delete the old backups?");
+  await person.press("Enter");
+  await person.heading("Question: May I delete the old backups?");
+  await person.sees("They are 40 GB.");
+  await person.sees("host-3:/srv/backup");
+  await person.inspect("a question");
+  await ready(person);
+  await person.tabTo("Approve…");
+  await person.press("Enter", "Enter", "Enter"); // a key pressed three times only gets to the confirmation
+  await person.sees("Send to worker-1: approve?");
+  await person.inspect("a confirmation");
+  await person.page.waitForTimeout(800);
+  assert.equal(await person.page.getByText("Undo takes it back").count(), 0);
+  await person.tabTo("Send");
+  await person.press("Enter");
+  await person.sees("Your answer approve waits");
+  await person.press("u");
+  await person.sees("taken back");
+  await ready(person);
+  await person.tabTo("Deny…");
+  await person.press("Enter");
+  await person.sees("Send to worker-1: deny?");
+  await person.page.waitForTimeout(800);
+  await person.tabTo("Send");
+  await person.press("Enter");
+  await person.sees("✓ The ledger has your answer deny");
+
+  await question(person, "Which of them?");
+  await person.tabTo("The first");
+  await person.press("Space", "ArrowDown");
+  await person.tabTo("Choose…");
+  await confirmed(person, "second");
+
+  await question(person, "Why so?");
+  await person.tabTo("Text");
+  await person.type("Because <i>it</i> rains.\nOften.");
+  await person.tabTo("Answer…");
+  await confirmed(person, "what you wrote");
+
+  await question(person, "Fill this in");
+  await person.tabTo("Answer…");
+  await person.press("Enter");
+  await person.sees("Host is needed.");
+  await person.tabTo("Host", "Shift+Tab");
+  await person.type("host-9");
+  await person.tabTo("Answer…");
+  await confirmed(person, "what you filled in");
+
+  await question(person, "Reboot host-3");
+  await person.tabTo("Approve…");
+  await person.press("Enter");
+  await person.sees("Type reboot to confirm");
+  await person.inspect("a confirmation of high risk");
+  await person.page.waitForTimeout(800);
+  await person.tabTo(/^This is of high risk/);
+  await person.type("yes");
+  await person.press("Enter");
+  await person.sees("That is not the word.");
+  await person.press("Control+a");
+  await person.type("reboot");
+  await person.press("Enter");
+  await person.sees("✓ The ledger has your answer approve");
+
+  await question(person, "A forged one", false);
+  await person.sees("Do not answer this");
+  assert.equal(await person.page.getByRole("button", { name: "Approve…" }).count(), 0);
+}
+
+async function ready(person) {
+  await person.page.waitForFunction(() => document.querySelector("[data-step=no]")?.getAttribute("aria-disabled") !== "true"
+    && document.querySelector("[data-step=no]")?.checkVisibility());
+}
+
+async function question(person, title, answerable = true) {
+  await person.press("Escape", "1");
+  await person.heading("Inbox");
+  await person.tabTo(new RegExp(`^${title}`));
+  await person.press("Enter");
+  await person.heading(new RegExp(`^Question: ${title}`));
+  await person.inspect(title);
+  if (answerable) await ready(person);
+}
+
+async function confirmed(person, words) {
+  await person.press("Enter");
+  await person.sees(`Send to worker-1: ${words}?`);
+  await person.page.waitForTimeout(800);
+  await person.tabTo("Send");
+  await person.press("Enter");
+  await person.sees("✓ The ledger has your answer");
+}
+
+/** A question that changes while it is read takes no answer until it is read anew. */
+export async function changing(person) {
+  await person.signIn();
+  await person.tabTo("May I delete the old backups?");
+  await person.press("Enter");
+  await ready(person);
+  await person.tabTo("Approve…");
+  await person.press("Enter");
+  await person.sees("Send to worker-1: approve?");
+  console.log("READY");
+  await person.sees("The question has changed since you read it");
+  await person.sees("They are 40 GB.");
+  assert.equal(await person.page.getByRole("button", { name: "Send", exact: true }).isVisible(), false);
+  await person.tabTo("Read it anew");
+  await person.press("Enter");
+  await person.sees("They are 80 GB.");
+  await ready(person);
+  assert.equal(await person.page.getByRole("button", { name: "Send", exact: true }).isVisible(), false);
 }
 
 /** While the daemon is away the page says so, shows what it saw, and comes back by itself with what it missed. */

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import ClientResponse, ClientSession, CookieJar
 
 from bzzzd.config.load import load
+from bzzzd.errors import NotFound
 from bzzzd.hap.core import Core
 from bzzzd.hap.messages import Ask, Attach, Order, Submit
 from bzzzd.hap.state import StateFolder
@@ -28,6 +29,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+CONTENT = bytes(range(256)) * 391
+
+
 class Portal:
     """``effects`` are what the model asked for; nothing answers them but the test."""
 
@@ -40,11 +44,21 @@ class Portal:
         self.effects: list[Any] = []
         self.now = NOW
         self.core = Core(online(), StateFolder(self.home.state), lambda: self.now)
-        self.web = WebPortal(self.settings, self.core)
+        self.web = WebPortal(self.settings, self.core, self)
         self.core.connect(self.web.surface, self)
 
     def perform(self, effect: Ask | Attach | Submit | Order) -> None:
         self.effects.append(effect)
+
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """What bzzzd answers about files: 100,000 bytes in three pieces, and an error for anything else."""
+        self.effects.append((method, dict(params)))
+        if method == "context.receive_begin" and "missing" not in params["address"]:
+            return {"download": "d" * 32, "size": len(CONTENT)}
+        if method == "context.receive":
+            data = CONTENT[params["offset"] : params["offset"] + 40_000]
+            return {"data": data, "last": not data}
+        raise NotFound("nothing is kept at this address")
 
     @property
     def word(self) -> str:

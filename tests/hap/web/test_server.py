@@ -17,7 +17,7 @@ from bzzzd.hap.web.sessions import Sessions
 
 from ..builders import NOW, TASKS
 from ..desk import until
-from .portal import Browser, Portal, serving
+from .portal import CONTENT, Browser, Portal, serving
 
 
 @pytest.fixture
@@ -203,7 +203,9 @@ async def test_a_cancel_waits_and_is_taken_back(portal: Portal, browser: Browser
     assert [effect.task for effect in portal.effects if isinstance(effect, Order)] == ["t-0005"]
 
 
-@pytest.mark.parametrize("action", ["quit", "leave", "suspend", "redraw", "palette", "delete-word", "new", "theme"])
+@pytest.mark.parametrize(
+    "action", ["quit", "leave", "suspend", "redraw", "palette", "delete-word", "new", "theme", "editor", "form-enter"]
+)
 async def test_what_belongs_to_a_window_is_not_done_for_a_browser(
     portal: Portal, browser: Browser, action: str
 ) -> None:
@@ -236,6 +238,32 @@ async def test_too_many_requests_are_refused_and_the_next_ones_answered(browser:
         for number in range(1000):
             if (await browser.act("refresh", f"again {number}"))[0] == 200:
                 break
+
+
+async def test_content_is_saved_by_a_ticket_that_is_good_once_and_for_its_session(
+    portal: Portal, browser: Browser
+) -> None:
+    address = "ucxl://worker-1:worker@default:t-1/*~2/re%20port.txt".replace("%20", "_")
+    status, ticket, _ = await browser.call("/api/save", {"address": address})
+    assert (status, ticket["name"]) == (200, "default-t-1-re_port-v2.txt")
+    async with Browser(portal) as other:
+        await other.enter()
+        assert (await other.call(ticket["path"], method="GET"))[0] == 404
+    assert (await browser.call(ticket["path"], method="GET"))[0] == 404  # it was used up by the stranger
+    _, ticket, _ = await browser.call("/api/save", {"address": address})
+    async with browser.http.get(portal.origin + ticket["path"]) as answer:
+        assert await answer.read() == CONTENT
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="default-t-1-re_port-v2.txt"'
+        assert (answer.content_type, answer.content_length) == ("application/octet-stream", len(CONTENT))
+    assert (await browser.call(ticket["path"], method="GET"))[0] == 404
+
+
+async def test_what_cannot_be_saved_is_told(portal: Portal, browser: Browser) -> None:
+    for address in ("nowhere", "ucxl://a:b@c:d/*^/" + "x" * 5000):
+        assert (await browser.call("/api/save", {"address": address}))[0] == 400
+    _, ticket, _ = await browser.call("/api/save", {"address": "ucxl://a:b@c:d/*^/missing"})
+    status, answer, _ = await browser.call(ticket["path"], method="GET")
+    assert (status, answer["code"]) == (404, "NOT_FOUND")
 
 
 async def test_signing_out_ends_the_streams_of_the_session_alone(portal: Portal, browser: Browser) -> None:

@@ -74,13 +74,16 @@ export function draw(state) {
   const working = tasks.filter((task) => task.state === "working").length;
   const parts = [
     portal.state === "on" && link.state === "online" ? "● online" : "○ offline",
+    state.needs.length ? `${state.needs.length} need you` : "",
     who, status.node_id, status.durability && `durability ${status.durability}`,
     `${tasks.length} tasks, ${working} working`, link.seen ? `heard ${ago(link.seen, now)}` : "",
   ];
   say(place("status"), parts.filter(Boolean).join(" · "));
   say(place("who"), me.kind === "guest" ? "You are a guest." : `You are ${me.id}.`);
   banner(trouble(state, now));
-  show(undo, state.pending.length > 0);
+  show(undo, state.pending.length > 0 || state.receptions.some((one) => one.state === "waiting"));
+  badge("inbox", state.needs.length, state.needs.length === 1 ? "needs you" : "need you");
+  badge("threads", [...state.threads.values()].filter((one) => one.for_me && one.state !== "closed").length, "for you");
 }
 
 function trouble({ link, me, portal }, now) {

@@ -53,17 +53,6 @@ async function read(answer) {
   return said;
 }
 
-/** A file of the portal, as it is. */
-export async function download(query) {
-  const answer = await fetch(`/api/content?${new URLSearchParams(query)}`, {
-    headers: { "X-Bzzz-Key": key() },
-    credentials: "same-origin",
-    cache: "no-store",
-  });
-  if (!answer.ok) return read(answer);
-  return answer.blob();
-}
-
 /**
  * Ask for an action. Without an answer the same request goes again: its id keeps it from being done twice.
  * Gives the `handled` line: `commands` that it began, `pending` orders, and what the portal has to say.

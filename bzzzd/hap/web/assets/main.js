@@ -7,17 +7,24 @@ import * as help from "./help.js";
 import * as keys from "./keys.js";
 import * as mesh from "./mesh.js";
 import * as signin from "./signin.js";
+import * as contexts from "./context.js";
+import * as inbox from "./inbox.js";
+import * as prompt from "./prompt.js";
 import { Store } from "./state.js";
 import * as task from "./task.js";
 import * as tasks from "./tasks.js";
+import * as threads from "./threads.js";
 
 const VIEWS = [
+  { key: "1", name: "inbox", list: inbox.open, one: prompt.open },
   { key: "2", name: "tasks", list: tasks.open, one: task.open },
+  { key: "3", name: "threads", list: threads.open, one: threads.one },
+  { key: "4", name: "context", list: contexts.open, one: contexts.one },
   { key: "5", name: "agents", list: mesh.agents },
   { key: "6", name: "peers", list: mesh.peers },
   { key: "7", name: "health", list: mesh.health },
 ].map((view) => ({ ...view, href: `#/${view.name}` }));
-const OTHERS = { new: compose.open, help: help.open };
+const OTHERS = { new: compose.open, write: threads.fresh, help: help.open };
 
 let inside = false;
 let page = null;
@@ -29,7 +36,7 @@ const store = new Store({
   out,
 });
 
-const context = { views: VIEWS, store, go, perform, send };
+const context = { views: VIEWS, store, go, perform, send, act: door.act, reopen: () => ask(true), say: chrome.notice };
 
 function go(href) {
   if (location.hash === href) route();
@@ -55,14 +62,31 @@ async function send(action, args) {
   return store.outcome(command);
 }
 
-/** The portal shows one opened thing at a time; it is asked again when another page has opened another. */
-function ask() {
-  if (!page?.opens || !store.whole) return;
-  const { kind, id, args } = page.opens;
+/**
+ * The portal shows one opened thing at a time, or a list. Ask for what this page shows, when the page is new, and when
+ * it is looked at again after another page has opened another thing.
+ */
+function ask(again = false) {
+  if (!page || !store.state.whole) return;
+  if (page.enters) {
+    if (!again && asked === page.enters) return;
+    asked = page.enters;
+    perform(page.enters);
+    return;
+  }
+  if (!page.opens) return;
+  const wanted = page.opens(store.state);
+  const place = `${wanted.kind}/${wanted.asked ?? wanted.id}`;
+  if (!again && asked === place) return;
+  asked = place;
+  perform(wanted.action, wanted.args);
+}
+
+/** Whether the portal still has this page's thing open. */
+function ours() {
   const now = store.state.page;
-  if (asked === `${kind}/${id}` && now && (now.kind !== kind || now.id !== id) && document.hidden) return;
-  asked = `${kind}/${id}`;
-  perform("open", args);
+  const wanted = page?.opens?.(store.state);
+  return !wanted || (now?.kind === wanted.kind && now?.id === wanted.id);
 }
 
 function route() {
@@ -71,12 +95,14 @@ function route() {
   let make = OTHERS[name];
   if (view) make = rest && view.one ? view.one : view.list;
   if (!make) {
-    location.replace("#/tasks");
+    if (!store.state.whole) return;
+    location.replace(store.state.needs.length ? "#/inbox" : "#/tasks");
     return;
   }
   page = make(context, decode(rest));
   chrome.current(VIEWS, name);
   chrome.put(page);
+  asked = "";
   ask();
   draw(store.state);
 }
@@ -90,8 +116,11 @@ function decode(text) {
 }
 
 function draw(state) {
-  if (!page) return;
-  if (page.opens && store.whole && asked !== `${page.opens.kind}/${page.opens.id}`) ask();
+  if (!page) {
+    if (inside && state.whole) route();
+    return;
+  }
+  if (!asked) ask();
   chrome.draw(state);
   chrome.title(page.draw(state)?.title ?? page.title, state);
 }
@@ -133,7 +162,7 @@ window.addEventListener("hashchange", () => {
 document.addEventListener("visibilitychange", () => {
   if (document.hidden || !page) return;
   store.stream.hurry();
-  if (page.opens && store.state.page?.id !== page.opens.id) ask();
+  if (!ours()) ask(true);
 });
 window.addEventListener("online", () => store.stream.hurry());
 setInterval(() => draw(store.state), 15_000);

@@ -8,15 +8,21 @@ function empty() {
     me: { id: "", kind: "guest", role: "", mend: "" },
     status: {},
     tasks: new Map(),
-    needs: new Map(),
+    needs: [],
+    prompts: new Map(),
+    asked: new Map(),
+    receptions: [],
     threads: new Map(),
-    entries: [],
+    spoken: new Map(),
+    entries: new Map(),
+    books: new Map(),
     agents: [],
     peers: [],
     health: { ok: false, services: [] },
     pages: new Map(),
     pending: [],
     outcomes: new Map(),
+    whole: false,
   };
 }
 
@@ -32,7 +38,6 @@ export class Store {
     this.coming = null;
     this.drawing = false;
     this.waiting = new Map();
-    this.whole = false;
     this.stream = new Stream(
       (name, data) => this.hear(name, data),
       (state, why) => {
@@ -55,9 +60,8 @@ export class Store {
     if (name === "reset") this.coming = empty();
     else if (name === "whole") {
       const { portal, outcomes } = this.state;
-      this.state = { ...this.coming, portal, outcomes };
+      this.state = { ...this.coming, portal, outcomes, whole: true };
       this.coming = null;
-      this.whole = true;
     } else this.apply(this.coming ?? this.state, line);
     if (!this.coming) this.soon();
   }
@@ -105,6 +109,21 @@ const HANDLERS = {
   peers: (state, line) => { state.peers = line.peers; },
   health: (state, line) => { state.health = line.health; },
   pending: (state, line) => { state.pending = line.pending; },
+  needs: (state, line) => { state.needs = line.needs; },
+  prompt: (state, line) => { state.prompts.set(line.prompt.id, line.prompt); },
+  question: (state, line) => { state.asked.set(line.question.id, line.question); },
+  receipt: (state, line) => {
+    const { prompt, state: at } = line.receipt;
+    state.receptions = state.receptions.filter((one) => one.prompt !== prompt);
+    if (at !== "taken_back") state.receptions.push(line.receipt);
+  },
+  thread: (state, line) => { state.threads.set(line.thread.id, line.thread); },
+  message: (state, line) => {
+    if (!state.spoken.has(line.thread)) state.spoken.set(line.thread, new Map());
+    state.spoken.get(line.thread).set(line.message.id, line.message);
+  },
+  entry: (state, line) => { state.entries.set(line.entry.address, line.entry); },
+  book: (state, line) => { state.books.set(line.book.address, line.book); },
   page: (state, line) => {
     state.page = line.page;
     const place = `${line.page.kind}/${line.page.id}`;

@@ -28,7 +28,7 @@ export function open({ perform, go }, id) {
     const task = all.tasks.get(id);
     const page = all.pages.get(`tasks/${id}`);
     if (!task) {
-      return { title: all.whole === undefined && all.link.state === "connecting" ? "Task" : "No such task is known here" };
+      return { title: all.whole ? "No such task is known here" : "Task" };
     }
     state.update(taskSign(task.state));
     show(cancel, !FINAL.has(task.state));
@@ -67,7 +67,7 @@ export function open({ perform, go }, id) {
       (row, step) => say(row, `${clock(step.at)} ${step.what}${step.by ? ` by ${step.by}` : ""}${step.detail ? `: ${step.detail}` : ""}`));
   }
 
-  return { title: "Task", root, draw, opens: { kind: "tasks", id, args: { task: id } }, back: () => go("#/tasks") };
+  return { title: "Task", root, draw, opens: () => ({ kind: "tasks", id, action: "open", args: { task: id } }), back: () => go("#/tasks") };
 }
 
 /** A heading with a text below it, which says so when it is not there yet. */
