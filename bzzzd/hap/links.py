@@ -88,6 +88,11 @@ def wrapped(line: str, columns: int, style: str = "base", link: str = "info") ->
     return found
 
 
+def block(text: str, columns: int, style: str = "base", link: str = "info") -> list[list[Segment]]:
+    """Text of several lines, each as ``wrapped`` gives it."""
+    return [row for line in text.split("\n") for row in wrapped(line, columns, style, link)]
+
+
 def opening(target: str) -> str:
     """What begins a link on the terminal; an empty target ends it. The id joins its pieces."""
     return f"\x1b]8;id={crc32(target.encode('ascii'))};{target}\x1b\\" if target else "\x1b]8;;\x1b\\"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bzzzd.hap import links
 from bzzzd.hap.rows import Frame, Row, Segment
-from bzzzd.hap.text import ascii_only, guarded, is_narrow, width
+from bzzzd.hap.text import ascii_only, guarded, is_narrow, standing, width
 from bzzzd.hap.themes import Look, Theme
 
 HIDE, SHOW, CLEAR = "\x1b[?25l", "\x1b[?25h", "\x1b[0m\x1b[2J"
@@ -101,7 +101,7 @@ class Painter:
                 gap = size - len(kept)
                 out.append(f"{kept}\x1b[{gap}X\x1b[{gap}C" if gap > 12 and _bare(look) else text)
             else:
-                out.append(f"\x1b[{size}X{guarded(text)}\x1b[{column + size + 1}G")
+                out.append(f"\x1b[{size}X{guarded(standing(text))}\x1b[{column + size + 1}G")
             column += size
         if target:
             out.append(links.opening(""))

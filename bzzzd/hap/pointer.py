@@ -6,7 +6,7 @@ bottom line is that key. The wheel moves what is under it. Nothing can be done b
 
 from __future__ import annotations
 
-from bzzzd.hap import actions, lists
+from bzzzd.hap import actions, lists, offers
 from bzzzd.hap.layout import filter_shown, head_rows, layout
 from bzzzd.hap.messages import Act, Mouse
 from bzzzd.hap.model import LISTS, TABS, Filter, Form, Help, Model, Palette, mode, mode_below
@@ -105,7 +105,7 @@ def _on_list(model: Model, line: int) -> tuple[Act, ...]:
 
 def _palette(model: Model, overlay: Palette, row: Row) -> tuple[Act, ...]:
     """The action on whose name was pressed; it runs. Beside the box, the palette closes."""
-    found = actions.find(model.registry, mode_below(model), overlay.query.text)
+    found = offers.found(model, overlay.query.text)
     said = plain(row)
     for number, action in enumerate(found):
         if f" {action.name} " in said and action.help[:20] in said:

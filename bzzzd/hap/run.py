@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -108,6 +109,8 @@ async def in_terminal(
         core.connect(surface, session)
         with surface:
             session.start()
+            # What is there by now stays; walking over all of it again and again would hold up a key.
+            gc.freeze()
             await core.ended.wait()
             window.give_back()  # now, not after the files and the connection are closed
 

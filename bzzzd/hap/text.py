@@ -75,6 +75,7 @@ def clean_block(text: str, limit: int = 4_000_000) -> str:
 # Scripts that run from right to left, and a run of their words with the blanks between them.
 _RTL = "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 _RTL_RUN = re.compile(f"{_RTL}{_MARKS}*(?:[ \u200c\u200d]*{_RTL}{_MARKS}*)*")
+_LEADING = re.compile(f"^(?:{_MARKS}|[\u200c\u200d])+")
 _LRM = "\u200e"
 
 
@@ -87,6 +88,11 @@ def guarded(text: str) -> str:
     if not _RTL_RUN.search(text):
         return text
     return _RTL_RUN.sub(lambda run: (_LRM if run.start() else "") + run.group() + _LRM, text)
+
+
+def standing(text: str) -> str:
+    """``text`` without marks at its beginning: with nothing to stand on they would fall on what is shown before."""
+    return _LEADING.sub("", text)
 
 
 def _measuring() -> ModuleType:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from bzzzd.hap import (
-    actions,
     answering,
     arrivals,
     browsing,
@@ -22,6 +21,7 @@ from bzzzd.hap import (
     lists,
     moving,
     naming,
+    offers,
     opened,
     orders,
     pointer,
@@ -82,7 +82,6 @@ from bzzzd.hap.model import (
     Palette,
     Secret,
     mode,
-    mode_below,
 )
 from bzzzd.hap.moving import SHORT, filtering, step
 from bzzzd.hap.orders import say
@@ -277,7 +276,7 @@ def _palette_move(by: int) -> Handler:
     def apply(model: Model, args: Args) -> Result:
         if not isinstance(model.overlay, Palette):
             return model, ()
-        found = actions.find(model.registry, mode_below(model), model.overlay.query.text)
+        found = offers.found(model, model.overlay.query.text)
         chosen = (model.overlay.chosen + step(args, by)) % max(1, len(found))
         return replace(model, overlay=replace(model.overlay, chosen=chosen)), ()
 
@@ -287,7 +286,7 @@ def _palette_move(by: int) -> Handler:
 def _palette_run(model: Model, _: Args) -> Result:
     if not isinstance(model.overlay, Palette):
         return model, ()
-    found = actions.find(model.registry, mode_below(model), model.overlay.query.text)
+    found = offers.found(model, model.overlay.query.text)
     chosen = model.overlay.chosen
     model = replace(model, overlay=None)
     return act(model, found[chosen].name, {}) if chosen < len(found) else (model, ())

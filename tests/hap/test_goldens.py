@@ -73,7 +73,7 @@ VIEWS: dict[str, Callable[[int, int], Model]] = {
 def _drawn(frame: Frame) -> str:
     """The frame as a person sees it, then the styles of each row with their lengths."""
     lines = [f"|{plain(row)}|" for row in frame.rows]
-    styles = [" ".join(f"{style}:{len(text)}" for style, text in row) for row in frame.rows]
+    styles = [" ".join(f"{style.replace(chr(10), '→')}:{len(text)}" for style, text in row) for row in frame.rows]
     return "\n".join([*lines, f"cursor {frame.cursor}", *styles])
 
 

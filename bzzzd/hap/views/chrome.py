@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 
-from bzzzd.hap import lists, orders, words
+from bzzzd.hap import lists, words
 from bzzzd.hap.model import LISTS, Model, mode
+from bzzzd.hap.offers import applies
 from bzzzd.hap.rows import Row, Segment, clip, joined, on, row_width, spread
 from bzzzd.hap.sources import ROWS
-from bzzzd.hap.things import Content
 
 _STATE_ORDER = ("working", "input_required", "submitted", "completed", "failed", "rejected", "canceled")
 
@@ -104,7 +104,11 @@ def banner(model: Model, columns: int) -> Row:
 
 def hints(model: Model, columns: int) -> Row:
     """The keys of the actions that have a hint, as many as fit; help is always among them."""
-    shown = [action for action in model.registry.of_mode(mode(model)) if action.hint and _applies(model, action.name)]
+    shown = [
+        action
+        for action in model.registry.of_mode(mode(model))
+        if action.hint and action.keys and applies(model, action.name)
+    ]
     parts: list[Row] = [(("key", action.keys[0]), ("dim", f" {action.hint}")) for action in shown]
     last = next((part for action, part in zip(shown, parts, strict=True) if action.name == "help"), ())
     row: Row = ()
@@ -116,19 +120,6 @@ def hints(model: Model, columns: int) -> Row:
             break
         row = wider
     return clip((("dim", " "), *joined([row, last], ("dim", "   "))), columns)
-
-
-def _applies(model: Model, name: str) -> bool:
-    """Whether a hint makes sense now; a key that only leads to a refusal is not offered."""
-    match name:
-        case "cancel" | "retry":
-            return not orders.refusal(model, name, {})
-        case "undo":
-            return bool(model.pending)
-        case "earlier" | "later":
-            page = model.page
-            return page is not None and (len(page.history.versions) > 1 or (page.decision or Content("")).of > 1)
-    return True
 
 
 def status(model: Model, columns: int) -> Row:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from bzzzd.hap import words
+from bzzzd.hap.links import block
 from bzzzd.hap.model import Model, Page
 from bzzzd.hap.rows import Row, Segment, joined
 from bzzzd.hap.talk import Placed, Said, Thread, calls, placed
@@ -154,7 +155,7 @@ def _block(place: Placed, when: str, ends: str, mine: bool, chosen: bool, ref: i
     if not one.readable:
         found.append((mark, ("base", f"{lead}  "), ("dim", "(only its readers can decrypt this)")))
     elif one.text:
-        found += [(mark, ("base", f"{lead}  "), (style, part)) for part in wrap(one.text, room)]
+        found += [(mark, ("base", f"{lead}  "), *part) for part in block(one.text, room, style)]
     for number, name in enumerate(one.refs):
         signed = "→ " if number == ref else "  "
         for line, part in enumerate(wrap(name, max(8, room - 4))):

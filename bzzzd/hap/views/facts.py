@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bzzzd.hap import words
+from bzzzd.hap.links import block
 from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Row, Segment
-from bzzzd.hap.text import fit, wrap
+from bzzzd.hap.text import fit
 from bzzzd.hap.things import Agent, Need, Peer, Service, Task
 from bzzzd.hap.views import browser, events, logs, threads
 from bzzzd.hap.views.mesh import peer_sign
@@ -183,6 +184,6 @@ def fact_rows(facts: tuple[Fact, ...], columns: int) -> tuple[Row, ...]:
     for label, (style, value) in facts:
         if not value:
             continue
-        for number, line in enumerate(wrap(value, max(1, columns - _LABEL - 1))):
-            rows.append((("dim", " " + fit(label if number == 0 else "", _LABEL)), (style, line)))
+        for number, line in enumerate(block(value, max(1, columns - _LABEL - 1), style, style)):
+            rows.append((("dim", " " + fit(label if number == 0 else "", _LABEL)), *line))
     return tuple(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bzzzd.hap import actions
+from bzzzd.hap import actions, offers
 from bzzzd.hap.choosing import offered
 from bzzzd.hap.model import Chooser, Help, Model, Palette, mode_below
 from bzzzd.hap.rows import Row, Segment, clip, lay_over, on, spread
@@ -19,15 +19,15 @@ Laid = tuple[tuple[Row, ...], int, int]
 
 def palette(model: Model, overlay: Palette, rows: tuple[Row, ...], columns: int) -> Laid:
     """The actions that fit what was typed."""
-    found = actions.find(model.registry, mode_below(model), overlay.query.text)
-    offers = [(action.name, action.help, action.keys[0] if action.keys else "") for action in found]
-    return _laid_over(overlay, offers, "no action is like that", rows, columns)
+    found = offers.found(model, overlay.query.text)
+    offered_rows = [(action.name, action.help, action.keys[0] if action.keys else "") for action in found]
+    return _laid_over(overlay, offered_rows, "no action is like that", rows, columns)
 
 
 def chooser_rows(model: Model, overlay: Chooser, rows: tuple[Row, ...], columns: int) -> Laid:
     """The forms that fit what was typed."""
-    offers = [(sheet.title, sheet.help, sheet.sends) for _, sheet in offered(model, overlay.query.text)]
-    return _laid_over(overlay, offers, "no form is like that", rows, columns)
+    offered_rows = [(sheet.title, sheet.help, sheet.sends) for _, sheet in offered(model, overlay.query.text)]
+    return _laid_over(overlay, offered_rows, "no form is like that", rows, columns)
 
 
 def _laid_over(
