@@ -19,13 +19,14 @@ from bzzzd.hap.messages import (
     Paste,
     Prompts,
     Refused,
+    Resized,
     SaveAnswer,
     SaveCache,
     SendAnswer,
 )
 from bzzzd.hap.model import Answering, Model, Notice
 from bzzzd.hap.proof import prove
-from bzzzd.hap.rows import plain
+from bzzzd.hap.rows import plain, row_width
 from bzzzd.hap.talk import Thread, Threads
 from bzzzd.hap.things import Fault, Task
 from bzzzd.hap.ticking import next_tick
@@ -412,3 +413,22 @@ def test_a_program_answers_in_one_line_and_high_risk_needs_the_word() -> None:
     assert "high risk" in refused.notice.text
     _, effects = update(ready, Act("answer", {"now": True, "word": "delete"}))
     assert any(isinstance(effect, SendAnswer) for effect in effects)
+
+
+# Windows
+
+
+@pytest.mark.parametrize("kind", ["approve", "choose", "text", "form", "high"])
+def test_an_answer_can_be_given_in_a_window_of_any_size(kind: str) -> None:
+    fields: dict[str, object] = {"risk": "high"} if kind == "high" else {"kind": kind}
+    if kind == "choose":
+        fields["choices"] = tuple(Choice(f"c{number}", "a choice " * 5) for number in range(12))
+    if kind == "form":
+        fields["form"] = tuple(Field(f"f{number}", "a field " * 5, help="help " * 10) for number in range(12))
+    model = after(_opened(Asking(now=NOW, **fields)), Key("a"), Paste("漢字 " * 30))
+    for width, height in ((1, 1), (2, 2), (5, 3), (10, 5), (40, 12), (80, 24), (300, 80)):
+        sized = after(model, Resized(width, height))
+        for step in (sized, after(sized, Key("ctrl+s")), after(sized, Key("enter"))):
+            frame = view(step, width, height)
+            assert len(frame.rows) == height
+            assert all(row_width(row) == width for row in frame.rows)
