@@ -17,6 +17,7 @@ from bzzzd.slurp.task import LedgerClock, Token
 from .kit import Clock, Maker, agent, atomically, connect, person, raw_of, rules
 
 INCARNATION = "first-1"
+OPS = ("claim", "renew", "complete", "fail", "release", "cancel", "ask", "answer", "begin", "finish")
 
 
 def node() -> sqlite3.Connection:
@@ -26,10 +27,11 @@ def node() -> sqlite3.Connection:
     return conn
 
 
-def rows_of(conn: sqlite3.Connection) -> tuple[list[Any], list[Any], list[Any]]:
+def rows_of(conn: sqlite3.Connection) -> tuple[list[Any], ...]:
     read = ("SELECT * FROM slurp_tasks ORDER BY seq", "SELECT * FROM slurp_entries ORDER BY number")
     counts = conn.execute("SELECT state, n FROM slurp_counts ORDER BY state").fetchall()
-    return conn.execute(read[0]).fetchall(), conn.execute(read[1]).fetchall(), counts
+    prompts = conn.execute("SELECT * FROM slurp_prompts ORDER BY seq").fetchall()
+    return conn.execute(read[0]).fetchall(), conn.execute(read[1]).fetchall(), counts, prompts
 
 
 def test_entries_that_do_not_follow_on_are_refused() -> None:
@@ -71,12 +73,17 @@ class Pair(RuleBasedStateMachine):
         self.run(self.alice, "submit", f"t-{self.names}")
 
     @precondition(lambda self: self.names)
-    @rule(op=sampled_from(["claim", "renew", "complete", "fail", "release", "cancel"]), data=data())
+    @rule(
+        op=sampled_from(
+            ["claim", "renew", "complete", "fail", "release", "cancel", "ask", "answer", "begin", "finish"]
+        ),
+        data=data(),
+    )
     def change(self, op: str, data: Any) -> None:
         task = f"t-{data.draw(integers(1, self.names))}"
-        who = self.alice if op == "cancel" else self.bob
-        token = self.tokens.get(task) if op in ("renew", "complete", "fail", "release") else None
-        if token is None and op not in ("claim", "cancel"):
+        who = self.alice if op in ("cancel", "answer") else self.bob
+        token = None if op in ("claim", "cancel", "answer") else self.tokens.get(task)
+        if token is None and op not in ("claim", "cancel", "answer"):
             return
         try:
             outcome = self.run(who, op, task, token)
