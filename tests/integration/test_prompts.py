@@ -404,3 +404,27 @@ def test_texts_and_forms_are_answered_from_the_command_line(office: Node, alice:
     assert office.bzzz("prompt", "answer", prompt, "--field", "count=3").returncode == 3
     office.json("prompt", "answer", prompt, "--field", "place=here", "count=3")
     assert asking.begin()["value"] == b'{"count": "3", "place": "here"}'
+
+
+def test_a_revoked_persons_answer_counts_neither_before_it_is_begun_nor_afterwards(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with nodes_in(tmp_path_factory.mktemp("revoked")) as make:
+        one, two = mesh_of(make, 2)
+        with one.person() as alice, one.agent("bob", capabilities=("ask",)) as bob:
+            asking, prompt = asked(alice, bob)
+            with two.person() as dora:
+                answer(dora, prompt)
+                other, second = asked(alice, bob)
+                late = answer_of(dora, second)
+            assert state_of(alice, prompt) == "answered"
+            done = one.bzzz("mesh", "revoke", two.person_id)
+            assert done.returncode == 0, done.stderr
+            begun = asking.begin()["prompt"]
+            assert (begun["state"], begun["answers"], begun["reason"]) == ("seen", [], "answer_void")
+            # Whoever brings it: the author's own grant decides.
+            assert refusal(lambda: alice.call("prompt.answer", **late)).code == "GRANT_REFUSED"
+            assert any("GRANT_REFUSED" in line and "prompt answer refused" in line for line in log_of(one))
+            answer(alice, prompt)
+            assert asking.begin()["prompt"]["state"] == "claimed"
+            other.withdraw()
