@@ -10,6 +10,7 @@ A record counts only with the grant of the node that signed it, so nobody can ha
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
@@ -37,6 +38,7 @@ _ANSWER_BYTES: Final = 1_048_576
 _SAVE_S: Final = 30.0
 _LOOK_S: Final = 5.0
 _CLOCKS_S: Final = 300.0
+_CLOCKS_AT_ONCE: Final = 4
 _TRIES: Final = 3
 _DIAL_BACK_S: Final = 3.0
 _DIAL_BACK_PAUSE_S: Final = 5.0
@@ -300,13 +302,19 @@ class Exchange:
                 await self._save()
 
     async def _compare_clocks(self, anew: bool) -> None:
-        """Ask peers for their time: those that were not asked yet, or all of them."""
-        for peer in self._mesh.peers():
-            if peer.connected and (anew or self.clocks.of(peer.peer_id) is None):
-                try:
-                    await self._request(peer.peer_id, Time())
-                except (BzzzError, msgspec.DecodeError) as error:
-                    self._say("clock_not_compared", str(error), peer.peer_id)
+        """Ask peers for their time: some of those that were not asked yet, or all of them.
+
+        Where many nodes start together, they have better things to do than all to ask all.
+        """
+        peers = [peer.peer_id for peer in self._mesh.peers() if peer.connected]
+        if not anew:
+            unasked = [peer_id for peer_id in peers if self.clocks.of(peer_id) is None]
+            peers = secrets.SystemRandom().sample(unasked, min(len(unasked), _CLOCKS_AT_ONCE))
+        for peer_id in peers:
+            try:
+                await self._request(peer_id, Time())
+            except (BzzzError, msgspec.DecodeError) as error:
+                self._say("clock_not_compared", str(error), peer_id)
 
     async def _save(self) -> None:
         for peer in self._mesh.peers():

@@ -40,6 +40,8 @@ def connected(node: Node) -> int:
 def meet(nodes: list[Node]) -> None:
     for node in nodes:
         wait_for("all nodes to meet", lambda node=node: connected(node) >= len(nodes) - 1, LIMIT_S)
+        # A member is a peer a moment before it counts as a holder.
+        wait_for("all to be holders", lambda node=node: metric(node, "bzzz_storage_nodes") >= len(nodes), LIMIT_S)
 
 
 def holders(session: Session, address: str) -> list[str]:
