@@ -141,6 +141,12 @@ It runs as the person whose portal it is, since it signs with that person's key.
 Several people on one machine each run their own, with ports of their own. Behind a reverse proxy, name the proxy's host
 in `interface.web_names`, and have it speak TLS; `docs/security.md` says what the web mode protects and what not.
 
+Its pages are inbox, tasks, threads, context, agents, peers and health, each like the view of that name. A question in
+the inbox is answered in two steps, with the rules of the terminal: the text that is on the page is the one that is
+answered, answers wait a moment after it came into view, the key that chooses does not send, high risk takes a typed
+word, and an answer can be taken back for 5 seconds. A question whose text changes meanwhile must be read anew. Content
+of the context is saved as a download. Events, the log and forms of one's own are in the terminal only.
+
 Everything works with Tab, Enter and Space; `?` lists shorter keys, which can be switched off. The page follows the
 browser's dark or light scheme, needs no colour, and fits from 320 pixels on. A task or message being written is kept in
 the browser until it is sent. When `bzzzd` or the portal is away a banner says so, what was seen stays readable, and the

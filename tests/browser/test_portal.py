@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +16,9 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.slurp.question import Action, Choice, Field
 from tests.hap.asking import Asking
 from tests.hap.desk import Desk, serving
+from tests.hap.nodes import one_node
 from tests.hap.portals import PROGRAM, Home
+from tests.hap.test_rooms_daemon import ADDRESS, NOW, bzzz
 from tests.hap.web.portal import free_port
 
 from .kit import Absent, browse, chromium, node
@@ -115,7 +118,7 @@ def questions(desk: Desk) -> Desk:
 async def test_questions_are_answered_by_keyboard_alone_and_in_two_steps(home: Home, questions: Desk) -> None:
     async with serving(questions, home.socket), portal(home) as where:
         await browse("prompts", where, home.folder, limit=200)
-    given = {id: [answer.choice for answer in one.prompt.answers] for id, one in questions.prompts.items()}
+    given = {id: [answer.choice for answer in one.prompt.replies] for id, one in questions.prompts.items()}
     assert given == {
         "p-1": ["deny"], "p-2": ["second"], "p-3": ["value"], "p-4": ["value"], "p-5": ["approve"], "p-6": [],
     }  # fmt: skip
@@ -131,7 +134,7 @@ async def test_a_question_that_changes_while_it_is_read_takes_no_answer(home: Ho
         await changing.acquire()
         desk.ask(Asking(body="They are 80 GB."))
         await walking
-    assert desk.prompts["p-0001"].prompt.answers == ()
+    assert desk.prompts["p-0001"].prompt.replies == ()
 
 
 async def test_a_used_address_lets_nobody_in_and_signing_out_ends_a_session(home: Home, desk: Desk) -> None:
@@ -162,3 +165,19 @@ async def test_while_the_portal_is_away_the_page_says_so_and_its_restart_asks_to
         await seen.acquire()
         async with portal(home):
             await walking
+
+
+async def test_threads_and_context_of_a_real_node_are_read_and_written_by_keyboard_alone(tmp_path: Path) -> None:
+    async with one_node(tmp_path) as home:
+        whole = json.loads(home.config.read_text())
+        ports = {"http_port": free_port(), "health_port": 0}
+        home.config.write_text(json.dumps({**whole, "interface": {"mode": "web"}, "ports": ports}))
+        await bzzz(home, "context", "put", ADDRESS, "--body", "They hold the queues.\nThe keys are missing.")
+        await bzzz(home, "context", "put", ADDRESS, "--body", NOW)
+        task = json.loads(await bzzz(home, "task", "submit", "Check the backups"))["task"]["id"]
+        await bzzz(home, "hmmm", "post", task, "I read the notes first.", "--kind", "proposal", "--refs", ADDRESS)
+        async with portal(home) as where:
+            found = await browse("rooms", {**where, "context": ADDRESS}, tmp_path, limit=200)
+        said = json.loads(await bzzz(home, "hmmm", "show", task))["messages"]
+    assert found == {"name": "mail-t-9-backups-v2", "saved": NOW}
+    assert [one["text"] for one in said if one["reply_to"]] == ["Which <u>notes</u>?"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bzzzd.errors import BadInput
+from bzzzd.errors import BadInput, Conflict
 from bzzzd.hap import feed, headless
 from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.messages import Act, Answered, Came, Key, Message, Offline, Online, Refused, Snapshot
@@ -14,7 +14,7 @@ from bzzzd.hap.model import Model, Notice
 from bzzzd.hap.things import Fault
 from bzzzd.hap.views import chrome
 
-from .builders import LENA, NOW, STATUS, TASKS, after, blank, online, opened
+from .builders import LENA, NOW, STATUS, TASKS, after, blank, online, opened, prompt_page
 
 
 def _lines(model: Model, message: Message) -> list[dict[str, Any]]:
@@ -121,3 +121,26 @@ def test_what_answers_a_person_is_not_displaced_by_the_mesh() -> None:
     assert (
         after(model, Came("events", feed.items("events", [{"kind": "joined", "id": "n7"}]), 7)).notice == model.notice
     )
+
+
+def test_an_answer_is_for_the_question_and_the_text_that_are_open() -> None:
+    model = prompt_page(online())
+    assert model.page is not None
+    named = {"prompt": model.page.id, "digest": model.page.pinned}
+
+    def read(**fields: Any) -> Act:
+        return headless.read(json.dumps({"action": "answer", "choice": "approve", "id": 1, **fields}).encode(), model)[
+            0
+        ]
+
+    assert read(**named) == Act("answer", {"choice": "approve", "now": False})
+    for wrong in ({**named, "prompt": "p-9999"}, {**named, "digest": "0" * 64}):
+        with pytest.raises(Conflict) as refused:
+            read(**wrong)
+        assert refused.value.data["re"] == 1
+    with pytest.raises(BadInput):
+        read(fields={"a": 1})
+    before = after(model, read(**named))
+    line = headless.begun(model, before, read(**named), 1)
+    assert (line["waits"], line["commands"]) == (line["pending"], [])
+    assert len(line["waits"]) == 1

@@ -224,3 +224,68 @@ export async function door(person, setup) {
   await person.page.reload();
   await person.heading("Sign in");
 }
+
+/** With a real node: a thread is read and answered, versions are read, compared and saved, by keyboard alone. */
+export async function rooms(person, setup) {
+  await person.signIn();
+  await person.press("2");
+  await person.tabTo("Check the backups");
+  await person.press("Enter");
+  await person.heading("Check the backups");
+  await person.tabTo("Thread");
+  await person.press("Enter");
+  await person.sees("I read the notes first.");
+  await person.inspect("a thread");
+  await person.tabTo("Reply to lena");
+  await person.press("Enter");
+  await person.sees("In reply to lena's proposal");
+  assert.equal((await person.focused()).name, "Text");
+  await person.type("Which <u>notes</u>?");
+  await person.tabTo("Post");
+  await person.press("Enter");
+  await person.page.locator(".message", { hasText: "Which <u>notes</u>?" }).waitFor();
+  assert.equal(await person.page.locator("main u").count(), 0);
+  await person.press("Escape", "Escape", "3");
+  await person.heading("Threads");
+  await person.tabTo("New thread");
+  await person.press("Enter");
+  await person.heading("New thread");
+  await person.inspect("a new thread");
+  assert.equal((await person.focused()).name, "Subject");
+  await person.type("Disks");
+  await person.tabTo("Text");
+  await person.type("They are nearly full.");
+  await person.tabTo("Post");
+  await person.press("Enter");
+  await person.heading("Threads");
+  await person.sees("Disks");
+
+  await person.press("4");
+  await person.heading("Context");
+  await person.sees(setup.context);
+  await person.inspect("the context");
+  await person.tabTo(setup.context);
+  await person.press("Enter");
+  await person.sees("Nothing is missing.");
+  await person.sees("version 2 of 2");
+  await person.press("[");
+  await person.sees("The keys are missing.");
+  await person.press("]");
+  await person.sees("version 2 of 2");
+  await person.tabTo("Compare");
+  await person.press("Enter");
+  await person.heading(/^Context: /);
+  await person.page.locator(".del", { hasText: "The keys are missing." }).waitFor();
+  await person.page.locator(".add", { hasText: "Nothing is missing." }).waitFor();
+  await person.inspect("two versions side by side");
+  await person.tabTo("Ask who holds it", "Shift+Tab").catch(() => person.tabTo("Ask who holds it"));
+  await person.press("Enter");
+  await person.sees("node-1");
+  await person.inspect("an address");
+  await person.tabTo("Save", "Shift+Tab");
+  const [download] = await Promise.all([person.page.waitForEvent("download"), person.press("Enter")]);
+  const stream = await download.createReadStream();
+  const parts = [];
+  for await (const part of stream) parts.push(part);
+  return { name: download.suggestedFilename(), saved: Buffer.concat(parts).toString() };
+}
