@@ -24,14 +24,11 @@ from bzzzd.hap import replying
 from bzzzd.hap.asked import WAITING, Asked, Prompt, Sending
 from bzzzd.hap.buffer import Buffer
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
-from bzzzd.hap.messages import Due, Effects, Later, SaveAnswer
+from bzzzd.hap.messages import Effects, SaveAnswer
 from bzzzd.hap.model import Answering, Model, mode_below
 from bzzzd.hap.orders import say
 
 DEAD_S: Final = 0.7
-SAVE_AFTER_S: Final = 0.5
-LIMIT: Final = 100_000
-"""Code points of one text or field: in UTF-8 and JSON it stays under what a value may have."""
 SETTLED: Final = (("executed", "it was done"), ("failed", "it was not done"))
 _SHORT_WORD: Final = 3
 _ON_ITS_WAY: Final = {
@@ -170,7 +167,7 @@ def _directly(model: Model, prompt: Prompt, asked: Asked, deny: bool, args: Args
 # What is open
 
 
-def _in(*steps: str) -> Callable[[Callable[[Model, Answering, Asked], Result]], Handler]:
+def in_step(*steps: str) -> Callable[[Callable[[Model, Answering, Asked], Result]], Handler]:
     """An action of these steps, when the prompt still takes an answer; else the overlay says that it does not."""
 
     def wrap(step: Callable[[Model, Answering, Asked], Result]) -> Handler:
@@ -210,7 +207,7 @@ def _number(place: int) -> Handler:
         count = len(SETTLED) if overlay.what == "settle" else len(asked.choices)
         return _show(model, replace(overlay, chosen=place)) if place < count else (model, ())
 
-    return _in("pick")(step)
+    return in_step("pick")(step)
 
 
 def _on(model: Model, overlay: Answering, asked: Asked) -> Result:
@@ -240,77 +237,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def with_text(overlay: Answering, text: Buffer) -> Answering:
-    """The overlay with another text in the field, or the word, that has the focus."""
-    if overlay.step == "word":
-        return replace(overlay, word=text, fault="")
-    fields = (*overlay.buffers[: overlay.focus], text, *overlay.buffers[overlay.focus + 1 :])
-    return replace(overlay, buffers=fields, fault="")
-
-
-def text_of(overlay: Answering) -> Buffer | None:
-    """The text that typing goes into, where it goes anywhere."""
-    if overlay.step == "word":
-        return overlay.word
-    return overlay.buffers[overlay.focus] if overlay.step == "write" else None
-
-
-def _lines(asked: Asked, overlay: Answering) -> bool:
-    return overlay.what == "text" or asked.form[overlay.focus].kind == "lines"
-
-
-def changed(model: Model, overlay: Answering, text: Buffer) -> Result:
-    """Something was typed: keep it, and have it saved soon."""
-    shown = with_text(overlay, text)
-    if shown.step != "write" or text.lines == (text_of(overlay) or text).lines:
-        return replace(model, overlay=shown), ()
-    written = {**model.written, shown.prompt: tuple(one.text for one in shown.buffers)}
-    model = replace(model, overlay=replace(shown, saving=True), written=written)
-    return model, () if overlay.saving else (Later(SAVE_AFTER_S, Due("save answer", shown.prompt)),)
-
-
-def insert(model: Model, overlay: Answering, text: str, cut: bool = False) -> Result:
-    """Type or paste into what has the focus."""
-    model = checked(model)
-    if not isinstance(model.overlay, Answering):
-        return model, ()
-    overlay, old = model.overlay, text_of(model.overlay)
-    if old is None:
-        return model, ()
-    asked = model.asked[overlay.prompt]
-    several = overlay.step == "write" and _lines(asked, overlay)
-    new, over = buffers.insert(old, text, LIMIT if overlay.step == "write" else 100, multiline=several)
-    if cut or over:
-        model = say(model, f"an answer holds {LIMIT:,} characters; the rest was left out", "warn")
-    return (model, ()) if new is old else changed(model, overlay, new)
-
-
-def _field(model: Model, overlay: Answering, by: int) -> Result:
-    return _show(model, replace(overlay, focus=(overlay.focus + by) % max(1, len(overlay.buffers)), fault=""))
-
-
-def _enter(model: Model, overlay: Answering, asked: Asked) -> Result:
-    if _lines(asked, overlay):
-        return insert(model, overlay, "\n")
-    return _field(model, overlay, 1)
-
-
-def _line(model: Model, overlay: Answering, by: int) -> Result:
-    text = overlay.buffers[overlay.focus]
-    if 0 <= text.row + by < len(text.lines):
-        return _show(model, with_text(overlay, buffers.vertical(text, by)))
-    following = overlay.focus + by
-    return _field(model, overlay, by) if 0 <= following < len(overlay.buffers) else (model, ())
-
-
-def save(model: Model, prompt: str) -> Result:
-    """The time to keep what is being written has come."""
-    overlay = model.overlay
-    if isinstance(overlay, Answering) and overlay.prompt == prompt:
-        model = replace(model, overlay=replace(overlay, saving=False))
-    return model, (SaveAnswer(prompt, model.written.get(prompt, ())),)
 
 
 def _close(model: Model, _: Args) -> Result:
@@ -369,18 +295,13 @@ def _send(model: Model, overlay: Answering, *, now: bool) -> Result:
 HANDLERS: Handlers = {
     "answer": _begin(deny=False),
     "deny": _begin(deny=True),
-    "answer-down": _in("pick")(lambda model, overlay, asked: _pick(model, overlay, asked, 1)),
-    "answer-up": _in("pick")(lambda model, overlay, asked: _pick(model, overlay, asked, -1)),
+    "answer-down": in_step("pick")(lambda model, overlay, asked: _pick(model, overlay, asked, 1)),
+    "answer-up": in_step("pick")(lambda model, overlay, asked: _pick(model, overlay, asked, -1)),
     **{f"answer-{number}": _number(number - 1) for number in range(1, 10)},
-    "answer-choose": _in("pick")(_on),
-    "answer-go-on": _in("write")(_on),
-    "answer-next-field": _in("write")(lambda model, overlay, _: _field(model, overlay, 1)),
-    "answer-previous-field": _in("write")(lambda model, overlay, _: _field(model, overlay, -1)),
-    "answer-enter": _in("write")(_enter),
-    "answer-line-down": _in("write")(lambda model, overlay, _: _line(model, overlay, 1)),
-    "answer-line-up": _in("write")(lambda model, overlay, _: _line(model, overlay, -1)),
-    "answer-send": _in("confirm")(lambda model, overlay, _: _send(model, overlay, now=False)),
-    "answer-now": _in("confirm")(lambda model, overlay, _: _send(model, overlay, now=True)),
-    "answer-word": _in("word")(_word),
+    "answer-choose": in_step("pick")(_on),
+    "answer-go-on": in_step("write")(_on),
+    "answer-send": in_step("confirm")(lambda model, overlay, _: _send(model, overlay, now=False)),
+    "answer-now": in_step("confirm")(lambda model, overlay, _: _send(model, overlay, now=True)),
+    "answer-word": in_step("word")(_word),
     **dict.fromkeys(("answer-close", *(f"answer-close-{step}" for step in ("pick", "write", "word", "over"))), _close),
 }

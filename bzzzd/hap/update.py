@@ -15,6 +15,7 @@ from bzzzd.hap import (
     browsing,
     choosing,
     composing,
+    filling,
     following,
     hands,
     inbox,
@@ -127,6 +128,8 @@ def _update(model: Model, message: Message) -> Result:
         case Mouse():
             return _pointed(model, message)
         case Edited():
+            if isinstance(model.overlay, Answering):
+                return filling.edited(model, model.overlay, message)
             return hands.edited(model, message)
         case Told(text=text, level=level):
             return say(model, text, level), ()
@@ -178,7 +181,7 @@ def _due(model: Model, what: str, id: str) -> Result:
         case "ready":
             return inbox.ready(model, id)
         case "save answer":
-            return answering.save(model, id)
+            return filling.save(model, id)
         case "save":
             return composing.save(model)
         case "ask":
@@ -228,7 +231,7 @@ def _typed(model: Model, text: str, cut: bool = False) -> Result:
         case Form() as form:
             return composing.insert(model, form, text, cut)
         case Answering() as answer:
-            return answering.insert(model, answer, text, cut)
+            return filling.insert(model, answer, text, cut)
         case Secret() as secret:
             return unlocking.insert(model, secret, text)
         case Naming() as naming_:
@@ -254,8 +257,7 @@ def _edit(name: str, edit: Callable[[Buffer], Buffer]) -> Handler:
             case Secret() as secret:
                 return unlocking.edited(model, secret, edit(secret.text))
             case Answering() as answer:
-                text = answering.text_of(answer)
-                return (model, ()) if text is None else answering.changed(model, answer, edit(text))
+                return filling.edit(model, answer, name, edit)
             case Naming(text=text) as naming_:
                 return naming.edited(model, naming_, edit(text))
             case Palette(query=query):
@@ -354,6 +356,7 @@ _HANDLERS: Handlers = {
     **following.HANDLERS,
     **naming.HANDLERS,
     **answering.HANDLERS,
+    **filling.HANDLERS,
     **replying.HANDLERS,
     **unlocking.HANDLERS,
     **{name: _edit(name, edit) for name, edit in EDITS.items()},

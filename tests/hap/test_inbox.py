@@ -11,6 +11,8 @@ from bzzzd.hap.messages import (
     Answered,
     Came,
     Due,
+    Edit,
+    Edited,
     Key,
     Later,
     Look,
@@ -311,6 +313,24 @@ def test_a_form_says_what_is_missing_or_wrong_and_where() -> None:
     sent = _sent(filled, Key("ctrl+s"), Key("Y", "Y"))
     assert sent is not None
     assert sent.sending.fields == {"days": "30", "where": "tape"}
+
+
+def test_left_and_right_go_through_the_values_of_a_choice() -> None:
+    fields = (Field("where", "Where", "choice", choices=("disk", "tape")),)
+    model = after(_opened(Asking(now=NOW, kind="form", form=fields)), *keys("a right right"))
+    sent = _sent(model, Key("ctrl+s"), Key("Y", "Y"))
+    assert sent is not None
+    assert sent.sending.fields == {"where": "tape"}
+
+
+def test_a_text_goes_to_the_person_s_editor_and_comes_back_as_one_step() -> None:
+    model = after(_opened(Asking(now=NOW, kind="text")), Key("a"), Paste("a first try"))
+    model, effects = update(model, Key("ctrl+o"))
+    assert effects == (SaveAnswer("p-0001", ("a first try",)), Edit("a first try"))
+    model = after(model, Edited("much\nbetter", ""))
+    assert model.written["p-0001"] == ("much\nbetter",)
+    assert after(model, Key("ctrl+_")).written["p-0001"] == ("a first try",)
+    assert "did not start" in after(model, Edited(None, "vi did not start")).notice.text
 
 
 def test_an_unknown_outcome_is_closed_by_saying_what_was_found() -> None:

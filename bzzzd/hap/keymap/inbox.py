@@ -43,6 +43,7 @@ ACTIONS: tuple[Action, ...] = (
     action("answer write", "enter", "answer-enter", "new line, or next field"),
     action("answer write", "down", "answer-line-down", "one line down, or the field below"),
     action("answer write", "up", "answer-line-up", "one line up, or the field above"),
+    action("answer write", "ctrl+o f4", "answer-editor", "write it in your own editor ($VISUAL, $EDITOR)"),
     action("answer write", "esc", "answer-close-write", "leave; what is written is kept", hint="leave, kept"),
     action("answer confirm", "y", "answer-send", "send it; `u` takes it back for 5 s", hint="send"),
     action("answer confirm", "Y", "answer-now", "send it at once", hint="send at once"),
