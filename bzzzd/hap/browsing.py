@@ -33,7 +33,9 @@ def _may_ask(model: Model) -> bool:
 
 
 def entering(model: Model) -> Result:
-    """The view is shown: ask for what is kept."""
+    """The view is shown: ask for what is kept; of an earlier portal's addresses the tree is grown now."""
+    if model.shelf.entries and not model.shelf.tree:
+        model = with_shelf(model, shelf.planted(model.shelf))
     return model, _listing(model, "")
 
 

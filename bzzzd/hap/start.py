@@ -13,7 +13,7 @@ from bzzzd.hap.actions import Registry
 from bzzzd.hap.lists import whole, with_tasks
 from bzzzd.hap.logbook import Logbook, arranged
 from bzzzd.hap.model import Draft, Link, Model
-from bzzzd.hap.shelf import Shelf, planted
+from bzzzd.hap.shelf import Shelf
 from bzzzd.hap.state import StateFolder
 from bzzzd.hap.talk import Talk, with_threads
 from bzzzd.hap.themes import THEMES
@@ -48,8 +48,9 @@ def first_model(settings: Settings, state: StateFolder, registry: Registry, now:
         read=seen.read,
         receptions={one.prompt: one for one in seen.receptions},
         talk=with_threads(Talk(spoken=seen.spoken), seen.threads),
-        shelf=planted(
-            Shelf(entries={row.address: row for row in seen.entries}, books={book.address: book for book in seen.books})
+        # Its tree is grown when it is looked at: the first frame does not wait for it.
+        shelf=Shelf(
+            entries={row.address: row for row in seen.entries}, books={book.address: book for book in seen.books}
         ),
         events=seen.events,
         logbook=arranged(Logbook(lines=seen.lines)),

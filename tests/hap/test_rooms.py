@@ -366,3 +366,9 @@ def test_an_answer_of_another_shape_gives_nothing_and_breaks_nothing(value: obje
                         ("threads", "hmmm.list"), ("spoken", "hmmm.show"), ("logs", "logs.tail"),
                         ("found", "context.find")):  # fmt: skip
         after(replace(online(), me=LENA), Answered((tag, "", ""), feed.parse(method, tag, value)))
+
+
+def test_the_tree_of_an_earlier_portal_is_grown_when_it_is_looked_at() -> None:
+    kept = replace(shelved().shelf, tree=(), rows={})
+    model = after(replace(blank(), shelf=kept), *keys("4"))
+    assert len(model.shelf.rows) == 3
