@@ -50,6 +50,11 @@ _NEWS: Mapping[str, Effects] = {
 }
 
 
+# Events after which there is more context, and how long it is waited for more of them.
+_KEPT = frozenset({"decision", "replicated"})
+_LATER_S = 2.0
+
+
 def refresh() -> Effects:
     """Ask for everything; the list of tasks brings titles that the stream may leave out."""
     return (_TASKS, _STATUS, _HEALTH, _AGENTS, _PEERS)
@@ -156,7 +161,11 @@ def came(model: Model, message: Came) -> Result:
         # What answers a person's own doing stays until its time is over.
         if told and not model.notice.text:
             model = say(model, told[-1].text, told[-1].level)
-        return soon(model, message.stream)
+        model, effects = soon(model, message.stream)
+        if model.view == "context" and any(isinstance(item, Happened) and item.what in _KEPT for item in message.items):
+            model, more = soon(model, "context", _LATER_S)
+            effects += more
+        return model, effects
     tasks = dict(model.tasks)
     untitled = moved = False
     turns: list[Event] = []

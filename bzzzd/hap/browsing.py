@@ -39,6 +39,14 @@ def entering(model: Model) -> Result:
     return model, _listing(model, "")
 
 
+def asked(model: Model) -> Result:
+    """There may be more by now: ask again for the list, and for the opened address."""
+    if model.view != "context":
+        return model, ()
+    opened = questions(model) if model.page is not None and model.page.kind == "context" else ()
+    return model, (*_listing(model, ""), *opened)
+
+
 def _listing(model: Model, after: str) -> Effects:
     if not _may_ask(model):
         return ()

@@ -94,7 +94,7 @@ ASKED: Mapping[str, Callable[[Model], Result]] = {
     "prompts": inbox.asked,
     "logs": following.asked,
     "thread": talking.asked,
-    "context": browsing.entering,
+    "context": browsing.asked,
 }
 """Questions that were put off (``soon.py``), by their name."""
 

@@ -155,8 +155,8 @@ class Shelf(Struct, frozen=True):
     """Everything about context that the portal knows.
 
     ``cut`` tells that there are more addresses than are kept here, ``complete`` that every node was asked. ``tree``
-    and ``rows`` (by id, in order) follow from the rest; ``found`` counts what a filter has found; ``books`` are the
-    opened addresses, the newest last.
+    and ``rows`` (by id, in order) follow from the rest; ``found`` counts what a filter has found, ``coming`` are
+    the pages of a list that is being read, ``books`` the opened addresses, the newest last.
     """
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
@@ -167,6 +167,7 @@ class Shelf(Struct, frozen=True):
     complete: bool = True
     cut: bool = False
     seen: float = 0
+    coming: Mapping[str, Entry] = field(default_factory=dict)
     found: int = 0
     tree: tuple[Node, ...] = ()
     rows: Mapping[str, Branch] = field(default_factory=dict)
@@ -249,15 +250,21 @@ def _found(entry: Entry, by: str) -> Branch:
 
 
 def listed(shelf: Shelf, listing: Listing, *, first: bool, now: float) -> Shelf:
-    """The shelf after one page of the list; the ``first`` begins it anew. Grown at the first and the last page."""
-    entries = {} if first else dict(shelf.entries)
+    """The shelf after one page of the list; the ``first`` begins it anew.
+
+    What was known stays until the last page is there, so that no row goes away and comes back while one looks.
+    """
+    coming = {} if first else dict(shelf.coming)
     for entry in listing.entries:
-        if len(entries) < MOST_ENTRIES or entry.address in entries:
-            entries[entry.address] = entry
-    cut = len(entries) >= MOST_ENTRIES and bool(listing.next)
+        if len(coming) < MOST_ENTRIES or entry.address in coming:
+            coming[entry.address] = entry
+    cut = len(coming) >= MOST_ENTRIES and bool(listing.next)
     complete = listing.complete and (first or shelf.complete)
-    changed = replace(shelf, entries=entries, complete=complete, cut=cut, seen=now)
-    return planted(changed) if first or cut or not listing.next else changed
+    if listing.next and not cut:
+        begun = replace(shelf, coming=coming, complete=complete, cut=False)
+        return begun if shelf.entries else planted(replace(begun, entries=coming))
+    changed = replace(shelf, coming={}, complete=complete, cut=cut, seen=now)
+    return planted(replace(changed, entries=coming)) if coming != shelf.entries or not shelf.tree else changed
 
 
 def folded(shelf: Shelf, key: str, unfold: bool) -> Shelf:

@@ -372,3 +372,13 @@ def test_the_tree_of_an_earlier_portal_is_grown_when_it_is_looked_at() -> None:
     kept = replace(shelved().shelf, tree=(), rows={})
     model = after(replace(blank(), shelf=kept), *keys("4"))
     assert len(model.shelf.rows) == 3
+
+
+def test_a_decision_elsewhere_is_looked_for_while_the_context_is_in_view() -> None:
+    item = {"source": "ledger", "kind": "decision", "task": "t-7", "agent": "worker-1", "at": NOW}
+    came = Came("events", feed.items("events", [item]), 9)
+    assert Later(2.0, Due("ask", "context")) in effects_of(book(), came)
+    asked_for = [effect.method for effect in effects_of(book(), Due("ask", "context")) if isinstance(effect, Ask)]
+    assert asked_for == ["context.list", "context.history"]
+    assert Later(2.0, Due("ask", "context")) not in effects_of(online(), came)
+    assert effects_of(online(), Due("ask", "context")) == ()

@@ -74,6 +74,9 @@ def test_pages_of_the_list_add_up_and_a_flood_is_cut() -> None:
     first = shelf.listed(Shelf(), Listing(MANY[:1], next="more", complete=False), first=True, now=1.0)
     both = shelf.listed(first, Listing(MANY[1:]), first=False, now=2.0)
     assert (len(both.entries), both.complete, both.cut) == (3, False, False)
+    again = shelf.listed(both, Listing(MANY[:1], next="more"), first=True, now=3.0)
+    assert len(again.entries) == 3, "what was known stays while the list is read again"
+    assert len(shelf.listed(again, Listing(), first=False, now=4.0).entries) == 1
     flood = tuple(entry("a", "b", "c", f"t-{number}", "x") for number in range(shelf.MOST_ENTRIES + 10))
     cut = shelf.listed(Shelf(), Listing(flood, next="more"), first=True, now=1.0)
     assert (len(cut.entries), cut.cut) == (shelf.MOST_ENTRIES, True)
