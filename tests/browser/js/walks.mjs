@@ -85,7 +85,7 @@ export async function prompts(person) {
   await person.press("Enter", "Enter", "Enter"); // a key pressed three times only gets to the confirmation
   await person.sees("Send to worker-1: approve?");
   await person.inspect("a confirmation");
-  await person.page.waitForTimeout(800);
+  await sendable(person);
   assert.equal(await person.page.getByText("Undo takes it back").count(), 0);
   await person.tabTo("Send");
   await person.press("Enter");
@@ -96,7 +96,7 @@ export async function prompts(person) {
   await person.tabTo("Deny…");
   await person.press("Enter");
   await person.sees("Send to worker-1: deny?");
-  await person.page.waitForTimeout(800);
+  await sendable(person);
   await person.tabTo("Send");
   await person.press("Enter");
   await person.sees("✓ The ledger has your answer deny");
@@ -127,7 +127,7 @@ export async function prompts(person) {
   await person.press("Enter");
   await person.sees("Type reboot to confirm");
   await person.inspect("a confirmation of high risk");
-  await person.page.waitForTimeout(800);
+  await sendable(person);
   await person.tabTo(/^This is of high risk/);
   await person.type("yes");
   await person.press("Enter");
@@ -147,6 +147,11 @@ async function ready(person) {
     && document.querySelector("[data-step=no]")?.checkVisibility());
 }
 
+/** The dead time of the confirmation is over. */
+async function sendable(person) {
+  await person.page.locator("main button.primary:not([aria-disabled])", { hasText: "Send" }).waitFor();
+}
+
 async function question(person, title, answerable = true) {
   await person.press("Escape", "1");
   await person.heading("Inbox");
@@ -160,7 +165,7 @@ async function question(person, title, answerable = true) {
 async function confirmed(person, words) {
   await person.press("Enter");
   await person.sees(`Send to worker-1: ${words}?`);
-  await person.page.waitForTimeout(800);
+  await sendable(person);
   await person.tabTo("Send");
   await person.press("Enter");
   await person.sees("✓ The ledger has your answer");

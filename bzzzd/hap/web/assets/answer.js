@@ -86,6 +86,8 @@ export function answerForm({ act }, id) {
     show(first, false);
     show(second, true);
     since = performance.now();
+    enable();
+    setTimeout(enable, DEAD_MS + 20);
     title.focus();
   }
 
@@ -123,6 +125,15 @@ export function answerForm({ act }, id) {
     }
   }
 
+  /** What takes no key yet says so, and stays where the focus can reach it. */
+  function enable() {
+    const rested = performance.now() - since >= DEAD_MS;
+    for (const button of [...buttons.children, go]) {
+      if (now?.ready && (button !== go || rested)) button.removeAttribute("aria-disabled");
+      else button.setAttribute("aria-disabled", "true");
+    }
+  }
+
   function refuse(told) {
     say(fault, told);
     show(fault, true);
@@ -140,10 +151,7 @@ export function answerForm({ act }, id) {
       if (!given.takes) return;
       build(given.asked, given.prompt);
       say(wait, given.ready ? "" : "Read it first; answers are taken in a moment.");
-      for (const button of [...buttons.children, go]) {
-        if (given.ready) button.removeAttribute("aria-disabled");
-        else button.setAttribute("aria-disabled", "true");
-      }
+      enable();
     },
   };
 }
