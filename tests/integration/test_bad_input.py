@@ -290,7 +290,7 @@ def test_commands_are_their_authors_whoever_brings_them(target: Node) -> None:
         unknown.mesh_id = w1.mesh_id
         assert refusal(lambda: w1.call("task.claim", **unknown.command(Claim, task))).code == "GRANT_REFUSED"
         unknown.key, unknown.mesh_id = w1.key, "m" + "a" * 26
-        assert refusal(lambda: w1.call("task.claim", **unknown.command(Claim, task))).code == "INVALID_ENVELOPE"
+        assert refusal(lambda: w1.call("task.claim", **unknown.command(Claim, task))).code == "OTHER_MESH"
         # A command of one kind does not do for another, and content must be what was signed.
         assert refusal(lambda: w1.call("task.cancel", **w1.command(Claim, task))).code == "INVALID_ENVELOPE"
         version = w1.version("ucxl://w1:worker@default:x/*^/decision", b"one thing")
