@@ -8,13 +8,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from bzzzd.errors import InvalidAddress
-from bzzzd.hap import lists, shelf
+from bzzzd.hap import books, lists, shelf
+from bzzzd.hap.books import TABS, Book, Editions, Reading
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.messages import Ask, Effects, Tag
 from bzzzd.hap.model import Model, Page
 from bzzzd.hap.opened import onward
 from bzzzd.hap.orders import say
-from bzzzd.hap.shelf import GROUPS, TABS, Book, Editions, Listing, Reading, Shelf
+from bzzzd.hap.shelf import GROUPS, Listing, Shelf
 from bzzzd.hap.things import Fault
 from bzzzd.hap.views.book import MOST_READ
 from bzzzd.ucxl.address import Temporal, parse
@@ -175,7 +176,7 @@ def came_editions(model: Model, tag: Tag, value: Editions) -> Result:
     if book is None:
         return model, ()
     asked_holders = any(edition.holders is not None for edition in value.editions)
-    book = shelf.edited(book, value)
+    book = books.edited(book, value)
     model = _unfaulted(_kept(model, book), tag)
     if model.page is None or model.page.id != tag[1]:
         return model, ()
@@ -192,7 +193,7 @@ def came_text(model: Model, tag: Tag, value: Reading) -> Result:
     book = model.shelf.books.get(tag[1])
     if book is None:
         return model, ()
-    return _unfaulted(_kept(model, shelf.read(book, value.id, value.text)), tag), ()
+    return _unfaulted(_kept(model, books.read(book, value.id, value.text)), tag), ()
 
 
 def _kept(model: Model, book: Book) -> Model:
@@ -265,7 +266,7 @@ def version(model: Model, by: int) -> Result:
     book = model.shelf.books.get(model.page.id)
     if book is None or not book.of:
         return say(model, "its versions have not been read yet"), ()
-    changed = shelf.turned(book, by)
+    changed = books.turned(book, by)
     if changed is None:
         return say(model, "this is the first version" if by < 0 else "this is the latest version"), ()
     return _turned(model, changed)
@@ -280,7 +281,7 @@ def _turned(model: Model, book: Book) -> Result:
 
 def _other(by: int) -> Handler:
     def step(model: Model, page: Page, book: Book) -> Result:
-        changed = shelf.turned_other(book, by)
+        changed = books.turned_other(book, by)
         if changed is None:
             return say(model, "there is no other version that way"), ()
         return _turned(replace(model, page=replace(page, tab="compare")), changed)

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap import words
+from bzzzd.hap.books import Edition
 from bzzzd.hap.buffer import Buffer
 from bzzzd.hap.handling import Args, Handlers, Result
 from bzzzd.hap.messages import SaveContent, Tag
 from bzzzd.hap.model import Model, Naming
 from bzzzd.hap.orders import say
-from bzzzd.hap.shelf import Edition
 from bzzzd.hap.things import Fault
 from bzzzd.ucxl.address import Temporal, parse
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bzzzd.hap import beside, words
+from bzzzd.hap.books import Book, Edition
 from bzzzd.hap.model import Model, Page
-from bzzzd.hap.shelf import Book, Edition
 from bzzzd.hap.views import asking, browser, conversation, events, logs, threads
 from bzzzd.hap.views import book as pages
 

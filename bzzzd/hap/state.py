@@ -20,12 +20,13 @@ from msgspec.structs import replace
 
 from bzzzd.errors import BzzzError
 from bzzzd.hap.asked import Asked, Prompt, Reception
+from bzzzd.hap.books import Book
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.lists import ordered
 from bzzzd.hap.logbook import Line
 from bzzzd.hap.model import Draft, Me, Model, Page
 from bzzzd.hap.scratch import left
-from bzzzd.hap.shelf import Book, Entry
+from bzzzd.hap.shelf import Entry
 from bzzzd.hap.talk import Said, Thread
 from bzzzd.hap.text import clean_block
 from bzzzd.hap.things import Agent, Health, Peer, Status, Task

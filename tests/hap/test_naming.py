@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from bzzzd.errors import BadInput, Conflict, NotFound
 from bzzzd.hap import naming
+from bzzzd.hap.books import Edition
 from bzzzd.hap.messages import Act, Answered, Key, Paste, Refused, SaveContent
 from bzzzd.hap.model import Naming
 from bzzzd.hap.saving import save, target
-from bzzzd.hap.shelf import Edition
 from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
 from bzzzd.runtime.newfile import NewFile

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bzzzd.hap import shelf
-from bzzzd.hap.shelf import GROUPS, Book, Edition, Editions, Entry, Listing, Shelf
+from bzzzd.hap import books, shelf
+from bzzzd.hap.books import Book, Edition, Editions
+from bzzzd.hap.shelf import GROUPS, Entry, Listing, Shelf
 
 NAMES = st.sampled_from(("a", "b", "worker-1"))
 PATHS = st.lists(NAMES, max_size=20).map("/".join)
@@ -86,28 +87,28 @@ EDITIONS = tuple(Edition(number, f"id-{number}", at=float(number), head=number =
 
 
 def test_versions_are_walked_and_compared_with_the_one_before() -> None:
-    book = shelf.edited(Book("a"), Editions(EDITIONS, of=3))
+    book = books.edited(Book("a"), Editions(EDITIONS, of=3))
     assert (book.shown, book.compared) == (EDITIONS[2], EDITIONS[1])
-    earlier = shelf.turned(book, -1)
+    earlier = books.turned(book, -1)
     assert earlier is not None
     assert (earlier.shown, earlier.compared) == (EDITIONS[1], EDITIONS[0])
-    assert shelf.turned(book, 1) is None
-    other = shelf.turned_other(earlier, 1)
+    assert books.turned(book, 1) is None
+    other = books.turned_other(earlier, 1)
     assert other is None or other.compared != other.shown
 
 
 def test_holders_stay_when_the_history_is_read_without_them() -> None:
-    told = shelf.edited(Book("a"), Editions((replace(EDITIONS[0], holders=("n1", "n2")),), of=3))
-    again = shelf.edited(told, Editions(EDITIONS, of=3))
+    told = books.edited(Book("a"), Editions((replace(EDITIONS[0], holders=("n1", "n2")),), of=3))
+    again = books.edited(told, Editions(EDITIONS, of=3))
     assert again.editions[0].holders == ("n1", "n2")
 
 
 def test_books_and_their_texts_are_bounded() -> None:
     found = Shelf()
     for number in range(60):
-        book = shelf.edited(Book(f"a-{number}"), Editions(EDITIONS, of=3))
+        book = books.edited(Book(f"a-{number}"), Editions(EDITIONS, of=3))
         for edition in EDITIONS:
-            book = shelf.read(book, edition.id, "x" * 900_000)
+            book = books.read(book, edition.id, "x" * 900_000)
         found = shelf.with_book(found, book)
     assert list(found.books) == ["a-59"]
-    assert sum(map(len, found.books["a-59"].texts.values())) <= shelf.MOST_TEXT
+    assert sum(map(len, found.books["a-59"].texts.values())) <= books.MOST_TEXT

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from bzzzd.hap import beside, words
+from bzzzd.hap.books import TABS, Book, Edition
 from bzzzd.hap.model import Model, Page
 from bzzzd.hap.rows import Row, Segment, clip, joined
-from bzzzd.hap.shelf import TABS, Book, Edition
 from bzzzd.hap.text import fit, wrap
 from bzzzd.hap.views.prose import prose, told
 
