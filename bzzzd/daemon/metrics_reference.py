@@ -8,7 +8,7 @@ from typing import Any
 
 from bzzzd.daemon import figures
 from bzzzd.daemon.hmmm.part import ThreadPart
-from bzzzd.daemon.node import Node
+from bzzzd.daemon.monitoring import gauges_of_the_node
 from bzzzd.daemon.peering import Peering
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.standing import Standing
@@ -46,7 +46,7 @@ def families() -> list[Family]:
         *figures.services(nothing)(),
         *figures.counters("rpc", RpcCounters, "RPC")(),
         *figures.counters("mesh", MeshCounters, "Mesh")(),
-        *figures.gauges(lambda: Node._gauges(nothing))(),
+        *figures.gauges(lambda: gauges_of_the_node(nothing, nothing, nothing, nothing))(),
         *figures.gauges(lambda: TopicDesk.gauges(nothing))(),
         *figures.gauges(lambda: ThreadPart.gauges(nothing))(),
         *figures.gauges(lambda: Peering.gauges(nothing))(),

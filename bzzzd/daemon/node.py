@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from bzzzd import __version__
 from bzzzd.config.settings import Settings
-from bzzzd.daemon import figures
 from bzzzd.daemon.admin import AdminDesk
 from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.charter_sync import CharterSync, briefing
@@ -35,6 +34,7 @@ from bzzzd.daemon.ledger.rights import Rights
 from bzzzd.daemon.member_sync import MemberSync
 from bzzzd.daemon.mesh_checkup import MeshCheckup
 from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
+from bzzzd.daemon.monitoring import start_monitoring
 from bzzzd.daemon.peering import Peering
 from bzzzd.daemon.prompts.part import PromptPart
 from bzzzd.daemon.renewing import Renewals
@@ -42,22 +42,18 @@ from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.daemon.reseal import Resealer
 from bzzzd.daemon.revoking import RevokeDesk
 from bzzzd.daemon.sessions import SessionDesk
-from bzzzd.daemon.standing import Standing
 from bzzzd.daemon.status import StatusDesk
 from bzzzd.daemon.store import Store
 from bzzzd.daemon.tasks import TaskDesk
 from bzzzd.daemon.titles import Titles
 from bzzzd.daemon.topics import TopicDesk
-from bzzzd.daemon.upkeep import Upkeep
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.switch import inviter_addresses
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.values import MeshEvent, MeshSettings, RecordRule, Renewal
 from bzzzd.rpc.streams import Stream
-from bzzzd.runtime.health_http import HealthHttp
-from bzzzd.runtime.limits import Limits, tune_gc
+from bzzzd.runtime.limits import Limits
 from bzzzd.runtime.logs import Logs
-from bzzzd.runtime.metrics import Metrics
 from bzzzd.runtime.phases import Phase
 from bzzzd.slurp.ledger import Rules
 from bzzzd.slurp.task import LedgerClock, Task
@@ -245,40 +241,17 @@ class Node:
         await self._manager.start_phase(Phase.PROCESS)
         await part.begin()
         await mesh.open()
-        self._offers = offers
         sessions.register(registry)
         self._sessions = sessions
         door.complete(sessions.ended)
 
     async def _start_monitoring(self) -> None:
-        metrics = Metrics("bzzzd", __version__)
-        metrics.contribute(figures.services(self._manager))
-        metrics.contribute(figures.counters("rpc", lambda: self._door.server.counters, "RPC"))
-        metrics.contribute(figures.counters("mesh", lambda: self._mesh.mesh.counters, "Mesh"))
-        metrics.contribute(figures.gauges(self._gauges))
-        metrics.contribute(figures.gauges(self._topics.gauges))
-        metrics.contribute(figures.gauges(self._threads.gauges))
-        metrics.contribute(figures.gauges(self._peering.gauges))
-        metrics.contribute(figures.gauges(self._replicas.gauges))
-        who, part = self._identity.node, self._ledger
-        standing = Standing(
-            part.seat, self._settings.state_dir, lambda: who.grant.not_after - self._identity.clock(),
-            lambda: len(part.outbox),
-        )  # fmt: skip
-        metrics.contribute(standing.families)
-        self._manager.spawn("ledger", "standing", standing.run())
-        health = HealthHttp(
-            self._config.network.bind,
-            self._settings.health_port,
-            probe=self._manager,
-            metrics=metrics,
-            info=lambda: {"program": "bzzzd", "version": __version__, "node_id": self._identity.node.id},
-        )
-        self._manager.add(health, Phase.MONITORING)
         self._peering.look_around(self._identity.node)
-        self._manager.add(Upkeep(self._manager, self._limits.memory_mb, self._door.restart), Phase.MONITORING)
-        await self._manager.start_phase(Phase.MONITORING)
-        tune_gc(self._limits)
+        rooms = (self._topics, self._threads, self._peering, self._replicas)
+        await start_monitoring(
+            self._settings, self._limits, self._door, self._identity, self._mesh, self._store, self._ledger,
+            [room.gauges for room in rooms],
+        )  # fmt: skip
 
     # ── what the parts ask ───────────────────────────────────────────────────
 
@@ -386,16 +359,6 @@ class Node:
             "charter": {kind: number for kind, (number, _) in self._identity.charter.heads().items()},
             **self._entry.facts(), "warnings": warnings(self._settings), "clones": self._topics.clone_rows(),
         }  # fmt: skip
-
-    def _gauges(self) -> dict[str, tuple[float, str]]:
-        journal = self._store.journal.figures
-        return {
-            "bzzz_sessions": (len(self._door.server.sessions), "Sessions on the socket."),
-            "bzzz_peers": (sum(p.connected for p in self._mesh.mesh.peers()), "Members connected."),
-            "bzzz_journal_pending": (journal.pending, "Operations waiting for the journal."),
-            "bzzz_journal_failing": (float(self._store.journal.fault is not None), "1 while writes fail."),
-            "bzzz_offers_made": (self._offers.made, "Offers made since the start."),
-        }
 
 
 def _clock() -> LedgerClock:
