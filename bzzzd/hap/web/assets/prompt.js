@@ -13,7 +13,7 @@ export function open(context, id) {
   const state = stateMark();
   const list = el("dl", { class: "facts" });
   const danger = el("p", { role: "alert", class: "bad" });
-  const body = el("div", { class: "text", id: "prompt-body" });
+  const body = el("div", { class: "text", tabindex: "0", role: "region", "aria-label": "Question" });
   const action = el("dl", { class: "facts" });
   const args = el("pre", { class: "text", tabindex: "0", "aria-label": "Arguments of the action" });
   const what = el("section", { "aria-labelledby": "action-title" }, el("h2", { id: "action-title" }, "What would be done"), action, args);

@@ -52,7 +52,7 @@ export function one(context, id) {
     el("section", { "aria-labelledby": "write-title" }, el("h2", { id: "write-title" }, "Write"), writer.root));
 
   function make(said) {
-    const head = el("h3");
+    const head = el("h2");
     const aside = el("p", { class: "warn" });
     const text = el("p");
     const refs = el("p", { class: "refs" });
