@@ -19,8 +19,8 @@ SECOND = RUNS.replace("{role: worker", "{id: n1-second, role: worker").replace("
 SCHEMA = """
 import sqlite3, sys
 journal = sqlite3.connect("/var/lib/bzzz/journal.sqlite")
-print(journal.execute("PRAGMA user_version").fetchone()[0])
-journal.execute(f"PRAGMA user_version = {int(sys.argv[1])}")
+print(journal.execute("SELECT major FROM schemas WHERE name = (SELECT min(name) FROM schemas)").fetchone()[0])
+journal.execute("UPDATE schemas SET major = ? WHERE name = (SELECT min(name) FROM schemas)", (int(sys.argv[1]),))
 journal.commit()
 """
 AGENTS = ("bzzz-agent", "bzzz-agent@two")

@@ -21,11 +21,18 @@ GROUP = 2000
 
 
 def wait_healthy(podman: Podman, name: str) -> None:
-    def well() -> bool:
-        assert podman.inspect(name)["State"]["Running"], podman("logs", name, ok=False)
-        return podman("exec", name, HEALTHY, ok=False).strip() == "ready"
+    said = ""
 
-    wait_for(f"{name} to be healthy", well)
+    def well() -> bool:
+        nonlocal said
+        assert podman.inspect(name)["State"]["Running"], podman("logs", name, ok=False)
+        said = podman("exec", name, HEALTHY, ok=False).strip()
+        return said == "ready"
+
+    try:
+        wait_for(f"{name} to be healthy", well)
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {said}\n{podman('logs', '--tail=30', name, ok=False)}") from None
 
 
 def bzzz(podman: Podman, container: str, *words: str, user: str = "bzzz") -> Any:
