@@ -69,6 +69,7 @@ class TerminalSurface:
             self._editing.cancel()
         self._loop.remove_reader(self._window.stdin)
         if self._writing:
+            self._writing = False
             self._loop.remove_writer(self._window.fd)
         for number in _SIGNALS:
             self._loop.remove_signal_handler(number)
@@ -160,6 +161,14 @@ class TerminalSurface:
         if self._window.busy and not self._writing:
             self._writing = True
             self._loop.add_writer(self._window.fd, self._writable)
+            self._loop.call_later(FRAME_S, self._try_again)
+
+    def _try_again(self) -> None:
+        """A pseudo terminal does not always say that it takes more: a stalled frame looks by itself, too."""
+        if self._writing and self._window.fd >= 0:
+            self._writable()
+            if self._writing:
+                self._loop.call_later(FRAME_S, self._try_again)
 
     def _writable(self) -> None:
         try:
