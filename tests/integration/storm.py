@@ -127,9 +127,12 @@ class Victims:
 
 def storm(
     one: Node, two: Node, agent: Callable[[], Program], witness: Path, *, count: int, at_once: int, every_s: float,
-    limit_s: float, seed: int = 1,
+    limit_s: float, seed: int = 1, least_kills: int = 0,
 ) -> Storm:  # fmt: skip
-    """Run ``count`` tasks that need approval from ``one``, whose agent works on ``two``; a kill about ``every_s``."""
+    """Run ``count`` tasks that need approval from ``one``, whose agent works on ``two``; a kill about ``every_s``.
+
+    Where that many are done before ``least_kills``, as on a quick machine, it goes on with more of them.
+    """
     found, began = Storm(), time.monotonic()
     denied = lambda task: int.from_bytes(task.encode()[-2:], "big") % 10 == 0  # noqa: E731
     victims, person = Victims(one, two, agent, seed), Person(one, denied)
@@ -140,7 +143,7 @@ def storm(
         while time.monotonic() - began < limit_s:
             live = sum(state not in FINAL for state in tasks.values())
             if person.call("status") is not None and person._session is not None:
-                while len(tasks) < count and live < at_once:
+                while live < at_once and (len(tasks) < count or sum(victims.kills.values()) < least_kills):
                     task, params = person._session.brief("do it once", capability=CAPABILITY, approve=True)
                     pending[task], tasks[task] = params, "submitted"
                     live += 1
@@ -153,7 +156,8 @@ def storm(
                     shown = person.call("task.show", id=task)
                     if shown is not None:
                         tasks[task] = shown["task"]["state"]
-            if len(tasks) == count and all(state in FINAL for state in tasks.values()):
+            enough = len(tasks) >= count and sum(victims.kills.values()) >= least_kills
+            if enough and all(state in FINAL for state in tasks.values()):
                 break
             if time.monotonic() >= strike_at:
                 victims.strike()
