@@ -321,7 +321,8 @@ class Dialler:
                     if peer_id == self._own or self._host.is_member(peer_id):
                         with last_words(1):
                             await connection.close()
-                        return None
+                        # A name of many machines, this one among them: another one may answer to it later.
+                        return "refused" if peer_id == self._own else None
                     outcome = await self.join(connection, "bootstrap")
                     if outcome is None:
                         self.know(peer_id, [str(peer.address)], "bootstrap")

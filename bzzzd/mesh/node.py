@@ -248,6 +248,8 @@ class Node:
 
     def _ended(self, peer_id: ID) -> None:
         """One connection has ended. With a peer's last one its membership ends, whatever it was."""
+        if peer_id == self._host.get_id():
+            return  # a bootstrap peer that is this node; what the host knows of itself stays
         self._pubsub.connection_ended(peer_id)
         self._swarm.forget_meters()
         if self._host.is_peer_connected(peer_id):

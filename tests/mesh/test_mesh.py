@@ -1,7 +1,9 @@
 import asyncio
+import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -407,3 +409,22 @@ async def test_a_protocol_that_a_member_does_not_serve_is_not_found(town: Town) 
     first, second = await town.pair()
     with pytest.raises(NotFound, match="does not speak"):
         await second.mesh.request(first.mesh.peer_id, ECHO, b"")
+
+
+async def test_a_node_that_is_its_own_bootstrap_peer_goes_on_publishing(town: Town) -> None:
+    """As in a StatefulSet, whose pods are all told of the first one: it is told of itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = f"/ip4/127.0.0.1/tcp/{port}"
+    node = await town.node("first", listen=(own,), bootstrap_peers=(own,))
+    await eventually("itself to be dialled", lambda: node.mesh.counters.dials)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:  # also while the connection to itself ends, and after
+        await node.mesh.publish(TOPIC, b"alone")
+        await asyncio.sleep(0.05)
+    other = await town.node("second", static_peers=node.mesh.addresses)
+    await followed(node, other)
+    await node.mesh.publish(TOPIC, b"together")
+    await eventually("the message", lambda: b"together" in [data for _, data in other.messages])
+    assert "failed" not in node.kinds()
