@@ -139,7 +139,7 @@ async def test_everything_is_there_after_a_restart(places: Callable[..., Any]) -
     bob = Member("bob")
     one = await places(0, bob)
     await one.post(bob, "Hello")
-    again = ThreadBook(one.journal)
+    again = ThreadBook(one.journal, clock=lambda: NOW)
     await again.load()
     assert again.root == one.book.root
     assert (await again.talk("x-1")).thread.said == (await one.book.talk("x-1")).thread.said

@@ -103,8 +103,9 @@ class Place:
 
     def __init__(self, journal: Journal, contexts: ContextStore, mesh: Mesh, bounds: Bounds) -> None:
         self.journal, self.contexts, self.mesh = journal, contexts, mesh
-        self.book = ThreadBook(journal, bounds=bounds)
-        self.border = Border(contexts, Gate(lambda: POLICY), Trust(MESH, AUTHORITY.public))
+        # The tests' own time: they are read in long before they run when others come first.
+        self.book = ThreadBook(journal, bounds=bounds, clock=lambda: NOW)
+        self.border = Border(contexts, Gate(lambda: POLICY), Trust(MESH, AUTHORITY.public), clock=lambda: NOW)
         self.told: list[Kept] = []
         self.said: list[str] = []
         self.spread = Spread(
