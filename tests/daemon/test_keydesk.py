@@ -92,7 +92,7 @@ class Node:
         self.secret = age.new_identity()
         self.trust = Trust(MESH, AUTHORITY.public)
         raw = make_grant(
-            AUTHORITY, MESH, kind="node", id=f"n{number}", key=self.key.public, role="node", valid_s=3600, now=NOW,
+            AUTHORITY, MESH, kind="node", id=f"n{number}", key=self.key.public, role="node", valid_s=86400, now=NOW,
             may_grant=may_grant, max_validity_s=3600, age=age.recipient_of(self.secret),
         )  # fmt: skip
         self.grant = self.trust.admit([raw], now=NOW)
@@ -126,7 +126,7 @@ class Node:
         nonce = bound_nonce((node or self.key).public, salt)
         params = attach_params(ALICE, nonce, MESH, kind="person", id="alice", role=role)
         grant = make_grant(
-            AUTHORITY, MESH, kind="person", id="alice", key=ALICE.public, role=role, valid_s=3600, now=NOW
+            AUTHORITY, MESH, kind="person", id="alice", key=ALICE.public, role=role, valid_s=86400, now=NOW
         )
         _, proof = open_attach(params["envelope"], MESH, nonce)
         caller = Caller(0, 0, 0, "person", "alice", role, frozenset(), ALICE.public)
