@@ -49,9 +49,13 @@ def bash() -> str:
         names = " ".join([*(arg.name for arg in _options(command)), "--help"])
         cases.append(f"        {_quoted(command.name)}) words={_quoted(names)} ;;")
     files = " | ".join(sorted({arg.name for command in COMMANDS for arg in _options(command) if _takes_file(arg)}))
+    # By command: an option of one name has other values elsewhere.
     choices = [
-        f'        {arg.name}) COMPREPLY=($(compgen -W {_quoted(" ".join(arg.choices))} -- "$cur")); return ;;'
-        for arg in sorted({arg for command in COMMANDS for arg in command.args if arg.choices})
+        f"        {_quoted(f'{command.name} {arg.name}')})"
+        f' COMPREPLY=($(compgen -W {_quoted(" ".join(arg.choices))} -- "$cur")); return ;;'
+        for command in COMMANDS
+        for arg in command.args
+        if arg.choices and arg.name.startswith("-")
     ]
     programs = [f"complete -o default -W {_quoted(' '.join(names))} {program}" for program, names in _program_options()]
     return "\n".join(
@@ -62,7 +66,6 @@ def bash() -> str:
             "    COMPREPLY=()",
             "    case $prev in",
             f'        {files}) COMPREPLY=($(compgen -f -- "$cur")); return ;;',
-            *choices,
             "    esac",
             '    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
             "        case $word in -*) break ;; esac",
@@ -72,6 +75,9 @@ def bash() -> str:
             '        _bzzz_words "$path" && break',
             '        case $path in *" "*) path=${path% *} ;; *) break ;; esac',
             "    done",
+            '    case "$path $prev" in',
+            *choices,
+            "    esac",
             '    COMPREPLY=($(compgen -W "$words" -- "$cur"))',
             "    [[ ${#COMPREPLY[@]} -gt 0 || $cur == -* ]] || compopt -o default",
             "}",

@@ -60,6 +60,7 @@ def test_man_has_nothing_to_warn_of(tmp_path: Path) -> None:
         ("bzzz mesh policy ", {"apply", "show"}),
         ("bzzz task list --st", {"--state"}),
         ("bzzz task list --state wor", {"working"}),
+        ("bzzz prompt list --state op", {"open"}),
         ("bzzz task show t-1 --js", {"--json"}),
         ("bzzz nonsense ", set()),
     ],
