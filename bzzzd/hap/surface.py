@@ -62,6 +62,7 @@ class TerminalSurface:
         self._loop.add_signal_handler(signal.SIGTSTP, self._stopped)
         self._loop.add_signal_handler(signal.SIGCONT, self._resumed)
         self._resized()  # the window may have changed while nobody listened
+        self._go_on_writing()  # the first frame, written before there was a loop, may be longer than the terminal took
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -158,6 +159,10 @@ class TerminalSurface:
             self._leave()
             self._core.ended.set()
             return
+        self._go_on_writing()
+
+    def _go_on_writing(self) -> None:
+        """Where the terminal has not taken everything: write the rest when it takes more."""
         if self._window.busy and not self._writing:
             self._writing = True
             self._loop.add_writer(self._window.fd, self._writable)

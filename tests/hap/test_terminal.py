@@ -257,3 +257,16 @@ def test_reading_takes_no_more_than_its_cap() -> None:
         assert 0 < len(window.read()) <= 65_536
     os.close(master)
     os.close(slave)
+
+
+async def test_a_first_frame_that_the_terminal_takes_in_pieces_is_followed_by_others(
+    home: Home, open_terminal: Open
+) -> None:
+    home.remember()
+    terminal = open_terminal(400, 250)  # more than a terminal holds unread
+    terminal.pause()
+    await until(lambda: select.select([terminal.master], [], [], 0)[0])
+    terminal.go_on()
+    await terminal.shows("offline")
+    terminal.type("n")
+    await terminal.shows("New task")
