@@ -7,8 +7,7 @@ import contextlib
 import resource
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -22,24 +21,6 @@ Open = Callable[..., Terminal]
 CONTROLS = "".join(map(chr, [*range(0x01, 0x20), *range(0x7F, 0xA0)]))
 DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 ALEF = "\u05d0\u05d1\u05d2"
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
-
-
-@pytest.fixture
-async def open_terminal(home: Home) -> AsyncIterator[Open]:
-    opened: list[Terminal] = []
-
-    def open_(width: int = 80, height: int = 24, **environ: str) -> Terminal:
-        opened.append(Terminal(home, width, height, **environ))
-        return opened[-1]
-
-    yield open_
-    for terminal in opened:
-        terminal.close()
 
 
 async def _left(terminal: Terminal) -> None:

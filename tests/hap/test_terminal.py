@@ -5,7 +5,7 @@ import pty
 import select
 import signal
 import termios
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,24 +16,6 @@ from .desk import Desk, serving, until
 from .portals import Home, Terminal
 
 Open = Callable[..., Terminal]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path)
-
-
-@pytest.fixture
-async def open_terminal(home: Home) -> AsyncIterator[Open]:
-    opened: list[Terminal] = []
-
-    def open_(width: int = 80, height: int = 24, **environ: str) -> Terminal:
-        opened.append(Terminal(home, width, height, **environ))
-        return opened[-1]
-
-    yield open_
-    for terminal in opened:
-        terminal.close()
 
 
 async def test_the_first_frame_is_what_was_seen_last_and_needs_no_daemon(home: Home, open_terminal: Open) -> None:
