@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.ledger.clerk import Clerk, Waits
+from bzzzd.daemon.ledger.params import CommandParams, OptionalVersionParams, VersionedParams
 from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.daemon.taskview import TaskView
@@ -43,28 +44,6 @@ C = TypeVar("C", bound=Command)
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
-
-
-class CommandParams(_Params, frozen=True):
-    """``envelope`` is a signed command (kind ``command``)."""
-
-    envelope: bytes
-
-
-class VersionedParams(_Params, frozen=True):
-    """A signed command with the version that it names: signed header and plaintext."""
-
-    envelope: bytes
-    version: bytes
-    content: bytes
-
-
-class FailParams(_Params, frozen=True):
-    """As ``VersionedParams``; without an explanation both are left out."""
-
-    envelope: bytes
-    version: bytes | None = None
-    content: bytes | None = None
 
 
 class DeclineParams(_Params, frozen=True):
@@ -162,7 +141,7 @@ class TaskDesk:
         pending = await self._contexts.check(params.version, params.content, author)
         return await self._task(call, author, command, params.envelope, pending)
 
-    async def fail(self, call: Call, params: FailParams) -> dict[str, Any]:
+    async def fail(self, call: Call, params: OptionalVersionParams) -> dict[str, Any]:
         """End a task, or give it back for another try, with a reason code and an encrypted explanation."""
         author, command = self._clerk.open(params.envelope, Fail)
         pending: Pending | None = None
@@ -198,7 +177,7 @@ class TaskDesk:
         )
         registry.add("task.renew", agents, CommandParams, self.renew, result="{task, lease_s}")
         registry.add("task.complete", agents, VersionedParams, self.complete, result=task)
-        registry.add("task.fail", agents, FailParams, self.fail, result=task)
+        registry.add("task.fail", agents, OptionalVersionParams, self.fail, result=task)
         registry.add("task.decline", agents, DeclineParams, self.decline)
         for name, access, kind, doc in (
             ("task.release", agents, Release, "Hand a task back; no strike."),

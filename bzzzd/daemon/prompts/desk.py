@@ -15,6 +15,7 @@ from msgspec import Struct
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.ledger import audit
 from bzzzd.daemon.ledger.clerk import Clerk, Waits
+from bzzzd.daemon.ledger.params import CommandParams, OptionalVersionParams, VersionedParams
 from bzzzd.daemon.prompts.questions import Questions
 from bzzzd.daemon.prompts.view import PromptView
 from bzzzd.daemon.taskview import TaskView
@@ -44,28 +45,6 @@ C = TypeVar("C", bound=PromptCommand)
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
-
-
-class CommandParams(_Params, frozen=True):
-    """``envelope`` is a signed command (kind ``command``)."""
-
-    envelope: bytes
-
-
-class AskParams(_Params, frozen=True):
-    """The signed command ``ask``, and the document's signed header and bytes."""
-
-    envelope: bytes
-    version: bytes
-    content: bytes
-
-
-class AnswerParams(_Params, frozen=True):
-    """The signed command ``answer``; with a text or a form the signed header and content of the value."""
-
-    envelope: bytes
-    version: bytes | None = None
-    content: bytes | None = None
 
 
 class RuleParams(_Params, frozen=True):
@@ -101,7 +80,7 @@ class PromptDesk:
             "escalate": [{"after_s": step.after_s, "to": list(step.to)} for step in rule.escalate],
         }  # fmt: skip
 
-    async def ask(self, call: Any, params: AskParams) -> dict[str, Any]:
+    async def ask(self, call: Any, params: VersionedParams) -> dict[str, Any]:
         """Ask people and wait; gives the prompt, which is the one of the owner before when it asked the same."""
         author, command = self._open(call.caller, params.envelope, Ask)
         pending: Pending | None = None
@@ -129,7 +108,7 @@ class PromptDesk:
 
     # What people do.
 
-    async def answer(self, call: Any, params: AnswerParams) -> dict[str, Any]:
+    async def answer(self, call: Any, params: OptionalVersionParams) -> dict[str, Any]:
         """Answer a prompt; the receipt says ``entered``, or ``waiting`` when this node keeps it for the coordinator."""
         author, command = self._open(call.caller, params.envelope, Answer)
         pending: Pending | None = None
@@ -211,7 +190,7 @@ class PromptDesk:
         anybody, agents, members = guest(), kinds("agent"), kinds("person", "admin", "agent")
         both, received = "{prompt, task}", "{prompt, receipt}"
         registry.add("prompt.rule", agents, RuleParams, self.rule, result="{by, quorum, risk, expires_s, escalate}")
-        registry.add("prompt.ask", agents, AskParams, self.ask, result=both)
+        registry.add("prompt.ask", agents, VersionedParams, self.ask, result=both)
         registry.add("prompt.begin", agents, CommandParams, self.begin, result="{prompt, task, value}")
         registry.add(
             "prompt.finish", agents, CommandParams, self._plain(Finish), result=both,
@@ -222,7 +201,7 @@ class PromptDesk:
             doc="Take a question back: by the owner of its task, or by the task's author.",
         )  # fmt: skip
         registry.add("prompt.seen", anybody, CommandParams, self.seen, result=both)
-        registry.add("prompt.answer", anybody, AnswerParams, self.answer, result=received)
+        registry.add("prompt.answer", anybody, OptionalVersionParams, self.answer, result=received)
         registry.add("prompt.settle", anybody, CommandParams, self.settle, result=received)
 
 
