@@ -232,9 +232,12 @@ def test_an_answer_waits_on_disk_while_the_coordinator_is_away_and_survives_this
     two.wait_ready()
     with one.person() as alice, two.person() as dora:
         wait_for("the answer to arrive", lambda: state_of(alice, prompt) == "answered")
-        # The same bytes again are its receipt.
-        again = wait_for("its receipt", lambda: dora.call("prompt.answer", **params))
-        assert again["receipt"]["state"] == "entered"
+
+        def entered() -> bool:
+            # The same bytes again are its receipt, once this node has heard that the other one entered them.
+            return bool(dora.call("prompt.answer", **params)["receipt"]["state"] == "entered")
+
+        wait_for("its receipt", entered)
 
 
 def test_what_was_begun_by_an_agent_that_died_is_unknown_until_a_person_settles_it(
