@@ -159,10 +159,32 @@ class MemberSwarm(Swarm):
     waiting: WaitingRoom
     join_timeout_s: float
     meters: dict[IMuxedConn, Meter]
+    dialled: set[trio.socket.SocketType]
 
     def _init_connection_management(self) -> None:
         super()._init_connection_management()
         self.auto_connector = NoAutoConnector(self)
+
+    async def run(self) -> None:
+        """As the library's; no socket that was dialled here outlives it.
+
+        The library's last round over the connections is cancelled at its first wait, and misses those that it has
+        dropped from its books and not closed yet. What came in is closed by its listener.
+        """
+        try:
+            await super().run()
+        finally:
+            for plug in self.dialled:
+                plug.close()
+            self.dialled.clear()
+
+    async def close_peer(self, peer_id: ID) -> None:
+        """Close the connections that there are to a peer now.
+
+        The library then drops from its books also those that were made meanwhile; nobody would ever close them.
+        """
+        for connection in self.get_connections(peer_id):
+            await self._close_connection_async(connection)
 
     async def reach(self, endpoint: Endpoint, peer_id: ID | None) -> INetConn:
         """Connect to a peer at one endpoint, once. ``OSError`` when nobody answers there; libp2p's errors otherwise.
@@ -176,6 +198,7 @@ class MemberSwarm(Swarm):
 
         Without ``peer_id`` whoever answers there is taken as the peer that it proves to be.
         """
+        self.dialled = {other for other in self.dialled if other.fileno() >= 0} | {plug}
         try:
             stream = TrioTCPStream(trio.SocketStream(plug))
             _notice_death(stream)
@@ -283,6 +306,7 @@ def build_swarm(seed: bytes, settings: MeshSettings) -> MemberSwarm:
     with resolver_optional():
         swarm = MemberSwarm(peer_id, store, upgrader, [TCP()], RetryConfig(max_retries=0), connection_config=config)
     swarm.meters = {}
+    swarm.dialled = set()
     swarm.waiting = WaitingRoom(settings.max_strangers)
     swarm.join_timeout_s = settings.join_timeout_s
     return swarm

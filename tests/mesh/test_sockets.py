@@ -1,0 +1,45 @@
+"""Whoever dialled closes: no connection is dropped from the swarm's books while it lives, no socket outlives it."""
+
+from __future__ import annotations
+
+import trio
+from multiaddr import Multiaddr
+
+from bzzzd.mesh.ids import id_named
+from bzzzd.mesh.network import endpoint_of
+from tests.mesh.kit import Town
+
+
+async def test_no_dialled_socket_outlives_its_node(town: Town) -> None:
+    _, second = await town.pair()
+    assert second.mesh._node is not None
+    assert second.mesh._bridge is not None
+    swarm = second.mesh._node._swarm
+    dialled = list(swarm.dialled)
+    assert dialled
+
+    async def drop() -> None:
+        swarm.connections.clear()  # as the library's trimming does before it closes
+
+    await second.mesh._bridge.call(drop)
+    await second.mesh.stop()
+    assert [plug.fileno() for plug in dialled] == [-1] * len(dialled)
+
+
+async def test_a_connection_that_is_made_while_a_peers_others_close_stays_known(town: Town) -> None:
+    first, second = await town.pair()
+    assert second.mesh._node is not None
+    assert second.mesh._bridge is not None
+    swarm, peer_id = second.mesh._node._swarm, id_named(first.mesh.peer_id)
+    endpoint = endpoint_of(Multiaddr(first.mesh.addresses[0].split("/p2p/")[0]))
+    assert endpoint is not None
+
+    async def replace() -> int:
+        (old,) = swarm.get_connections(peer_id)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(swarm.close_peer, peer_id)
+            await old.muxed_conn.event_closed.wait()
+            await swarm.reach(endpoint, peer_id)
+        return sum(not one.is_closed for one in swarm.get_connections(peer_id))
+
+    assert await second.mesh._bridge.call(replace) >= 1
