@@ -1,7 +1,7 @@
 """Carries answers: signed, put on disk, sent until the ledger gives its receipt.
 
 sign ──► outbox (synced) ──told "sent"──► call ──receipt or refusal──► out of the outbox, told
-▲           │ no answer, bzzzd away or not ready
+▲           │ no answer, bzzzd away, not ready or its disk full
 └──AGAIN_S──┘    and whenever the connection comes back
 """
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal
 
-from bzzzd.errors import BzzzError, NotAttached, Unavailable, UnknownOutcome, Unreachable
+from bzzzd.errors import BzzzError, NotAttached, StorageFailed, Unavailable, UnknownOutcome, Unreachable
 from bzzzd.hap.asked import Reception
 from bzzzd.hap.feeds.fields import mapping
 from bzzzd.hap.feeds.prompts import one_prompt
@@ -68,7 +68,7 @@ class Carrier:
         self._going.add(letter.id)
         try:
             value = await client.call(letter.method, letter.params, timeout=_CALL_S)
-        except (Unreachable, UnknownOutcome, Unavailable, NotAttached):  # it was not judged
+        except (Unreachable, UnknownOutcome, Unavailable, NotAttached, StorageFailed):  # it was not judged
             self._later(letter.mesh)
             return
         except BzzzError as error:

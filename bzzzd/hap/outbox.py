@@ -8,6 +8,7 @@ see the same folder: whichever gets the receipt takes the file away.
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,8 @@ from bzzzd.errors import NotAllowed
 MOST: Final = 256
 _LIMIT: Final = 2_097_152
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+
+log = logging.getLogger("bzzzd.hap.outbox")
 
 
 class Letter(Struct, frozen=True):
@@ -58,21 +61,34 @@ class Outbox:
         for path in self._paths():
             try:
                 with path.open("rb") as file:
-                    letter = msgspec.msgpack.decode(file.read(_LIMIT), type=Letter)
+                    letter = _letter(file.read(_LIMIT), path.stem)
+                if letter is None:
+                    path.replace(path.with_suffix(".damaged"))
+                else:
+                    found.append(letter)
             except FileNotFoundError:  # another portal has its receipt
                 continue
-            except (OSError, msgspec.DecodeError):
-                letter = None
-            if letter is None or letter.id != path.stem:
-                path.replace(path.with_suffix(".damaged"))
-                continue
-            found.append(letter)
+            except OSError as error:  # what cannot be read now may be whole: it stays, and is read the next time
+                log.warning("%s waits: %s", path, error.strerror or error)
         return sorted(found, key=lambda letter: (letter.at, letter.id))
 
     def remove(self, id: str) -> None:
-        """Its receipt is there."""
-        if _NAME.match(id):
+        """Its receipt is there. What cannot be taken away goes again, and its id keeps it from counting twice."""
+        if not _NAME.match(id):
+            return
+        try:
             (self._folder / f"{id}.answer").unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("the answer %s stays in %s: %s", id, self._folder, error.strerror or error)
 
     def _paths(self) -> list[Path]:
         return [path for path in self._folder.glob("*.answer") if _NAME.match(path.stem)]
+
+
+def _letter(data: bytes, id: str) -> Letter | None:
+    """The letter ``id`` in a file; None when it is damaged, or another one."""
+    try:
+        letter = msgspec.msgpack.decode(data, type=Letter)
+    except msgspec.DecodeError:
+        return None
+    return letter if letter.id == id else None

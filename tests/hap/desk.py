@@ -101,13 +101,13 @@ class Desk:
 
     async def _run(self, params: CommandParams) -> Any:
         _, command = open_command(params.envelope, MESH)
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise fault
         self.commands.append(command.id)
         if self.swallow:
             self.swallow -= 1
             await asyncio.sleep(3600)
-        if self.fault is not None:
-            fault, self.fault = self.fault, None
-            raise fault
         return command
 
     async def _submit(self, call: Any, params: CommandParams) -> dict[str, Any]:

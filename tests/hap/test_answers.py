@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bzzzd.errors import GrantRefused, NotAllowed
-from bzzzd.hap import actions
+from bzzzd.errors import DiskFull, GrantRefused, NotAllowed
+from bzzzd.hap import actions, carrier
 from bzzzd.hap.core import Core
 from bzzzd.hap.messages import Act, Key
 from bzzzd.hap.model import Link, Model
@@ -157,6 +157,22 @@ async def test_a_refusal_of_the_ledger_takes_the_answer_out_of_the_outbox(tmp_pa
         assert seat.core.model.needs
 
 
+async def test_an_answer_that_no_disk_had_room_for_goes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrier, "AGAIN_S", 0.02)
+    desk = Desk()
+    desk.ask(Asking())
+    async with serving(desk, tmp_path / "bzzzd.sock"), Seat(tmp_path) as seat:
+        await seat.opened()
+        await until(lambda: desk.prompts["p-0001"].prompt.seen_by)
+        desk.fault = DiskFull("the disk of the ledger is full")
+        seat.core.send(*keys("a Y"))
+        await until(lambda: desk.fault is None)
+        await until(lambda: seat.reception() == "done")
+    assert [reply.choice for reply in desk.prompts["p-0001"].prompt.replies] == ["approve"]
+
+
 async def test_another_authority_than_the_pinned_one_is_refused_loudly(tmp_path: Path) -> None:
     Pins(tmp_path / "portal" / "authorities.json", str(tmp_path / "bzzzd.sock")).pin(
         mesh_id_of(b"\x05" * 32), b"\x05" * 32
@@ -213,6 +229,19 @@ def test_a_damaged_letter_is_set_aside_and_hinders_no_other(tmp_path: Path) -> N
     assert [letter.id for letter in box.letters()] == ["a"]
     assert (tmp_path / "outbox" / "torn.damaged").exists()
     assert (tmp_path / "outbox" / "a.answer").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_letter_that_cannot_be_read_now_is_not_taken_for_damaged(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "outbox")
+    box.put(_letter("a"))
+    box.put(_letter("b"))
+    # A link to itself is what even the owner of everything cannot open.
+    (tmp_path / "outbox" / "b.answer").rename(tmp_path / "b")
+    (tmp_path / "outbox" / "b.answer").symlink_to("b.answer")
+    assert [letter.id for letter in box.letters()] == ["a"]
+    assert not list((tmp_path / "outbox").glob("*.damaged"))
+    (tmp_path / "b").replace(tmp_path / "outbox" / "b.answer")
+    assert [letter.id for letter in box.letters()] == ["a", "b"]
 
 
 async def test_answers_are_carried_whatever_becomes_of_the_connection(tmp_path: Path) -> None:
