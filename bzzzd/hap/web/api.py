@@ -161,6 +161,7 @@ class Api:
         ring = self._surface.ring
         place = ring.number_of(request.headers.get("Last-Event-ID", ""))
         while not (self._closing or session.ended):
+            session.used = self._clock()  # a page that is open is in use, also where it has much to hear
             more.clear()
             found = ring.after(place) if place is not None else None
             data = self._anew() if found is None else b"".join(_event(line, ring.place(n)) for n, line in found)
@@ -172,7 +173,6 @@ class Api:
                 async with asyncio.timeout(BEAT_S):
                     await more.wait()
             except TimeoutError:
-                session.used = self._clock()
                 async with asyncio.timeout(STUCK_S):
                     await response.write(b": still here\n\n")
 

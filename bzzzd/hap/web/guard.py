@@ -52,9 +52,17 @@ def foreign(request: web.Request) -> str:
     origin, how_far = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     if origin is None and request.method not in ("GET", "HEAD"):
         return "it names no origin"
-    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower():
+    if origin is not None and _host(origin) != request.headers.get("Host", "").lower():
         return "it comes from another page"
     return "" if how_far in (None, "same-origin") else "it comes from another site"
+
+
+def _host(origin: str) -> str | None:
+    """The host and port of an origin; None for text that is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def refusal(error: BzzzError, status: int) -> web.Response:

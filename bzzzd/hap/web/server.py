@@ -29,6 +29,8 @@ from bzzzd.runtime.ports import listen
 URL_FILE: Final = Path("portal") / "web-url"
 MAX_CONNECTIONS: Final = 64
 KEEPALIVE_S: Final = 30.0
+STOP_S: Final = 3.0
+"""Seconds that a call, or a download, has to end by itself when the portal does."""
 FRAME_ROOM: Final = 16_384
 _HEAD_BYTES: Final = 8190
 _EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  what a configuration may say; the URL then names the loopback
@@ -57,7 +59,7 @@ class WebPortal:
         self._app.add_routes([*Assets().routes(), *self._api.routes()])
         self._runner = web.AppRunner(
             self._app, access_log=None, keepalive_timeout=KEEPALIVE_S, max_line_size=_HEAD_BYTES,
-            max_field_size=_HEAD_BYTES, handler_cancellation=True,
+            max_field_size=_HEAD_BYTES, handler_cancellation=True, shutdown_timeout=STOP_S,
         )  # fmt: skip
         self._server: asyncio.Server | None = None
 

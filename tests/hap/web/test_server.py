@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from bzzzd.hap.feed import TaskChanged
 from bzzzd.hap.messages import Act, Came, Offline, Order, Submit
 from bzzzd.hap.web.guard import HEADERS
 from bzzzd.hap.web.server import MAX_CONNECTIONS
-from bzzzd.hap.web.sessions import Sessions
+from bzzzd.hap.web.sessions import IDLE_S, Sessions
 
 from ..builders import NOW, TASKS
 from ..desk import until
@@ -83,6 +84,7 @@ async def test_tries_with_wrong_words_are_bounded(portal: Portal) -> None:
         {"Origin": None},
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Origin": "http://127.0.0.1:1"},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
@@ -288,6 +290,36 @@ async def test_pages_over_the_limit_are_told_so(
         await events.whole()
         async with browser.events() as more:
             assert more.answer.status == 503
+
+
+async def test_a_page_that_is_open_stays_signed_in(portal: Portal, browser: Browser) -> None:
+    (session,) = portal.web._sessions._sessions
+    async with browser.events() as events:
+        await events.whole()
+        session.used -= IDLE_S + 1
+        portal.core.send(Offline("gone"))
+        await events.next()
+        assert (await browser.act("refresh"))[0] == 200
+
+
+async def test_a_download_that_stands_still_does_not_hold_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bzzzd.hap.web.server.STOP_S", 0.1)
+    asked = asyncio.Event()
+
+    async def silent(method: str, params: Mapping[str, Any]) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with serving(tmp_path) as portal, Browser(portal) as browser:
+        monkeypatch.setattr(portal, "call", silent)
+        await browser.enter()
+        _, ticket, _ = await browser.call("/api/save", {"address": "ucxl://lena:admin@default:t-1/*^/notes"})
+        loading = asyncio.create_task(browser.call(ticket["path"], method="GET"))
+        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(portal.web.stop(), 5)
+        loading.cancel()
 
 
 async def test_a_reader_that_goes_away_is_forgotten(portal: Portal, browser: Browser) -> None:
