@@ -61,7 +61,7 @@ def command(line: str, model: Model) -> Act:
     """The action that a typed line means; raises ``BadInput`` with what to type instead."""
     first, _, rest = line.strip().partition(" ")
     rest = rest.strip()
-    if first.isdigit():
+    if _is_number(first):
         return Act("open", {"id": _by_number(first, model)})
     known = [action for action in model.registry.actions if action.typed]
     fitting = [action for action in known if action.name.startswith(first)]
@@ -121,7 +121,12 @@ def _fields(text: str, model: Model) -> dict[str, Any]:
 def _target(word: str, model: Model) -> str:
     if not word:
         raise BadInput("which one? Give its number in the list, or its id")
-    return _by_number(word, model) if word.isdigit() else word
+    return _by_number(word, model) if _is_number(word) else word
+
+
+def _is_number(word: str) -> bool:
+    """Whether a word is a row's number; other scripts have digits that Python's ``int`` does not take."""
+    return word.isascii() and word.isdigit()
 
 
 def _by_number(word: str, model: Model) -> str:

@@ -70,6 +70,7 @@ def test_a_typed_line_is_a_command(line: str, act: Act) -> None:
         ("submit title", "as JSON"),
         ('submit {"tilte": "x"}', "no field 'tilte'"),
         ("999999999999999999999", "there is no row"),
+        ("²", "no command"),
     ],
 )
 def test_a_line_that_is_no_command_says_what_to_type(line: str, told: str) -> None:
