@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import threading
 from collections.abc import Mapping
@@ -164,6 +165,8 @@ class LineSurface:
         while data:
             try:
                 data = data[os.write(self._out, data) :]
+            except BlockingIOError:  # whoever gave us this output set it not to wait, and reads slowly
+                select.select([], [self._out], [])
             except OSError:  # nobody reads any more
                 self._core.ended.set()
                 return

@@ -157,9 +157,7 @@ async def test_a_refusal_of_the_ledger_takes_the_answer_out_of_the_outbox(tmp_pa
         assert seat.core.model.needs
 
 
-async def test_an_answer_that_no_disk_had_room_for_goes_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_that_no_disk_had_room_for_goes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carrier, "AGAIN_S", 0.02)
     desk = Desk()
     desk.ask(Asking())

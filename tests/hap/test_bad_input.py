@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import resource
 import signal
+import sys
+import termios
 import time
 from collections.abc import Callable
 
@@ -14,7 +18,7 @@ import pytest
 from bzzzd.hap.state import StateFolder
 
 from .desk import Desk, serving, until
-from .portals import Home, Terminal, piped
+from .portals import PROGRAM, Home, Terminal, piped
 
 Open = Callable[..., Terminal]
 
@@ -250,6 +254,30 @@ async def test_a_pipe_gets_lines(home: Home) -> None:
     assert (status, errors) == (0, "")
     assert "BZZZ portal, plain mode" in out
     assert "\x1b" not in out
+
+
+async def test_whoever_reads_slowly_through_a_pipe_that_does_not_wait_gets_every_line(home: Home) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "--config", str(home.config), "--plain", stdin=asyncio.subprocess.PIPE, stdout=writing,
+        env=home.environ(),
+    )  # fmt: skip
+    os.close(writing)
+    assert process.stdin is not None
+    process.stdin.write(b"help\n" * 100)
+    process.stdin.close()
+    held = [0]
+
+    def full() -> bool:
+        held.append(int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder))
+        return held[-1] == held[-2] > 32_768
+
+    await until(full)
+    with os.fdopen(reading, "rb") as out:
+        told = await asyncio.wait_for(asyncio.to_thread(out.read), 30)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    assert told.count(b"open that row of the list") == 100
 
 
 async def test_a_terminal_that_goes_away_ends_the_portal_and_keeps_the_draft(home: Home, open_terminal: Open) -> None:
