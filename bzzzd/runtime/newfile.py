@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from bzzzd.crypto.keys import write_failed
@@ -54,7 +55,8 @@ class NewFile:
 
     def drop(self) -> None:
         """Forget it, if it was not kept."""
-        self._file.close()
+        with suppress(OSError):  # what could not be written before, as on a full disk, is tried again at the close
+            self._file.close()
         self._unfinished.unlink(missing_ok=True)
 
 

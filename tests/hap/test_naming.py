@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bzzzd.errors import BadInput, Conflict, NotFound
+from bzzzd.errors import BadInput, Conflict, NotFound, StorageFailed
 from bzzzd.hap import naming
 from bzzzd.hap.books import Edition
 from bzzzd.hap.messages import Act, Answered, Key, Paste, Refused, SaveContent
@@ -131,6 +132,20 @@ def test_a_name_that_appeared_meanwhile_is_not_written_over(tmp_path: Path) -> N
         file.keep()
     file.drop()
     assert [path.read_text() for path in tmp_path.iterdir()] == ["theirs"]
+
+
+def test_a_file_that_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    file = NewFile(tmp_path / "notes")
+    file.write(b"x" * 100)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(StorageFailed):
+            file.keep()
+        file.drop()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert inside(tmp_path) == []
 
 
 def test_a_pipe_is_never_written_over(tmp_path: Path) -> None:
