@@ -15,6 +15,7 @@ A prompt page takes no answer before its proven text has been in view for ``DEAD
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Final
 
 from msgspec.structs import replace
@@ -57,11 +58,7 @@ def refusal(model: Model, prompt: Prompt | None) -> str:
         )  # fmt: skip
     kept = model.receptions.get(prompt.id)
     if kept is not None and kept.state != "refused" and not (prompt.state == "unknown" and kept.state == "done"):
-        return {
-            "waiting": "your answer waits; `u` takes it back",
-            "kept": "your answer is on its way",
-            "held": "your answer waits for the coordinator",
-        }.get(kept.state, f"you have answered: {kept.choice}")
+        return _ON_ITS_WAY.get(kept.state, f"you have answered: {kept.choice}")
     if prompt.state == "unknown":
         return "" if prompt.for_me else "other people are asked what became of it"
     if prompt.answered_by(model.me.id):
@@ -233,10 +230,9 @@ def _unfit(overlay: Answering, asked: Asked) -> str:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def _close(model: Model, _: Args) -> Result:
@@ -271,7 +267,7 @@ def _answer(overlay: Answering, asked: Asked) -> tuple[str, str | None, dict[str
             return "value", texts[0], None
         case "form":
             named = zip(asked.form, texts, strict=True)
-            return "value", None, {field.name: text for field, text in named if text}
+            return "value", None, {field.name: text for field, text in named if text.strip()}
     return overlay.what, None, None
 
 

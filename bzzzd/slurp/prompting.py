@@ -16,9 +16,7 @@ from bzzzd.slurp.commands import Answer, Ask, Author, Begin, Finish, PromptComma
 from bzzzd.slurp.ledger import LedgerEvent, Outcome, Rules
 from bzzzd.slurp.prompt import Prompt, Reply
 from bzzzd.slurp.promptrows import Placed
-from bzzzd.slurp.refusals import (
-    OutcomeOpen,
-)
+from bzzzd.slurp.refusals import OutcomeOpen
 from bzzzd.slurp.task import FINAL, LEASED, LedgerClock, Task
 
 _LONGEST_S: Final = 366 * 86400.0

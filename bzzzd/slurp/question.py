@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from math import isfinite
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -17,10 +18,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.errors import BadInput
 from bzzzd.identity.grants import Name
-from bzzzd.slurp.refusals import (
-    OtherPrompt,
-    ValueChanged,
-)
+from bzzzd.slurp.refusals import OtherPrompt, ValueChanged
 
 PROMPT_TYPE: Final = "application/x-bzzz-prompt"
 VALUE_TYPE: Final = "application/x-bzzz-answer"
@@ -231,8 +229,12 @@ def _check_field(field: Field, value: str) -> None:
         return
     if field.kind == "choice" and value not in field.choices:
         raise ValueChanged(f"{field.name} is one of {', '.join(field.choices)}")
-    if field.kind == "number":
-        try:
-            float(value)
-        except ValueError:
-            raise ValueChanged(f"{field.name} is a number, not {value[:40]!r}") from None
+    if field.kind == "number" and not _is_number(value):
+        raise ValueChanged(f"{field.name} is a number, not {value[:40]!r}")
+
+
+def _is_number(value: str) -> bool:
+    try:
+        return isfinite(float(value))
+    except ValueError:
+        return False

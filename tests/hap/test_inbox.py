@@ -309,7 +309,8 @@ def test_a_form_says_what_is_missing_or_wrong_and_where() -> None:
     model = after(_opened(Asking(now=NOW, kind="form", form=fields)), Key("a"))
     assert "Days is needed" in _seen(after(model, Key("ctrl+s")))
     assert "Days is a number" in _seen(after(model, *keys("x tab"), Paste("disk"), Key("ctrl+s")))
-    filled = after(model, *keys("3 0 tab"), Paste("tape"))
+    assert "Days is a number" in _seen(after(model, *keys("i n f tab"), Paste("disk"), Key("ctrl+s")))
+    filled = after(model, *keys("3 0 tab"), Paste("tape"), *keys("tab space"))
     sent = _sent(filled, Key("ctrl+s"), Key("Y", "Y"))
     assert sent is not None
     assert sent.sending.fields == {"days": "30", "where": "tape"}

@@ -106,7 +106,10 @@ def test_a_form_takes_what_it_asks_for_and_nothing_else() -> None:
     value = {"where": "here", "n": "3"}
     assert open_value(FORM, write_value(FORM, value)) == value
     assert open_value(FORM, write_value(FORM, {"where": "there"})) == {"where": "there"}
-    for wrong in ({}, {"where": "nowhere"}, {"where": "here", "n": "three"}, {"where": "here", "surprise": "x"}):
+    for wrong in (
+        {}, {"where": "nowhere"}, {"where": "here", "n": "three"}, {"where": "here", "n": "nan"},
+        {"where": "here", "surprise": "x"},
+    ):  # fmt: skip
         with pytest.raises(ValueChanged):
             write_value(FORM, wrong)
     with pytest.raises(ValueChanged):
