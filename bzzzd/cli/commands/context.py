@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bzzzd.cli.files import file_size, read_file, write_new
-from bzzzd.cli.output import clean, mapping, rows_of, size, table, when
+from bzzzd.cli.output import clean, mapping, readable, rows_of, size, table, when
 from bzzzd.cli.person import person_of
-from bzzzd.cli.readable import readable
 from bzzzd.cli.run import Run
 from bzzzd.cli.transfer import AT_ONCE_BYTES, receive_file, send_file
 from bzzzd.errors import BadInput

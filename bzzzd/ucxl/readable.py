@@ -1,34 +1,35 @@
-"""Content of any type as clean text: MessagePack maps become readable lines."""
+"""Content of any type as text for people: MessagePack maps become readable lines.
+
+The text is as it was received: whoever shows it takes out what their screen must not get.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgpack
 
-from bzzzd.cli.output import clean
+MAX_DEPTH: Final = 6
+_TEXT: Final = ("text", "answer", "summary", "body", "output")
+# A map's key may be a list or a map on the wire, which Python cannot hash: that is a ``TypeError``.
+_NOT_MSGPACK: Final = (ValueError, TypeError, msgpack.UnpackException)
 
-MAX_DEPTH = 6
-_TEXT = ("text", "answer", "summary", "body", "output")
 
-
-def readable(content: object, content_type: str = "") -> str:
-    """Text that can be printed on a terminal, whatever was received."""
-    if isinstance(content, bytes):
-        content = _decoded(content, content_type)
-    return clean("\n".join(_lines(content, 0)), lines=True).strip("\n")
+def text_of(content: object, content_type: str = "") -> str:
+    """The text of a value, or of bytes of this type, whatever they are."""
+    return "\n".join(_lines(_decoded(content, content_type) if isinstance(content, bytes) else content, 0))
 
 
 def _decoded(content: bytes, content_type: str) -> object:
-    if content_type.startswith("text/"):
-        return content.decode("utf-8", "replace")
-    if content[:1] >= b"\x80" or "msgpack" in content_type:
+    """What MessagePack says; for anything else the text itself, which may begin with such a byte."""
+    if "msgpack" in content_type or (content[:1] >= b"\x80" and not content_type.startswith("text/")):
         try:
             found: object = msgpack.unpackb(content, strict_map_key=False)
-        except (ValueError, msgpack.UnpackException):
-            return content.decode("utf-8", "replace")
+        except _NOT_MSGPACK:
+            return content
         return found
-    return content.decode("utf-8", "replace")
+    return content
 
 
 def _lines(value: object, depth: int) -> Iterator[str]:
