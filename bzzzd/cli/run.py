@@ -76,6 +76,13 @@ class Run:
         """A line for the person, outside of the result."""
         print(text, file=self.err)
 
+    def agreed(self, question: str) -> bool:
+        """Whether the person at the terminal says yes; without a terminal nobody does."""
+        if not sys.stdin.isatty():
+            return False
+        print(f"{question} [y/N] ", end="", file=self.err, flush=True)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
     def print(self, text: str = "") -> None:
         print(text, file=self.out)
 

@@ -94,13 +94,11 @@ def _decide(run: Run, person: Person, row: Mapping[str, Any]) -> None:
         _let_in(run, person, row)
     elif not sys.stdin.isatty():
         run.say(f"compare it with the joiner's screen, then: bzzz mesh confirm {clean(row.get('code'))}")
+    elif run.agreed("Does the joiner's screen show the same code?"):
+        _let_in(run, person, row)
     else:
-        print("Does the joiner's screen show the same code? [y/N] ", end="", file=run.err, flush=True)
-        if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            _let_in(run, person, row)
-        else:
-            person.read("mesh.refuse", {"code": clean(row.get("code"))})
-            run.say(f"{who} was turned away")
+        person.read("mesh.refuse", {"code": clean(row.get("code"))})
+        run.say(f"{who} was turned away")
 
 
 def _let_in(run: Run, person: Person, row: Mapping[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +37,8 @@ def join(run: Run) -> int:
     asked: dict[str, Any] = {"invitation": token_text(token), "set_aside": run.args["set_aside"]}
     if token.kind == "person":
         return _person(run, token, asked)
-    if not run.args["yes"] and not _agreed(run, token):
+    question = f"This machine leaves the mesh of its own and joins {token.mesh_id}. Join?"
+    if not run.args["yes"] and not run.agreed(question):
         raise BadInput("nothing was changed: answer y, or add --yes")
     if run.args["id"]:
         asked["id"] = run.args["id"]
@@ -47,16 +47,6 @@ def join(run: Run) -> int:
         _until_back(run, token.mesh_id)
     run.answer(found, lambda: run.print(_done(found)))
     return 0
-
-
-def _agreed(run: Run, token: Token) -> bool:
-    if not sys.stdin.isatty():
-        return False
-    print(
-        f"This machine leaves the mesh of its own and joins {token.mesh_id}. Join? [y/N] ",
-        end="", file=run.err, flush=True,
-    )  # fmt: skip
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _person(run: Run, token: Token, asked: dict[str, Any]) -> int:

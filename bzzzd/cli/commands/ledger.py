@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +54,7 @@ def backup_pieces(person: Person) -> Iterator[bytes]:
 
 def restore(run: Run) -> int:
     with open_file(Path(run.args["path"])) as file:
-        if not run.args["yes"] and not _agreed(run):
+        if not run.args["yes"] and not run.agreed("This replaces the ledger, and every lease ends. Restore?"):
             raise BadInput("nothing was restored: answer y, or add --yes")
         person = person_of(run)
         found, offset = mapping(None), 0
@@ -86,10 +85,3 @@ def promote(run: Run) -> int:
     found = mapping(run.client.call("ledger.promote", asked, timeout=LONG_S))
     run.answer(found, lambda: run.print(f"{found.get('coordinator')} keeps the ledger, in term {found.get('term')}"))
     return 0
-
-
-def _agreed(run: Run) -> bool:
-    if not sys.stdin.isatty():
-        return False
-    print("This replaces the ledger, and every lease ends. Restore? [y/N] ", end="", file=run.err, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from bzzzd.cli.output import clean, duration, facts, mapping, number, rows_of, table, when, words
+from bzzzd.cli.output import clean, duration, facts, mapping, number, rows_of, size, table, when, words
 from bzzzd.cli.run import Run
 
 
@@ -76,14 +76,7 @@ def _clock(skew: object) -> str:
 
 
 def _bytes(count: object) -> str:
-    size = number(count)
-    if not size:
-        return ""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
+    return size(count) if number(count) else ""
 
 
 def health(run: Run) -> int:
