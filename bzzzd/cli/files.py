@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from bzzzd.errors import BadInput, NotFound, TooLarge
+from bzzzd.crypto.keys import write_failed
+from bzzzd.errors import BadInput, Conflict, NotFound, TooLarge
 from bzzzd.runtime.newfile import NewFile
 
 MAX_BYTES = 67_108_864
@@ -37,6 +38,24 @@ def read_file(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise TooLarge(f"{path} is over the limit of {MAX_BYTES} bytes", size=len(content), limit=MAX_BYTES)
     return content
+
+
+def check_new_folder(folder: Path) -> None:
+    """Nothing may be in it that belongs to something else; raises ``Conflict`` or ``BadInput``."""
+    try:
+        taken = folder.exists() and any(folder.iterdir())
+    except OSError as error:
+        raise BadInput(f"{folder} is no folder to write in: {error.strerror}", path=str(folder)) from error
+    if taken:
+        raise Conflict(f"{folder} is not empty; name a new folder", path=str(folder))
+
+
+def make_folder(folder: Path) -> None:
+    """The folder, for its owner alone, with those above it; raises ``DiskFull`` or ``StorageFailed``."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_failed(folder, error) from error
 
 
 def write_new(path: Path, content: bytes) -> None:

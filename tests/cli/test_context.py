@@ -74,3 +74,17 @@ def test_history_list_and_diff(node, bzzz):
 
 def test_a_missing_address_is_not_found(node, bzzz):
     assert bzzz("context", "get", ADDRESS).status == 4
+
+
+def test_nothing_is_exported_into_a_place_that_is_no_new_folder(node, bzzz, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    found = bzzz("mesh", "export", str(tmp_path))
+    assert (found.status, "is not empty" in found.err) == (1, True)
+    found = bzzz("mesh", "export", str(tmp_path / "file"))
+    assert (found.status, "is no folder to write in" in found.err) == (2, True)
+
+
+def test_an_empty_summary_closes_nothing_and_keeps_nothing(node, bzzz):
+    found = bzzz("hmmm", "post", "x-1", " ", "--kind", "summary")
+    assert (found.status, "an empty one closes nothing" in found.err) == (2, True)
+    assert node.versions == []

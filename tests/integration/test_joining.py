@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bzzzd.cli.transfer import AT_ONCE_BYTES
 from bzzzd.identity.invitation import read_token, token_text
 from tests.integration.conftest import BIN, Node, NodeMaker, Program, hear, wait_for
 
@@ -230,6 +231,10 @@ def test_a_full_store_is_refused_then_exported_set_aside_and_brought_back(make_n
     address = "ucxl://alice:admin@site:plan/*^/notes"
     for text in ("one", "two"):
         second.json("context", "put", address, "--body", text, "--type", "text/markdown")
+    large = second.folder / "large"
+    large.write_bytes(b"x" * (AT_ONCE_BYTES + 1))
+    plan = address.replace("notes", "plan")
+    second.json("context", "put", plan, "--file", str(large))
     second.json("task", "submit", "of the old mesh")
     made = invite(first, "--yes")
     said = refusal_of(second, made["token"])
@@ -238,7 +243,7 @@ def test_a_full_store_is_refused_then_exported_set_aside_and_brought_back(make_n
     assert "versions of content" in said
     saved = second.folder / "saved"
     exported = second.json("mesh", "export", str(saved))
-    assert exported["versions"] >= 2
+    assert exported["versions"] >= 3
     assert (saved / "ledger.backup").stat().st_size > 0
     assert "not empty" in lines_of(second.bzzz("mesh", "export", str(saved)))
     old = mesh_of(second)
@@ -253,6 +258,7 @@ def test_a_full_store_is_refused_then_exported_set_aside_and_brought_back(make_n
     }  # fmt: skip
     assert second.bzzz("context", "get", address).stdout == b"two"
     assert second.bzzz("context", "get", address.replace("*^", "*~1")).stdout == b"one"
+    assert second.bzzz("context", "get", plan).stdout == large.read_bytes()
 
 
 def test_systemd_sees_a_reload_and_the_agent_comes_back_in_the_new_mesh(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bzzzd.cli.files import check_new_folder
 from bzzzd.cli.output import clean, facts, mapping, rows_of, words
 from bzzzd.cli.person import as_root_or_admin
 from bzzzd.cli.run import Run
@@ -24,8 +24,7 @@ def split(run: Run) -> int:
     if count is not None and count != len(holders):
         raise BadInput(f"{len(holders)} holders are named, and --shares says {count}; each holder gets one share")
     folder = Path(run.args["output"])
-    if folder.exists() and any(folder.iterdir()):
-        raise Conflict(f"{folder} is not empty; name a new folder for the shares: --output FOLDER")
+    check_new_folder(folder)
     found = mapping(
         as_root_or_admin(run, "mesh.authority_split", {"holders": holders, "threshold": run.args["threshold"]})
     )
@@ -60,14 +59,10 @@ def _write(folder: Path, row: Mapping[str, Any]) -> Path:
 
 
 def _agreed(run: Run, count: int, threshold: int) -> bool:
-    if not sys.stdin.isatty():
-        return False
-    print(
+    return run.agreed(
         f"{count} shares are written; any {threshold} of them give the key back. Take the authority's key off this "
-        "machine now? Without it, new administrators need it to be recovered first. [y/N] ",
-        end="", file=run.err, flush=True,
-    )  # fmt: skip
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+        "machine now? Without it, new administrators need it to be recovered first."
+    )
 
 
 def _show_split(run: Run, shown: Mapping[str, Any]) -> None:

@@ -9,13 +9,12 @@ from typing import Any
 
 from bzzzd.cli.files import file_size, read_file, write_new
 from bzzzd.cli.output import clean, mapping, readable, rows_of, size, table, when
+from bzzzd.cli.paging import listed
 from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
 from bzzzd.cli.transfer import AT_ONCE_BYTES, receive_file, send_file
 from bzzzd.errors import BadInput
 from bzzzd.ucxl.address import parse
-
-PAGE = 200
 
 
 def put(run: Run) -> int:
@@ -94,21 +93,10 @@ def _show(run: Run, found: Mapping[str, Any]) -> None:
 
 def listing(run: Run) -> int:
     pattern = run.args["pattern"] and parse(run.args["pattern"]).canonical
-    person = person_of(run)
-    entries: list[Mapping[str, Any]] = []
-    complete = True
-    after: object = None
-    while len(entries) < run.args["limit"]:
-        asked = {"limit": min(PAGE, run.args["limit"] - len(entries)), "pattern": pattern, "after": after}
-        page = mapping(person.read("context.list", {name: value for name, value in asked.items() if value is not None}))
-        entries += rows_of(page, "entries")
-        complete &= page.get("complete") is not False
-        after = page.get("next")
-        if not after:
-            break
+    entries, following, complete = listed(person_of(run), "context.list", "entries", run.args["limit"], pattern=pattern)
     head = ("ADDRESS", "VERSIONS", "AUTHOR", "AT", "SIZE", "TYPE")
     run.answer(
-        {"entries": entries, "next": after or None, "complete": complete},
+        {"entries": entries, "next": following, "complete": complete},
         lambda: table(head, [_entry(row) for row in entries], run.out) if entries else run.print("nothing was found"),
     )
     if not complete and not run.json:

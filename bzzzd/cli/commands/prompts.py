@@ -8,36 +8,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from bzzzd.cli.output import clean, duration, facts, mapping, number, rows_of, table, when, words
+from bzzzd.cli.paging import listed
 from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
 from bzzzd.errors import BadInput, NotFound
 from bzzzd.slurp.question import Question, check_digest, write_value
 
-PAGE = 200
 _DIGITS = 8
 
 
 def listing(run: Run) -> int:
-    person = person_of(run)
-    rows: list[Mapping[str, Any]] = []
-    after: object = None
-    while len(rows) < run.args["limit"]:
-        asked = {
-            "limit": min(PAGE, run.args["limit"] - len(rows)),
-            "state": run.args["state"],
-            "task": run.args["task"],
-            "live": not (run.args["all"] or run.args["state"]) or None,
-            "for_me": run.args["mine"] or None,
-            "after": after,
-        }
-        page = mapping(person.read("prompt.list", {name: value for name, value in asked.items() if value is not None}))
-        rows += rows_of(page, "prompts")
-        after = page.get("next")
-        if not after:
-            break
+    rows, following, _ = listed(
+        person_of(run), "prompt.list", "prompts", run.args["limit"], state=run.args["state"], task=run.args["task"],
+        live=not (run.args["all"] or run.args["state"]) or None, for_me=run.args["mine"] or None,
+    )  # fmt: skip
     head = ("ID", "STATE", "RISK", "KIND", "AGE", "FROM", "TITLE")
     run.answer(
-        {"prompts": rows, "next": after or None},
+        {"prompts": rows, "next": following},
         lambda: table(head, [_row(row) for row in rows], run.out) if rows else run.print("nobody asks anything"),
     )
     return 0

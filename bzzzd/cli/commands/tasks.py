@@ -8,14 +8,13 @@ from typing import Any
 
 from bzzzd.cli.commands.watch import follow
 from bzzzd.cli.output import clean, duration, mapping, rows_of, table, when
+from bzzzd.cli.paging import listed
 from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
 from bzzzd.cli.shown import show_task
 from bzzzd.errors import GrantRefused, NotAllowed, NotAttached, UnknownMethod
 from bzzzd.slurp.brief import Brief
 from bzzzd.ucxl.address import parse
-
-PAGE = 200
 
 
 def submit(run: Run) -> int:
@@ -73,25 +72,13 @@ def _next(found: object, task: str) -> str:
 
 
 def listing(run: Run) -> int:
-    person = person_of(run)
-    rows: list[Mapping[str, Any]] = []
-    after: object = None
-    while len(rows) < run.args["limit"]:
-        asked = {
-            "limit": min(PAGE, run.args["limit"] - len(rows)),
-            "state": run.args["state"],
-            "project": run.args["project"],
-            "dead_letters": run.args["dead"] or None,
-            "after": after,
-        }
-        page = mapping(person.read("task.list", {name: value for name, value in asked.items() if value is not None}))
-        rows += rows_of(page, "tasks")
-        after = page.get("next")
-        if not after:
-            break
+    rows, following, _ = listed(
+        person_of(run), "task.list", "tasks", run.args["limit"], state=run.args["state"], project=run.args["project"],
+        dead_letters=run.args["dead"] or None,
+    )  # fmt: skip
     head = ("ID", "STATE", "P", "AGE", "AGENT", "CAPABILITY", "TITLE")
     run.answer(
-        {"tasks": rows, "next": after or None},
+        {"tasks": rows, "next": following},
         lambda: table(head, [_row(row) for row in rows], run.out) if rows else run.print("no task is here"),
     )
     return 0

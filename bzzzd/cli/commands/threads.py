@@ -7,30 +7,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bzzzd.cli.output import clean, duration, mapping, number, rows_of, table, when, words
+from bzzzd.cli.paging import PAGE, listed
 from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
-from bzzzd.errors import Unavailable, UnknownOutcome
+from bzzzd.errors import BadInput, Unavailable, UnknownOutcome
 from bzzzd.hmmm.message import SUMMARY_TYPE, Text, new_thread_id, summary_address
 from bzzzd.ucxl.address import parse
 
-PAGE = 200
 NEW = "new"
 
 
 def listing(run: Run) -> int:
-    person = person_of(run)
-    rows: list[Mapping[str, Any]] = []
-    after: object = None
-    while len(rows) < run.args["limit"]:
-        asked = {"limit": min(PAGE, run.args["limit"] - len(rows)), "after": after, "open": run.args["open"] or None}
-        page = mapping(person.read("hmmm.list", {name: value for name, value in asked.items() if value is not None}))
-        rows += rows_of(page, "threads")
-        after = page.get("next")
-        if not after:
-            break
+    rows, following, _ = listed(
+        person_of(run), "hmmm.list", "threads", run.args["limit"], open=run.args["open"] or None
+    )
     head = ("THREAD", "STATE", "SAID", "LAST", "BY", "KIND", "SUBJECT")
     run.answer(
-        {"threads": rows, "next": after or None},
+        {"threads": rows, "next": following},
         lambda: table(head, [_row(row) for row in rows], run.out) if rows else run.print("no thread is here"),
     )
     return 0
@@ -97,6 +90,8 @@ def post(run: Run) -> int:
     kind = run.args["kind"] or ("answer" if run.args["reply_to"] else "question")
     text = run.text("text").decode("utf-8", "replace").strip()
     refs = _split(run.args["refs"])
+    if kind == "summary" and not text:
+        raise BadInput("a summary says how the thread ended; an empty one closes nothing")
     if kind == "summary":
         refs = [*refs, *_keep_summary(person, project, thread, text)]
     found = mapping(
