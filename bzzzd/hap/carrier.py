@@ -1,8 +1,10 @@
 """Carries answers: signed, put on disk, sent until the ledger gives its receipt.
 
-sign ──► outbox (synced) ──told "sent"──► call ──receipt or refusal──► out of the outbox, told
+sign ──► outbox (synced) ──told "sent"──► call ──receipt or refusal──► told, out of the outbox
 ▲           │ no answer, bzzzd away, not ready or its disk full
 └──AGAIN_S──┘    and whenever the connection comes back
+
+What the ledger said is told first: a portal that is killed in between asks again, and the person misses no refusal.
 """
 
 from __future__ import annotations
@@ -50,9 +52,18 @@ class Carrier:
         self._send(Answered(("kept", letter.id, letter.prompt), None))
         await self._carry(letter)
 
+    async def told(self) -> list[Letter]:
+        """What waits, whoever put it there; the model is told of it, because an earlier portal may have been killed."""
+        letters = await asyncio.to_thread(self._outbox.letters)
+        receptions = tuple(
+            Reception(letter.prompt, letter.id, clean(letter.choice, 64), "kept", letter.at) for letter in letters
+        )
+        self._send(Answered(("outbox",), receptions))
+        return letters
+
     async def all(self, mesh: str) -> None:
         """Everything that waits for this mesh: at the start, and whenever the connection is back."""
-        for letter in await asyncio.to_thread(self._outbox.letters):
+        for letter in await self.told():
             if letter.mesh == mesh:
                 await self._carry(letter)
 
@@ -67,25 +78,30 @@ class Carrier:
             return
         self._going.add(letter.id)
         try:
+            reception = await self._judged(client, letter)
+            if reception is not None:
+                self._send(Answered(("reply", letter.id), reception))
+                await asyncio.to_thread(self._outbox.remove, letter.id)
+        finally:
+            self._going.discard(letter.id)
+
+    async def _judged(self, client: AsyncClient, letter: Letter) -> Reception | None:
+        """The ledger's word on it, or ``None`` when it has to be asked again."""
+        try:
             value = await client.call(letter.method, letter.params, timeout=_CALL_S)
         except (Unreachable, UnknownOutcome, Unavailable, NotAttached, StorageFailed):  # it was not judged
             self._later(letter.mesh)
-            return
+            return None
         except BzzzError as error:
-            reception = _reception(letter, "refused", clean(f"{error.message} ({error.code})", 800))
-        else:
-            if mapping(mapping(value).get("receipt")).get("state") == "waiting":
-                # Safe with the node, but the ledger has not judged it: it is asked for again.
-                self._send(Answered(("reply", letter.id), _reception(letter, "held")))
-                self._later(letter.mesh)
-                return
-            reception = _reception(letter, "done")
-            if (prompt := one_prompt(value)).id:
-                self._send(Answered(("prompts",), (prompt,)))
-        finally:
-            self._going.discard(letter.id)
-        await asyncio.to_thread(self._outbox.remove, letter.id)
-        self._send(Answered(("reply", letter.id), reception))
+            return _reception(letter, "refused", clean(f"{error.message} ({error.code})", 800))
+        if mapping(mapping(value).get("receipt")).get("state") == "waiting":
+            # Safe with the node, but the ledger has not judged it: it is asked for again.
+            self._send(Answered(("reply", letter.id), _reception(letter, "held")))
+            self._later(letter.mesh)
+            return None
+        if (prompt := one_prompt(value)).id:
+            self._send(Answered(("prompts",), (prompt,)))
+        return _reception(letter, "done")
 
     def _later(self, mesh: str) -> None:
         if self._again is None:

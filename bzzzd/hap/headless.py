@@ -13,15 +13,15 @@ Lines out, by ``type``:
 | `agents`, `peers`, `health` | a field of the same name | they changed |
 | `page` | `page` (`kind`, `id`, `tab`, `brief`, `decision`, `history`, `trace`, `faults`) | what was opened changes |
 | `prompt` | `prompt` (what every member may see, `title`, `for_me`) | a prompt is new or has changed |
-| `question` | `question` (the text, the exact action, `fault` when it is not proven) | an opened prompt was read |
-| `receipt` | `receipt` (`prompt`, `command`, `choice`, `state`, `entry`, `why`) | what became of the person's answer |
+| `question` | `question` (the text, the exact action, `fault` when it is not proven) | it is opened, or changes |
+| `receipt` | `receipt` (`prompt`, `command`, `choice`, `state`, `entry`, `why`) | first, and when it changes |
 | `thread`, `message` | `thread`; `thread` and `message` | a thread is new or has changed; something was said |
 | `entry`, `book` | a field of the same name | an address of the context; an opened one with versions and texts |
 | `log` | `log` (`at`, `level`, `text`, `fields`, `rest`) | an entry of the log, while it is followed |
 | `event` | `kind`, `level` ok/info/warn/bad, `text` | something happened on the mesh |
 | `notice` | `level` ok/info/warn/bad, `text` | something to tell |
 | `pending` | `pending` (each `id`, `kind`, `task`, `due`, `reason`) | which orders can be undone has changed |
-| `needs` | `needs` (each `id`, `kind`, `title`, `by`, `at`, `expires`, `risk`, `target`) | the inbox changes |
+| `needs` | `needs` (each `id`, `kind`, `title`, `by`, `at`, `expires`, `risk`, `target`) | first, and as it changes |
 | `handled` | `re`, `action`, ids: `commands` begun, `pending` to undo, `waits` new; `notice` | after each line in |
 | `outcome` | `command`, `ok`, `task` or `message` (its id), or `code` and `message` | a command was answered |
 | `error` | `re`, `code`, `message` | a line in cannot be used |
@@ -173,7 +173,11 @@ def lines(old: Model, new: Model, message: Message) -> list[Line]:
     if new.notice.text and new.notice != old.notice:
         found.append({"type": "notice", "level": new.notice.level, "text": new.notice.text})
     return (
-        found + headless_prompts.lines(old, new) + headless_rooms.lines(old, new) + _events(message) + _outcome(message)
+        found
+        + headless_prompts.lines(old, new, message)
+        + headless_rooms.lines(old, new)
+        + _events(message)
+        + _outcome(message)
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from bzzzd.errors import BadInput, Conflict
+from bzzzd.hap.messages import Act, Message
 from bzzzd.hap.model import Model
 
 Line = dict[str, Any]
@@ -19,13 +20,21 @@ ARGUMENTS: Final[Mapping[str, frozenset[str]]] = {
 
 
 def first(model: Model) -> list[Line]:
-    """The prompts that were seen before this start."""
-    return [{"type": "prompt", "prompt": msgspec.to_builtins(row)} for row in model.prompts.values()]
+    """The prompts that were seen before this start, what became of the person's answers, and the inbox."""
+    found = [{"type": "prompt", "prompt": msgspec.to_builtins(row)} for row in model.prompts.values()]
+    found += [{"type": "receipt", "receipt": msgspec.to_builtins(one)} for one in model.receptions.values()]
+    return found + ([{"type": "needs", "needs": msgspec.to_builtins(model.needs)}] if model.needs else [])
 
 
-def lines(old: Model, new: Model) -> list[Line]:
-    """Prompts, proven texts and the person's answers that are new or have changed."""
+def lines(old: Model, new: Model, message: Message) -> list[Line]:
+    """Prompts, proven texts and the person's answers that are new or have changed.
+
+    The text of an opened prompt is told also when an earlier start, or an earlier opening, had read it already.
+    """
     found: list[Line] = []
+    opened = new.page.id if isinstance(message, Act) and message.action == "open" and new.page is not None else ""
+    if opened in new.asked and new.asked[opened] == old.asked.get(opened):
+        found.append({"type": "question", "question": msgspec.to_builtins(new.asked[opened])})
     for kind, before, now in (
         ("prompt", old.prompts, new.prompts),
         ("question", old.asked, new.asked),

@@ -196,6 +196,8 @@ def answered(model: Model, tag: Tag, value: Any) -> Result:
             return arrived(model, value)
         case "kept":
             return replying.kept(model, tag[1], tag[2])
+        case "outbox":
+            return replying.lying(model, value), ()
     return replying.done(model, tag[1], value)
 
 

@@ -37,6 +37,10 @@ class Prompter:
     def close(self) -> None:
         self._carrier.close()
 
+    async def begin(self) -> None:
+        """Tell which answers are on their way from an earlier portal, also while bzzzd is away."""
+        await self._carrier.told()
+
     async def carry(self, mesh_id: str) -> None:
         """Send what waits in the outbox for this mesh."""
         await self._carrier.all(mesh_id)

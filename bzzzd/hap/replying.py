@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -104,6 +105,25 @@ def kept(model: Model, id: str, prompt: str) -> Result:
     away = "" if model.link.state == "online" else "; it goes when bzzzd is back"
     model = say(replace(model, written=written), f"sent: {reception.choice}{away}", "ok")
     return model, (SaveAnswer(prompt, ()),)
+
+
+def lying(model: Model, found: Iterable[Reception]) -> Model:
+    """What lies in the outbox is on its way, and what an earlier portal had noted and does not lie there is not.
+
+    That portal may have been killed between an answer's file and its note of it, or after a refusal.
+    """
+    waiting = {one.command: one for one in found}
+    mine = f"{model.run}-"
+    receptions = {
+        prompt: one
+        for prompt, one in model.receptions.items()
+        if one.state not in ("kept", "held") or one.command in waiting or one.command.startswith(mine)
+    }
+    for one in waiting.values():
+        known = receptions.get(one.prompt)
+        if known is None or (known.state == "refused" and known.command != one.command):
+            receptions[one.prompt] = one
+    return model if receptions == model.receptions else with_needs(replace(model, receptions=receptions))
 
 
 def done(model: Model, id: str, reception: Reception) -> Result:

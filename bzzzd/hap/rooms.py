@@ -62,7 +62,7 @@ VERSIONS: Mapping[str, Callable[[Model, int], Result]] = {"context": browsing.ve
 """The version before or after, by the kind of page."""
 
 ANSWERS: Mapping[str, Callable[[Model, Tag, Any], Result]] = {
-    **dict.fromkeys(("prompts", "prompt", "kept", "reply"), inbox.answered),
+    **dict.fromkeys(("prompts", "prompt", "kept", "reply", "outbox"), inbox.answered),
     "threads": talking.listed,
     "spoken": talking.came,
     **dict.fromkeys(("unlock", "protect"), unlocking.answered),

@@ -87,6 +87,7 @@ class Session:
             await asyncio.wait(self._work, timeout=left)
 
     def start(self) -> None:
+        self._spawn(self._prompter.begin())
         if self._person is not None and self._person.locked:
             self._mend = f"your key {self._person.locked} is locked: U asks for its passphrase"
             self._send(Locked(self._person.locked))

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from bzzzd.errors import BadInput, Conflict
 from bzzzd.hap import feed, headless
+from bzzzd.hap.asked import Reception
 from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.messages import Act, Answered, Came, Key, Message, Offline, Online, Refused, Snapshot
 from bzzzd.hap.model import Model, Notice
@@ -90,7 +91,23 @@ def test_a_line_that_cannot_be_used_says_why(line: bytes, told: str) -> None:
 
 def test_the_first_lines_are_what_was_seen_last() -> None:
     kinds = [line["type"] for line in headless.first(after(online(), Offline("x")))]
-    assert kinds == ["link", *["task"] * 5, "agents", "peers"]
+    assert kinds == ["link", *["task"] * 5, "agents", "peers", "needs"]
+
+
+def test_the_first_lines_hold_the_inbox_and_what_became_of_answers() -> None:
+    kept = Reception("p-0009", "run-1", "approve", "kept", NOW)
+    model = replace(prompt_page(online()), receptions={kept.prompt: kept})
+    (receipt,) = [line for line in headless.first(model) if line["type"] == "receipt"]
+    assert (receipt["receipt"]["prompt"], receipt["receipt"]["state"]) == ("p-0009", "kept")
+    (needs,) = [line for line in headless.first(model) if line["type"] == "needs"]
+    assert [need["id"] for need in needs["needs"]] == [need.id for need in model.needs]
+
+
+def test_an_opened_prompt_is_told_again_when_its_text_was_read_before() -> None:
+    model = prompt_page(online())
+    assert model.page is not None
+    kinds = [line["type"] for line in _lines(model, Act("open", {"prompt": model.page.id}))]
+    assert kinds.count("question") == 1
 
 
 def test_every_documented_argument_belongs_to_an_action() -> None:

@@ -403,6 +403,31 @@ def test_a_refusal_is_told_loudly_and_the_question_is_there_again() -> None:
     assert [need.id for need in model.needs] == ["p-0001"]
 
 
+def test_an_answer_that_lies_in_the_outbox_is_on_its_way_and_one_that_does_not_is_not() -> None:
+    asking, other = Asking(now=NOW), Asking("p-0002", now=NOW)
+    cached = Reception("p-0002", "earlier-1", "approve", "kept", NOW)
+    model = replace(_told(asking, other), receptions={"p-0002": cached})
+    told = after(model, Answered(("outbox",), (Reception("p-0001", "earlier-2", "deny", "kept", NOW),)))
+    assert [need.id for need in told.needs] == ["p-0002"]
+    assert {id: (one.command, one.choice, one.state) for id, one in told.receptions.items()} == {
+        "p-0001": ("earlier-2", "deny", "kept")
+    }
+    assert _sent(after(told, *keys("1 enter")), *keys("a Y")) is None
+
+
+def test_the_outbox_takes_nothing_back_that_this_portal_or_the_ledger_has_said() -> None:
+    asking, other = Asking(now=NOW), Asking("p-0002", now=NOW)
+    model = replace(
+        _told(asking, other),
+        receptions={
+            "p-0001": Reception("p-0001", "run-7", "approve", "kept", NOW),
+            "p-0002": Reception("p-0002", "earlier-1", "approve", "done", NOW, entry=7),
+        },
+    )
+    lying = (Reception("p-0002", "earlier-2", "deny", "kept", NOW),)
+    assert after(model, Answered(("outbox",), lying)).receptions == model.receptions
+
+
 def test_an_answer_that_could_not_be_kept_on_disk_is_not_called_sent() -> None:
     model = after(_opened(Asking(now=NOW)), *keys("a Y"))
     model = after(model, Refused(("reply", "run-1"), Fault("DISK_FULL", "no space left")))
