@@ -1,8 +1,9 @@
-"""Prompts in a storm: two daemons and an agent are killed at random moments while people are asked and things are done.
+"""Prompts in a storm: portal, two daemons and an agent are killed at random moments while people are asked.
 
-The agent's handler writes a line to a file for each action that it does, which is the witness. At the end
-every prompt is accounted for: done at most once, never without a valid answer, and what was cut between
-beginning and result is ``unknown`` and listed.
+The agent's handler writes a line to a file for each action that it does, which is the witness. The person answers
+at a real portal (``portal.py``). At the end every prompt is accounted for: done at most once, never without a valid
+answer, and what was cut between beginning and result is ``unknown`` and in the portal's inbox; every answer that the
+portal had taken was counted once, or refused visibly.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bzzzd.errors import BzzzError
-from bzzzd.slurp.asking import answer_params
 from tests.integration.conftest import Node, Program
+from tests.integration.portal import Portal
 from tests.integration.sessions import FINAL, Session
 
 CAPABILITY = "witness"
@@ -28,84 +29,73 @@ _LOOK_S = 0.05
 
 @dataclass
 class Storm:
-    """What happened. ``done`` counts the lines of the witness by task; ``faults`` is what must be empty."""
+    """What happened. ``done`` counts the lines of the witness by task; ``faults`` is what must be empty.
+
+    ``taken`` answers were in the portal's outbox when it was killed; ``came_back`` were sent again after their receipt.
+    """
 
     asked: int = 0
     states: Counter[str] = field(default_factory=Counter)
     done: Counter[str] = field(default_factory=Counter)
     kills: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
+    taken: int = 0
+    came_back: int = 0
     faults: list[str] = field(default_factory=list)
 
 
-class Person:
-    """A scripted person on one node: answers whatever asks, again with the same bytes until there is a receipt."""
+class Clerk:
+    """Submits tasks from one node and looks at them, in the name of the person."""
 
-    def __init__(self, node: Node, deny: Callable[[str], bool]) -> None:
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._deny = deny
-        self._session: Session | None = None
-        self._outbox: dict[str, dict[str, Any]] = {}
-        self.said: dict[str, str] = {}
-        self.receipts: set[str] = set()
+        self.session: Session | None = None
 
     def close(self) -> None:
-        if self._session is not None:
+        if self.session is not None:
             with suppress(OSError, BzzzError):
-                self._session.__exit__(None, None, None)
-            self._session = None
+                self.session.__exit__(None, None, None)
+            self.session = None
 
     def call(self, method: str, **params: Any) -> Any:
         """``None`` while the daemon is away."""
         try:
-            if self._session is None:
-                self._session = self._node.person().__enter__()
-            return self._session.call(method, **params)
+            if self.session is None:
+                self.session = self._node.person().__enter__()
+            return self.session.call(method, **params)
         except (BzzzError, OSError) as error:
             if isinstance(error, BzzzError) and error.exit_status in (2, 3, 4):
                 raise
             self.close()
             return None
 
-    def look(self) -> None:
-        """Answer what is new, and send again what has no receipt."""
-        found = self.call("prompt.list", for_me=True, limit=200)
-        for row in (found or {}).get("prompts", ()):
-            if row["id"] not in self.said and row["state"] in ("open", "seen") and self._session is not None:
-                choice = "deny" if self._deny(row["task"]) else "approve"
-                self.said[row["id"]] = choice
-                self._outbox[row["id"]] = answer_params(
-                    self._session.writer(), prompt=row["id"], task=row["task"], digest=row["digest"], choice=choice,
-                    at=time.time(),
-                )  # fmt: skip
-        for id, params in list(self._outbox.items()):
-            try:
-                answer = self.call("prompt.answer", **params)
-            except BzzzError as error:
-                if error.code not in ("PROMPT_ANSWERED", "FINAL_STATE", "NOT_FOUND", "PROMPT_EXPIRED"):
-                    raise
-                del self._outbox[id]
-                continue
-            if answer is not None and answer["receipt"]["state"] == "entered":
-                del self._outbox[id]
-                self.receipts.add(id)
-
 
 class Victims:
-    """What is killed, and started again at once: the agent's daemon, the person's daemon, the agent."""
+    """What is killed, and started again at once: portal, the person's daemon, the agent's daemon, the agent.
 
-    def __init__(self, one: Node, two: Node, agent: Callable[[], Program], seed: int) -> None:
-        self._one, self._two, self._start_agent = one, two, agent
+    Each has its turn within ``len(TURNS)`` kills, in an order that is drawn anew.
+    """
+
+    TURNS = ("agent", "agent", "portal", "portal", "n1", "n2")
+
+    def __init__(self, one: Node, two: Node, agent: Callable[[], Program], portal: Portal, seed: int) -> None:
+        self._one, self._two, self._start_agent, self._portal = one, two, agent, portal
         self._random = random.Random(seed)
+        self._turns: list[str] = []
         self.kills: Counter[str] = Counter()
         self.agent = agent()
 
     def strike(self) -> None:
-        which = self._random.choice(("agent", "agent", "n1", "n2"))
+        if not self._turns:
+            self._turns = self._random.sample(self.TURNS, len(self.TURNS))
+        which = self._turns.pop()
         self.kills[which] += 1
         if which == "agent":
             self.agent.kill()
             self.agent = self._start_agent()
+            return
+        if which == "portal":
+            self._portal.kill()
             return
         node = self._one if which == "n1" else self._two
         assert node.daemon is not None
@@ -135,25 +125,26 @@ def storm(
     """
     found, began = Storm(), time.monotonic()
     denied = lambda task: int.from_bytes(task.encode()[-2:], "big") % 10 == 0  # noqa: E731
-    victims, person = Victims(one, two, agent, seed), Person(one, denied)
+    clerk, portal = Clerk(one), Portal(one, denied, seed)
+    victims = Victims(one, two, agent, portal, seed)
     pending: dict[str, dict[str, Any]] = {}
     tasks: dict[str, str] = {}
     strike_at = victims.next_in(every_s)
     try:
         while time.monotonic() - began < limit_s:
             live = sum(state not in FINAL for state in tasks.values())
-            if person.call("status") is not None and person._session is not None:
+            if clerk.call("status") is not None and clerk.session is not None:
                 while live < at_once and (len(tasks) < count or sum(victims.kills.values()) < least_kills):
-                    task, params = person._session.brief("do it once", capability=CAPABILITY, approve=True)
+                    task, params = clerk.session.brief("do it once", capability=CAPABILITY, approve=True)
                     pending[task], tasks[task] = params, "submitted"
                     live += 1
             for task, params in list(pending.items()):
-                if person.call("task.submit", **params) is not None:
+                if clerk.call("task.submit", **params) is not None:
                     del pending[task]
-            person.look()
+            portal.nudge()
             for task in [task for task, state in tasks.items() if state not in FINAL and task not in pending]:
                 with suppress(BzzzError):
-                    shown = person.call("task.show", id=task)
+                    shown = clerk.call("task.show", id=task)
                     if shown is not None:
                         tasks[task] = shown["task"]["state"]
             enough = len(tasks) >= count and sum(victims.kills.values()) >= least_kills
@@ -165,16 +156,22 @@ def storm(
             time.sleep(_LOOK_S)
         victims.mend()
         found.seconds, found.kills = time.monotonic() - began, victims.kills
-        _account(found, one, person, tasks, witness, denied)
+        found.faults += portal.settled()
+        prompts = _account(found, one, tasks, witness, denied)
+        found.taken, found.came_back = len(portal.letters), portal.came_back
+        found.faults += _of_answers(portal, {row["id"]: row for row in prompts}, one.person_id)
+        portal.shows({row["id"] for row in prompts if row["state"] == "unknown"})
     finally:
-        person.close()
+        clerk.close()
+        portal.close()
         victims.agent.kill()
     return found
 
 
 def _account(
-    found: Storm, node: Node, person: Person, tasks: dict[str, str], witness: Path, denied: Callable[[str], bool]
-) -> None:
+    found: Storm, node: Node, tasks: dict[str, str], witness: Path, denied: Callable[[str], bool]
+) -> list[Any]:
+    """Count what became of the prompts and the tasks; gives the ledger's prompts."""
     lines = witness.read_text().split() if witness.exists() else []
     by_prompt = Counter(lines)
     with node.person() as session:
@@ -201,8 +198,6 @@ def _account(
             found.faults.append(f"{row['id']} is executed and nothing was done")
         if row["state"] in ("open", "seen", "claimed"):
             found.faults.append(f"{row['id']} was lost: {row['state']}")
-    known = {row["id"] for row in prompts}
-    found.faults += [f"{id} had a receipt and is gone" for id in person.receipts - known]
     found.done = by_prompt
     for task, times in by_prompt.items():
         if times > begun[task]:
@@ -210,6 +205,25 @@ def _account(
         if denied(task):
             found.faults.append(f"task {task} was denied and done")
     found.faults += [f"task {task} is {state}" for task, state in tasks.items() if state not in FINAL]
+    return prompts
+
+
+def _of_answers(portal: Portal, prompts: Mapping[str, Any], person: str) -> Iterator[str]:
+    """What is amiss with the person's answers: one that got lost, counts twice, or that nobody gave."""
+    said = {
+        id: [answer["choice"] for answer in row["answers"] if answer["by"] == person] for id, row in prompts.items()
+    }
+    for id, choices in said.items():
+        if len(choices) > 1 or len(prompts[id]["answers"]) != len(choices):
+            yield f"{id} has the answers {prompts[id]['answers']}"
+        if choices and choices != [portal.said.get(id)]:
+            yield f"{id} counts {choices}, and the person said {portal.said.get(id)}"
+    for id, prompt in portal.done.items():
+        if not said.get(prompt):
+            yield f"answer {id} to {prompt} had a receipt and is gone"
+    for letter in portal.letters.values():
+        if said.get(letter.prompt) != [letter.choice] and letter.id not in portal.refused:
+            yield f"answer {letter.id} to {letter.prompt} was in the outbox and is lost"
 
 
 def serve(config: str, witness: str, pause_s: float) -> int:

@@ -28,8 +28,8 @@ def test_forty_prompts_under_kills_are_each_done_once_at_most_and_none_is_lost(
             two.programs.append(program)
             return program
 
-        found = storm(one, two, agent, witness, count=COUNT, at_once=8, every_s=2.0, limit_s=240, least_kills=4)
+        found = storm(one, two, agent, witness, count=COUNT, at_once=8, every_s=2.0, limit_s=90, least_kills=6)
     assert found.faults == [], (found.states, found.kills)
     assert found.asked >= COUNT
-    assert sum(found.kills.values()) >= 4
+    assert found.kills.keys() >= {"portal", "agent", "n1", "n2"}
     assert found.states["executed"] > COUNT / 4
