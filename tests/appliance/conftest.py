@@ -80,14 +80,15 @@ class Box:
     def json(self, *argv: str, user: str = "root", limit_s: float = 60.0) -> Any:
         return json.loads(self.run(*argv, user=user, limit_s=limit_s))
 
-    def bzzz(self, *words: str, user: str = "root", limit_s: float = 60.0) -> Any:
-        """A command of ``bzzz`` with ``--json``; what it answered."""
-        return self.json("bzzz", *words, "--json", user=user, limit_s=limit_s)
+    def bzzz(self, *words: str, user: str = "root", limit_s: float = 60.0, tail: tuple[str, ...] = ()) -> Any:
+        """A command of ``bzzz`` with ``--json``; what it answered. ``tail`` comes after all options."""
+        return self.json("bzzz", *words, "--json", *tail, user=user, limit_s=limit_s)
 
-    def submit(self, title: str, capability: str, *command: str, user: str = "alice") -> str:
+    def submit(self, title: str, capability: str, *command: str, user: str = "alice", body: str = "") -> str:
         """The id of a new task, which runs ``command`` where one is given."""
+        told = ("--body", body) if body else ()
         tail = ("--", *command) if command else ()
-        made = self.json("bzzz", "task", "submit", title, "--capability", capability, "--json", *tail, user=user)
+        made = self.bzzz("task", "submit", title, "--capability", capability, *told, user=user, tail=tail)
         return str(made["task"]["id"])
 
     def task(self, id: str, user: str = "alice") -> dict[str, Any]:

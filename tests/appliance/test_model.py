@@ -31,8 +31,7 @@ def test_a_fresh_install_summarises_for_a_guest(box: Box, capsys: pytest.Capture
 
     wait_for("the model to be loaded", offered)
     began = time.monotonic()
-    asked = ("bzzz", "task", "submit", "batteries", "--capability", "summarise", "--body", TEXT, "--json")
-    task = box.json(*asked, user="alice")["task"]["id"]
+    task = box.submit("batteries", "summarise", body=TEXT, user="alice")
     done = wait_for("the summary", lambda: box.ended(task, user="dora"), 120)
     took_s = time.monotonic() - began
     assert done["state"] == "completed", done

@@ -63,8 +63,7 @@ def test_who_is_not_in_the_group_is_told_the_command_that_lets_him_in(box: Box) 
 def test_a_guest_looks_and_a_guests_task_is_done(box: Box) -> None:
     assert box.bzzz("status", user="alice")["phase"] == "ready"
     assert [row["id"] for row in box.bzzz("agent", "list", user="alice")["agents"]] == ["n1-agent"]
-    asked = ("bzzz", "task", "submit", "of a guest", "--capability", "shout", "--body", "please", "--json")
-    task = box.json(*asked, user="alice")["task"]["id"]
+    task = box.submit("of a guest", "shout", body="please", user="alice")
     done = wait_for("the guest's task", lambda: box.ended(task, user="dora"))
     assert (done["state"], done["agent"]) == ("completed", "n1-agent")
     assert "PLEASE" in box.run("bzzz", "context", "get", done["address"], user="dora")
@@ -79,12 +78,12 @@ def test_each_refusal_of_a_guest_names_the_command_that_mends_it(box: Box, words
 
 
 def test_the_named_command_makes_a_person_who_decides(box: Box) -> None:
-    waits = box.bzzz("task", "submit", "nobody can", "--capability", "none-has-it", user="alice")["task"]["id"]
+    waits = box.submit("nobody can", "none-has-it", user="alice")
     assert box.refused("bzzz", "task", "cancel", waits, user="alice")[0] == 3
     box.run(*MENDS.removeprefix("sudo ").split())
     box.bzzz("task", "cancel", waits, user="alice")
     assert box.ended(waits, user="alice")["state"] == "canceled"
-    task = box.bzzz("task", "submit", "own", "--capability", "shout", "--body", "mine", user="alice")["task"]["id"]
+    task = box.submit("own", "shout", body="mine", user="alice")
     assert wait_for("her task", lambda: box.ended(task, user="alice"))["state"] == "completed"
     assert box.bzzz("mesh", "invite", "--yes", "--no-wait", user="alice")["token"]
     before = box.bzzz("mesh", "policy", "show", user="alice")["number"]

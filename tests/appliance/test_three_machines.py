@@ -19,7 +19,8 @@ network: {{socket: /run/bzzz/bzzzd.sock}}
 security: {{}}
 """
 RUN = "{kind: command, capability: run}"
-PRESS = "{kind: command, capability: press}"
+# A program of the machine's own behind a capability: what everybody in the group may ask for.
+PRESS = "{kind: external, capability: press, argv: [/usr/bin/tr, a-z, A-Z]}"
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +66,26 @@ def test_one_mesh_and_everybody_is_healthy(boxes: list[Box]) -> None:
         box.wait_healthy()
 
 
-def test_a_task_given_on_the_first_is_done_on_the_third_and_read_on_the_second(boxes: list[Box]) -> None:
+def test_a_task_of_one_in_the_group_on_the_first_is_done_on_the_third_and_read_on_the_second(boxes: list[Box]) -> None:
     first, second, _ = boxes
     offers = {row["id"]: row["capabilities"] for row in first.bzzz("agent", "list", user="alice")["agents"]}
     assert [id for id, capabilities in offers.items() if "press" in capabilities] == ["n3-agent"]
-    task = first.submit("press this", "press", "echo", "pressed", user="alice")
-    done = wait_for("the task", lambda: first.ended(task, user="alice"), 90)
+    first.add_user("carol", "bzzz")  # in the group, and nothing else: no administrator, no grant
+    task = first.submit("press this", "press", body="pressed", user="carol")
+    done = wait_for("the task", lambda: second.ended(task, user="bob"), 90)
     assert (done["state"], done["agent"]) == ("completed", "n3-agent")
+    assert "carol (uid " in second.run("bzzz", "task", "show", task, user="bob")
     read = wait_for("bob to read it", lambda: second.run("bzzz", "context", "get", done["address"], user="bob"))
-    assert "pressed" in read
+    assert "PRESSED" in read
+
+
+def test_a_refusal_on_a_machine_that_joined_names_what_mends_it_there(boxes: list[Box]) -> None:
+    """The authority's key is on the first: here nobody is added by ``mesh admin add``, but by an invitation."""
+    second = boxes[1]
+    second.add_user("dan", "bzzz")
+    status, said = second.refused("bzzz", "task", "list", user="dan")
+    assert status == 3, said
+    assert "bzzz mesh invite --person dan; and dan here: bzzz mesh join INVITATION" in said
 
 
 def test_power_cuts_in_a_stream_of_tasks_lose_nothing_and_do_nothing_twice(boxes: list[Box], tmp_path: Path) -> None:
