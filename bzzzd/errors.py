@@ -56,7 +56,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+# What decoding somebody else's bytes raises: a wrong shape, text that is no UTF-8, values nested without end.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class BzzzError(Exception):

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from bzzzd.crypto.keys import SigningKey, verify
-from bzzzd.errors import InvalidEnvelope, OtherMesh, TooLarge
+from bzzzd.errors import UNREADABLE, InvalidEnvelope, OtherMesh, TooLarge
 
 MAJOR: Final = 1
 DEFAULT_LIMIT: Final = 1_048_576
@@ -75,7 +75,7 @@ def kind_of_envelope(raw: bytes) -> str:
     """The kind that an envelope gives itself, unverified; empty when it is none."""
     try:
         return _DECODER.decode(raw).kind
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ""
 
 
@@ -90,7 +90,7 @@ def open_envelope(raw: bytes, *, kind: str, mesh_id: str, limit: int = DEFAULT_L
         )
     try:
         wire = _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this is not a signed {kind} envelope") from error
     if _ENCODER.encode(wire) != raw:
         raise InvalidEnvelope(f"this {kind} envelope is not encoded in the shortest form")

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from bzzzd.crypto.keys import read_private, write_private
-from bzzzd.errors import BzzzError, Conflict, InvalidEnvelope, NotFound, Unavailable
+from bzzzd.errors import UNREADABLE, BzzzError, Conflict, InvalidEnvelope, NotFound, Unavailable
 from bzzzd.identity.charter import (
     CHARTER_KINDS,
     DOCUMENT_LIMIT,
@@ -123,7 +123,7 @@ class Charter:
         for path in sorted(self._folder.glob("*.paper")):
             try:
                 self._book.take(_PAPER.decode(read_private(path, _PAPER_LIMIT)))
-            except (BzzzError, msgspec.DecodeError):
+            except (BzzzError, *UNREADABLE):
                 path.unlink()
         self._in_force()
 
@@ -274,7 +274,7 @@ class Charter:
     def _read_clock(self) -> _Clock:
         try:
             return _CLOCK.decode(read_private(self._folder / "clock", 64))
-        except (NotFound, msgspec.DecodeError):
+        except (NotFound, *UNREADABLE):
             return _Clock()
 
     def _write_clock(self) -> None:

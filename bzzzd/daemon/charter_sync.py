@@ -23,7 +23,7 @@ from msgspec import Meta, Struct
 from bzzzd.crypto.envelope import kind_of_envelope
 from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.member_sync import MemberSync
-from bzzzd.errors import BzzzError, InvalidEnvelope
+from bzzzd.errors import UNREADABLE, BzzzError, InvalidEnvelope
 from bzzzd.identity.charter import CHARTER_KINDS, Document, Paper, newer
 from bzzzd.identity.revocations import Digest
 from bzzzd.mesh.mesh import Mesh
@@ -91,14 +91,14 @@ def briefing(charter: Charter) -> Briefing:
     def missing(theirs: bytes) -> bytes:
         try:
             held = frozenset(_HEADS.decode(theirs)) if theirs else frozenset()
-        except msgspec.DecodeError:
+        except UNREADABLE:
             held = frozenset()
         papers, _ = newer(lists(), held, _BRIEFING_BYTES)
         return _encode(papers) if papers else b""
 
     async def learn(peer_id: str, papers: bytes) -> None:
         # What does not decode, or does not hold, is told at the comparison that follows.
-        with suppress(msgspec.DecodeError):
+        with suppress(*UNREADABLE):
             await charter.learn(_PAPERS.decode(papers))
 
     return Briefing(heads=heads, missing=missing, learn=learn)
@@ -172,9 +172,9 @@ class CharterSync:
         for left in reversed(range(tries)):
             try:
                 await self.exchange(peer_id)
-            except (BzzzError, msgspec.DecodeError) as error:
+            except BzzzError as error:
                 if not left:
-                    self._say("charter_not_compared", str(error), peer_id)
+                    self._say("charter_not_compared", error.message, peer_id)
                     return
                 await asyncio.sleep(1.0)
             else:
@@ -209,7 +209,7 @@ class CharterSync:
     async def _answer(self, peer_id: str, raw: bytes) -> bytes:
         try:
             asked = _REQUEST.decode(raw)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise InvalidEnvelope(f"this is no request about the charter: {error}") from error
         papers: list[Paper] = []
         whole = True
@@ -235,8 +235,8 @@ class CharterSync:
         try:
             with self._mesh.judging(peer_id):
                 paper = _PAPER.decode(raw)
-        except msgspec.DecodeError as error:
-            self._say("invalid", f"no paper of the charter: {error}", peer_id)
+        except InvalidEnvelope as error:
+            self._say("invalid", f"no paper of the charter: {error.message}", peer_id)
             return
         if not self._stopped:
             self._spawn(self.name, "learning", self._learn((paper,), peer_id, spread=False), ends=True)

@@ -22,7 +22,7 @@ from msgspec import Meta, Struct
 from bzzzd.daemon.members import Members
 from bzzzd.daemon.peerbook import PeerBook
 from bzzzd.daemon.skew import Clocks, Skew
-from bzzzd.errors import BzzzError, GrantRefused, InvalidEnvelope, Overloaded
+from bzzzd.errors import UNREADABLE, BzzzError, GrantRefused, InvalidEnvelope, Overloaded
 from bzzzd.identity.node import NodeIdentity
 from bzzzd.identity.noderecord import NODE_RECORD_BYTES, NodeRecord, open_node_record, seal_node_record
 from bzzzd.mesh.mesh import Mesh
@@ -158,9 +158,9 @@ class Exchange:
         for left in reversed(range(_TRIES)):
             try:
                 await self._exchange(peer_id)
-            except (BzzzError, msgspec.DecodeError) as error:
+            except BzzzError as error:
                 if not left:
-                    self._say("peers_not_exchanged", str(error), peer_id)
+                    self._say("peers_not_exchanged", error.message, peer_id)
                     return
                 await asyncio.sleep(0.5)
             else:
@@ -198,7 +198,7 @@ class Exchange:
         at = time.time()
         try:
             asked = _REQUEST.decode(raw)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise InvalidEnvelope(f"this is no request about peers: {error}") from error
         if isinstance(asked, Ask):
             await self._learn(asked.own, peer_id)
@@ -266,8 +266,8 @@ class Exchange:
         try:
             with self._mesh.judging(peer_id):
                 told = _TOLD.decode(raw)
-        except msgspec.DecodeError as error:
-            self._say("invalid", f"no node record: {error}", peer_id)
+        except InvalidEnvelope as error:
+            self._say("invalid", f"no node record: {error.message}", peer_id)
             return
         if not self._stopped:
             self._spawn(self.name, "learning", self._learn(told, peer_id), ends=True)
@@ -313,8 +313,8 @@ class Exchange:
         for peer_id in peers:
             try:
                 await self._request(peer_id, Time())
-            except (BzzzError, msgspec.DecodeError) as error:
-                self._say("clock_not_compared", str(error), peer_id)
+            except BzzzError as error:
+                self._say("clock_not_compared", error.message, peer_id)
 
     async def _save(self) -> None:
         for peer in self._mesh.peers():

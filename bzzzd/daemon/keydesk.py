@@ -22,7 +22,7 @@ from msgspec import Meta, Struct
 from bzzzd.crypto import age
 from bzzzd.crypto.envelope import kind_of_envelope
 from bzzzd.daemon.members import Attached, Members
-from bzzzd.errors import BzzzError, GrantRefused, InvalidEnvelope
+from bzzzd.errors import UNREADABLE, BzzzError, GrantRefused, InvalidEnvelope
 from bzzzd.identity.charter import Document, Paper
 from bzzzd.identity.entitled import CLAIM_LIMIT, NODE_ROLE, Evidence, Rights, rights_of, seal_claim
 from bzzzd.identity.epoch import EPOCH_LIMIT, KIND, Digest, Epoch, open_epoch
@@ -219,7 +219,7 @@ class KeyDesk:
                     try:
                         if not await self._ask(peer_id):
                             break
-                    except (BzzzError, msgspec.DecodeError) as error:
+                    except BzzzError as error:
                         self._unheard = True
                         self._note(f"asking for role keys: {error}", peer_id)
                         break
@@ -282,7 +282,7 @@ class KeyDesk:
     async def _answer(self, peer_id: str, raw: bytes) -> bytes:
         try:
             asked = _ASK.decode(raw)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise InvalidEnvelope(f"this does not ask for role secrets: {error}") from error
         grant = self._members.grant_of(key_of(peer_id))
         if grant.kind != "node":

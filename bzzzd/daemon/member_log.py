@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from bzzzd.crypto.keys import read_private, write_failed, write_private
-from bzzzd.errors import BzzzError, NotFound
+from bzzzd.errors import UNREADABLE, BzzzError, NotFound
 from bzzzd.identity.charter import Chain
 from bzzzd.identity.grants import CHAIN_LIMIT, GRANT_LIMIT
 from bzzzd.identity.roll import MOST
@@ -82,7 +82,7 @@ class MemberLog:
                 return
             try:
                 yield _CHAIN.decode(data[start : start + size])
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 return
             start += size
 

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.daemon.member_log import MemberLog
 from bzzzd.daemon.members import Members
-from bzzzd.errors import BzzzError, InvalidEnvelope
+from bzzzd.errors import UNREADABLE, BzzzError, InvalidEnvelope
 from bzzzd.identity.charter import Chain
 from bzzzd.identity.roll import MOST, Entry
 from bzzzd.mesh.mesh import Mesh
@@ -113,7 +113,7 @@ class MemberSync:
     async def _give(self, peer_id: str, raw: bytes) -> bytes:
         try:
             known = _WANT.decode(raw).known
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise InvalidEnvelope(f"this is no request about members: {error}") from error
         prefixes = {known[at : at + _PREFIX_BYTES] for at in range(0, len(known), _PREFIX_BYTES)}
         chains: list[tuple[bytes, ...]] = []
@@ -147,8 +147,8 @@ class MemberSync:
         try:
             with self._mesh.judging(peer_id):
                 chains = _CHAINS.decode(raw)
-        except msgspec.DecodeError as error:
-            self._say(peer_id, f"these are no grants: {error}")
+        except InvalidEnvelope as error:
+            self._say(peer_id, f"these are no grants: {error.message}")
             return
         if not self._stopped:
             self._spawn(self._owner, "new members", self._admit(chains, peer_id, told=True), ends=True)

@@ -7,8 +7,6 @@ from collections import Counter
 from statistics import median
 from typing import Final
 
-import msgspec
-
 from bzzzd import __version__
 from bzzzd.daemon.peering import Peering
 from bzzzd.daemon.skew import LIMIT_S, Skew
@@ -82,7 +80,7 @@ class MeshCheckup:
         reached: dict[str, str] = {}
         beyond: set[str] = set()
         for answer in answers:
-            if isinstance(answer, (BzzzError, msgspec.DecodeError)):
+            if isinstance(answer, BzzzError):
                 continue
             if isinstance(answer, BaseException):
                 raise answer

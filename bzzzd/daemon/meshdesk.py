@@ -241,8 +241,9 @@ class MeshDesk:
             node = self._members.name_of(grant.issuer)
             if grant.issuer != self._identity.key.public:
                 self._agents.heard(msgspec.structs.replace(record, role=grant.role), node)
-        except (BzzzError, msgspec.DecodeError) as error:
-            self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": str(error)[:200]})
+        except BzzzError as error:
+            detail = error.message[:200]
+            self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": detail})
 
     # Decisions.
 
@@ -278,8 +279,9 @@ class MeshDesk:
                 raise GrantRefused(f"{node.kind} {node.id} announces decisions like a node")
             for decision in decisions:
                 self._tell(decision, node.id)
-        except (BzzzError, msgspec.DecodeError) as error:
-            self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": str(error)[:200]})
+        except BzzzError as error:
+            detail = error.message[:200]
+            self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": detail})
 
     def _tell(self, decision: Decision, node: str) -> None:
         self._events.append({"source": "ledger", "kind": "decision", "node": node, **msgspec.structs.asdict(decision)})
@@ -289,11 +291,8 @@ class MeshDesk:
     async def find_chain(self, peer_id: str, key: bytes) -> list[bytes]:
         """Ask the member that carried something for the grant chain of a key."""
         raw = await self._mesh.request(peer_id, CHAIN_PROTOCOL, key, _REQUEST_S)
-        try:
-            with self._mesh.judging(peer_id):
-                return list(_CHAIN.decode(raw))
-        except msgspec.DecodeError as error:
-            raise InvalidEnvelope("a member answered with something that is no grant chain") from error
+        with self._mesh.judging(peer_id):
+            return list(_CHAIN.decode(raw))
 
     async def _give_chain(self, peer_id: str, key: bytes) -> bytes:
         return msgspec.msgpack.encode(self.kept_chain(key))
@@ -343,11 +342,8 @@ class MeshDesk:
         return {}
 
     async def _serve(self, peer_id: str, raw: bytes) -> bytes:
-        try:
-            with self._mesh.judging(peer_id):
-                asked = _ASKED.decode(raw)
-        except msgspec.DecodeError as error:
-            raise InvalidEnvelope("this is not a request for a service") from error
+        with self._mesh.judging(peer_id):
+            asked = _ASKED.decode(raw)
         session = self._servers.get(asked.service)
         if session is None or session.closed:
             self._servers.pop(asked.service, None)

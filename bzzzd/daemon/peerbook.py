@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from msgspec import Meta, Struct
 
+from bzzzd.errors import UNREADABLE
 from bzzzd.identity.noderecord import MultiaddrText
 
 MOST_PEERS: Final = 1024
@@ -51,7 +52,7 @@ class PeerBook:
                 found = msgspec.json.decode(file.read(_FILE_BYTES), type=_File)
         except FileNotFoundError:
             return
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             structlog.get_logger().warning("peer_book_unreadable", path=str(self._path), why=str(error))
             return
         if found.mesh_id == self._mesh_id:

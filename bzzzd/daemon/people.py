@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.crypto.keys import key_text, read_private, write_private
-from bzzzd.errors import BadInput, GrantRefused, NotFound
+from bzzzd.errors import UNREADABLE, BadInput, GrantRefused, NotFound
 from bzzzd.identity.grants import Name
 
 _LIMIT: Final = 1_048_576
@@ -41,7 +41,7 @@ class People:
             listed = msgspec.json.decode(read_private(self._path, _LIMIT), type=list[Binding])
         except NotFound:
             return
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise BadInput(
                 f"{self._path} is damaged ({error}); move it away and run: sudo bzzz mesh admin add USER"
             ) from error

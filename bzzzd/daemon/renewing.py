@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.members import Members
-from bzzzd.errors import BadInput, BzzzError, GrantRefused, InvalidEnvelope, NotAllowed
+from bzzzd.errors import UNREADABLE, BadInput, BzzzError, GrantRefused, InvalidEnvelope, NotAllowed
 from bzzzd.identity.charter import Chain
 from bzzzd.identity.grants import GRANT_LIMIT, Grant
 from bzzzd.identity.node import NodeIdentity, make_grant, write_grant
@@ -163,7 +163,7 @@ class Renewals:
     async def _answer(self, peer_id: str, raw: bytes) -> bytes:
         try:
             chain = _CHAIN.decode(raw)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise InvalidEnvelope(f"this is no chain of grants: {error}") from error
         newer = self._newer(key_of(peer_id), chain)
         self._members.admit(newer)
@@ -220,8 +220,8 @@ class Renewals:
                 answer = await self._mesh.request(peer.peer_id, RENEW_PROTOCOL, raw, _REQUEST_S)
                 with self._mesh.judging(peer.peer_id):
                     return [_CHAIN.decode(answer)]
-            except (BzzzError, msgspec.DecodeError) as error:
-                refused = str(error)
+            except BzzzError as error:
+                refused = error.message
         self._say("renewal_refused", f"{refused}; an administrator can renew it: bzzz mesh renew {self._identity.id}")
         return []
 

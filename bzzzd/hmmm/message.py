@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BadInput, InvalidEnvelope, TooLarge
+from bzzzd.errors import UNREADABLE, BadInput, InvalidEnvelope, TooLarge
 from bzzzd.slurp.brief import Writer, write_version
 from bzzzd.slurp.commands import new_id
 from bzzzd.ucxl.address import parse
@@ -112,7 +112,7 @@ def open_message(raw: bytes, mesh_id: str, *, now: float) -> tuple[Envelope, Mes
     envelope = open_envelope(raw, kind=ENVELOPE, mesh_id=mesh_id, limit=MESSAGE_LIMIT)
     try:
         message = _MESSAGE.decode(envelope.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed message of a thread has a wrong shape: {error}") from error
     if message.window_s and message.kind != "proposal":
         raise InvalidEnvelope(f"only a proposal has an objection window, and this is {message.kind}")
@@ -140,7 +140,7 @@ def open_text(plaintext: bytes) -> Text:
         )
     try:
         return _TEXT.decode(plaintext)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"this is not the text of a thread's message: {error}") from error
 
 

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 from bzzzd.identity.grants import Name
 from bzzzd.identity.records import AgentRecord, seal_record
 
@@ -81,7 +81,7 @@ def read_attach(raw: bytes, mesh_id: str) -> tuple[Envelope, AttachProof]:
     envelope = open_envelope(raw, kind="attach", mesh_id=mesh_id, limit=ATTACH_LIMIT)
     try:
         return envelope, _DECODER.decode(envelope.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this proof of identity has a wrong shape: {error}") from error
 
 

@@ -26,7 +26,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import kind_of_envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import GrantRefused, InvalidEnvelope
+from bzzzd.errors import UNREADABLE, GrantRefused, InvalidEnvelope
 from bzzzd.identity.grants import CHAIN_LIMIT, GRANT_LIMIT, Revocations, Trust
 from bzzzd.identity.revocations import RevocationList, read_list, together
 
@@ -93,7 +93,7 @@ def open_document(raw: bytes, mesh_id: str) -> Document:
     envelope = open_envelope(raw, kind=kind, mesh_id=mesh_id, limit=DOCUMENT_LIMIT)
     try:
         numbered = _DECODER.decode(envelope.payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed {kind} document has a wrong shape: {error}") from error
     return Document(
         kind=kind, number=numbered.number, at=numbered.at, author=envelope.author, payload=envelope.payload,

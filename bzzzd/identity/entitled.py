@@ -22,7 +22,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BzzzError, GrantRefused, InvalidEnvelope
+from bzzzd.errors import UNREADABLE, BzzzError, GrantRefused, InvalidEnvelope
 from bzzzd.identity.attach import ATTACH_LIMIT, bound_nonce, read_attach
 from bzzzd.identity.grants import CHAIN_LIMIT, CLOCK_TOLERANCE_S, GRANT_LIMIT, Grant, Key, Trust
 
@@ -104,7 +104,7 @@ def _check_claim(raw: bytes, trust: Trust, node: bytes, now: float) -> None:
     envelope = open_envelope(raw, kind=_CLAIM_KIND, mesh_id=trust.mesh_id, limit=CLAIM_LIMIT)
     try:
         claim = _CLAIM.decode(envelope.payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this claim to all role secrets has a wrong shape: {error}") from error
     if envelope.author != trust.authority or claim.node != node:
         raise GrantRefused("this claim to all role secrets is not signed by the authority for the node that shows it")

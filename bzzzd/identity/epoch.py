@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 from bzzzd.identity.grants import Name, Recipient
 
 KIND: Final = "epoch"
@@ -80,7 +80,7 @@ def read_epoch(payload: bytes) -> EpochRecord:
     """The record in a document's payload; ``InvalidEnvelope`` when it breaks a rule."""
     try:
         record = _DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed epoch has a wrong shape: {error}") from error
     if len(set(record.recipients.values())) != len(record.recipients):
         raise InvalidEnvelope("a signed epoch gives two roles one key; each has a key of its own")

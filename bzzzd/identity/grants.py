@@ -23,7 +23,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import PUBLIC_BYTES, SigningKey, key_text
-from bzzzd.errors import GrantRefused, InvalidEnvelope
+from bzzzd.errors import UNREADABLE, GrantRefused, InvalidEnvelope
 
 GRANT_LIMIT: Final = 16_384
 CHAIN_LIMIT: Final = 3
@@ -170,7 +170,7 @@ class Trust:
         envelope = open_envelope(raw, kind="grant", mesh_id=self.mesh_id, limit=GRANT_LIMIT)
         try:
             grant = _DECODER.decode(envelope.payload)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise InvalidEnvelope(f"a signed grant has a wrong shape: {error}") from error
         if grant.issuer != envelope.author or grant.mesh_id != self.mesh_id:
             raise GrantRefused(f"the grant of {grant.kind} {grant.id} was not signed by the issuer that it names")

@@ -25,7 +25,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BadInput, InvalidEnvelope, InvitationRefused
+from bzzzd.errors import UNREADABLE, BadInput, InvalidEnvelope, InvitationRefused
 from bzzzd.identity.grants import Grant, Key, Name, mesh_id_of
 
 ID_BYTES: Final = 8
@@ -194,7 +194,7 @@ def open_ask(raw: bytes, mesh_id: str) -> Ask:
         raise
     try:
         ask = _ASK.decode(envelope.payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed ask has a wrong shape: {error}") from error
     if ask.key != envelope.author:
         raise InvalidEnvelope("a joiner asks for a grant for another key than the one that it signs with")
@@ -257,7 +257,7 @@ def read_outcome(raw: bytes) -> Outcome:
     """Decode an inviter's answer; ``InvalidEnvelope`` when it is none."""
     try:
         outcome = _OUTCOME.decode(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope("the inviter answered with something that is no outcome of joining") from error
     if not outcome.chain and not outcome.nonce:
         raise InvalidEnvelope("the inviter answered neither with a grant nor with a request's nonce")

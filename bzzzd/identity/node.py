@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from bzzzd.crypto.keys import SigningKey, load_key, load_or_create_key, read_private, write_private
-from bzzzd.errors import BadInput, GrantRefused
+from bzzzd.errors import UNREADABLE, BadInput, GrantRefused
 from bzzzd.identity.grants import Grant, Key, Trust, issue, mesh_id_of
 
 YEAR_S: Final = 365 * 86400.0
@@ -66,7 +66,7 @@ def read_grants(folder: Path) -> Iterator[tuple[Path, GrantFile]]:
     for path in sorted(folder.glob("*.grant"))[:_MAX_GRANT_FILES]:
         try:
             yield path, _DECODER.decode(read_private(path))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise BadInput(
                 f"the grant file {path} is damaged; take it away or restore it, then start again", path=str(path)
             ) from error

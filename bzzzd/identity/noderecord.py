@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 
 NODE_RECORD_BYTES: Final = 8192
 MultiaddrText = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^/[!-~]+\Z")]
@@ -38,5 +38,5 @@ def open_node_record(raw: bytes, mesh_id: str) -> tuple[bytes, NodeRecord]:
     envelope = open_envelope(raw, kind="node-record", mesh_id=mesh_id, limit=NODE_RECORD_BYTES)
     try:
         return envelope.author, _DECODER.decode(envelope.payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed node record has a wrong shape: {error}") from error

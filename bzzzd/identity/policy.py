@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from bzzzd.config.roles import ApprovalRule, AuthorityLevel, RoleRule, RolesFile, problems
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BadInput, InvalidEnvelope, NotFound
+from bzzzd.errors import UNREADABLE, BadInput, InvalidEnvelope, NotFound
 
 POLICY_LIMIT: Final = 262_144
 # Content types are free text, so what is remembered of them is bounded.
@@ -47,7 +47,7 @@ def open_policy(raw: bytes, mesh_id: str) -> tuple[Envelope, PolicyRecord]:
     envelope = open_envelope(raw, kind="policy", mesh_id=mesh_id, limit=POLICY_LIMIT)
     try:
         record = _DECODER.decode(envelope.payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed policy has a wrong shape: {error}") from error
     broken = next(problems(record.roles), None)
     if broken is not None:

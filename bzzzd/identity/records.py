@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 from bzzzd.identity.grants import Key, Name
 
 RECORD_LIMIT: Final = 16_384
@@ -44,7 +44,7 @@ def open_record(raw: bytes, mesh_id: str) -> AgentRecord:
     envelope = open_envelope(raw, kind="agent-record", mesh_id=mesh_id, limit=RECORD_LIMIT)
     try:
         record = _DECODER.decode(envelope.payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed agent record has a wrong shape: {error}") from error
     if record.public_key != envelope.author:
         raise InvalidEnvelope(f"the agent record of {record.id} names a key that did not sign it")

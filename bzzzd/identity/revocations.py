@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.errors import InvalidEnvelope, TooLarge
+from bzzzd.errors import UNREADABLE, InvalidEnvelope, TooLarge
 from bzzzd.identity.grants import Key, Revocations
 
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -59,7 +59,7 @@ _DECODER: Final = msgspec.msgpack.Decoder(RevocationList)
 def read_list(payload: bytes) -> RevocationList:
     try:
         return _DECODER.decode(payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed list of revocations has a wrong shape: {error}") from error
 
 

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.crypto.keys import read_private, write_private
-from bzzzd.errors import BadInput, NotFound
+from bzzzd.errors import UNREADABLE, BadInput, NotFound
 from bzzzd.identity.grants import Key
 from bzzzd.identity.node import read_grants, write_grant
 
@@ -52,7 +52,7 @@ def pending(state: Path) -> Switch | None:
         return _DECODER.decode(read_private(state / JOINING, _LIMIT))
     except NotFound:
         return None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadInput(f"{state / JOINING} is damaged; take it away, start again, and join again") from error
 
 

@@ -26,7 +26,7 @@ from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 
-from bzzzd.errors import BzzzError, GrantRefused, MalformedFrame, Unavailable
+from bzzzd.errors import UNREADABLE, BzzzError, GrantRefused, MalformedFrame, Unavailable
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import frame, last_words, read_frame
 from bzzzd.mesh.membership import How, Member, Membership, Patience
@@ -56,7 +56,7 @@ async def _hear(stream: INetStream, limit: int = MAX_CHAIN_BYTES) -> JoinFrame:
     raw = await read_frame(stream, limit)
     try:
         return _DECODER.decode(raw)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise MalformedFrame(f"a join frame has a wrong shape: {error}") from error
 
 

@@ -23,6 +23,7 @@ from libp2p.peer.id import ID
 from msgspec import Meta, Struct
 
 from bzzzd.errors import (
+    UNREADABLE,
     BadInput,
     BzzzError,
     InvalidEnvelope,
@@ -75,7 +76,7 @@ async def _say(stream: INetStream, word: InviteFrame) -> None:
 async def _hear(stream: INetStream, limit: int) -> InviteFrame:
     try:
         return _DECODER.decode(await read_frame(stream, limit))
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise MalformedFrame(f"an invitation's frame has a wrong shape: {error}") from error
 
 

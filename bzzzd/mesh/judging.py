@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import msgspec
-
-from bzzzd.errors import InvalidEnvelope, MalformedFrame
+from bzzzd.errors import UNREADABLE, InvalidEnvelope, MalformedFrame
 from bzzzd.mesh.conduct import Offence
 
 
@@ -18,7 +16,7 @@ def is_sender_s(error: BaseException) -> bool:
     """
     if isinstance(error, InvalidEnvelope):
         return "at" not in error.data
-    return isinstance(error, MalformedFrame | msgspec.DecodeError)
+    return isinstance(error, MalformedFrame)
 
 
 class Judging:
@@ -32,12 +30,17 @@ class Judging:
     def judging(self, peer_id: str) -> Iterator[None]:
         """Around the reading of what a member sent: bytes that do not hold count against it, and still raise.
 
+        What cannot even be decoded is ``InvalidEnvelope`` then.
+
         Only for what the member itself must have checked. Not around ``request``: an error that it raises is the
         other side's word about this one. Requests that a handler calls invalid are counted without this.
         """
         try:
             yield
-        except (InvalidEnvelope, MalformedFrame, msgspec.DecodeError) as error:
+        except UNREADABLE as error:
+            self.blame(peer_id)
+            raise InvalidEnvelope(f"a member sent what cannot be read: {error}") from error
+        except (InvalidEnvelope, MalformedFrame) as error:
             if is_sender_s(error):
                 self.blame(peer_id)
             raise

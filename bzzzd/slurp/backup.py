@@ -21,6 +21,7 @@ from urllib.parse import quote
 import msgspec
 
 from bzzzd.errors import (
+    UNREADABLE,
     BadInput,
     BzzzError,
     Conflict,
@@ -107,7 +108,7 @@ def check_backup(path: Path, mesh_id: str) -> Backup:
             try:
                 halves.decode(after)
                 about = schema.prompt_left(left)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise _fault(path, f"{what}: {error}") from error
             if (about is None) != (prompt is None) or (about is None) == kind.startswith("prompt_"):
                 raise _fault(path, f"{what} does not say what it is about")
@@ -177,7 +178,7 @@ def _check_prompt(side: sqlite3.Connection, path: Path, row: tuple[Any, ...]) ->
     left = side.execute(_LAST_LEFT, (seq,)).fetchone()
     try:
         prompt = promptrows.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise _fault(path, f"a prompt cannot be read: {error}") from error
     if left is None or left[0] != raw or prompt.task != task_id:
         raise _fault(path, f"prompt {prompt.id} is not as its last entry left it")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BadInput
+from bzzzd.errors import UNREADABLE, BadInput
 from bzzzd.slurp.commands import Submit, new_command_id, new_task_id, seal_command
 from bzzzd.ucxl.version import make_header, seal_version, version_id
 
@@ -61,7 +61,7 @@ def open_brief(plaintext: bytes) -> Brief:
         raise BadInput(f"a brief of {len(plaintext)} bytes is over the limit of {BRIEF_LIMIT}")
     try:
         return _DECODER.decode(plaintext)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"this is not a task's brief: {error}") from error
 
 

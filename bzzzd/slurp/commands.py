@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import InvalidEnvelope, NotAllowed
+from bzzzd.errors import UNREADABLE, InvalidEnvelope, NotAllowed
 from bzzzd.identity.grants import Grant
 from bzzzd.slurp.question import ChoiceIds, Escalation, Kind, Risk, To, check_asked
 from bzzzd.ucxl.address import parse
@@ -214,7 +214,7 @@ def open_command(raw: bytes, mesh_id: str, limit: int = COMMAND_LIMIT) -> tuple[
     envelope = open_envelope(raw, kind=KIND, mesh_id=mesh_id, limit=limit)
     try:
         command = _DECODER.decode(envelope.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed command has a wrong shape: {error}") from error
     if isinstance(command, Complete):
         parse(command.address)

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.crypto.keys import PUBLIC_BYTES
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 
 FIRST: Final = 1
 _MOST_STANDBYS: Final = 8
@@ -35,5 +35,5 @@ def read_coordinator(payload: bytes) -> Coordinator:
     """Decode the payload of a verified document; raises ``InvalidEnvelope``."""
     try:
         return _DECODER.decode(payload)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed coordinator document has a wrong shape: {error}") from error

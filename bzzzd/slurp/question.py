@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.errors import BadInput
+from bzzzd.errors import UNREADABLE, BadInput
 from bzzzd.identity.grants import Name
 from bzzzd.slurp.refusals import OtherPrompt, ValueChanged
 
@@ -142,7 +142,7 @@ def open_question(raw: bytes) -> Question:
         raise BadInput(f"a prompt of {len(raw)} bytes is over the limit of {QUESTION_LIMIT}")
     try:
         question = _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"this is not a prompt: {error}") from error
     check_asked(question.kind, question.risk, question.default, question.choice_ids, question.quorum, question.to)
     if (question.kind == "form") != bool(question.form):
@@ -210,7 +210,7 @@ def open_value(question: Question, raw: bytes) -> str | dict[str, str]:
         if question.kind == "text":
             return msgspec.json.decode(raw, type=str)
         fields = msgspec.json.decode(raw, type=dict[str, str])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise ValueChanged(f"this is not a value that the prompt asks for: {error}") from error
     known = {field.name: field for field in question.form}
     for name, value in fields.items():

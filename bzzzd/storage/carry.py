@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import InvalidEnvelope, TooLarge
+from bzzzd.errors import UNREADABLE, InvalidEnvelope, TooLarge
 from bzzzd.storage.order import Link, Source
 
 # What an author's message may measure, encoded: one alone in its bundle fits into what the mesh takes (1,044,480).
@@ -153,7 +153,7 @@ def unpack(raw: bytes) -> list[Bundle]:
         raise TooLarge(f"{len(raw)} bytes of messages are over the limit of {PACKET_LIMIT}", size=len(raw))
     try:
         return _PACKET.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"these are no carried messages: {error}") from error
 
 
@@ -165,7 +165,7 @@ def open_bundle(bundle: Bundle, mesh_id: str, *, topic: str) -> Numbered:
     envelope = open_envelope(bundle.carry, kind="carry", mesh_id=mesh_id)
     try:
         carry = _CARRY.decode(envelope.payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this carry cannot be used: {error}") from error
     if carry.topic != topic:
         raise InvalidEnvelope(f"messages numbered for topic {carry.topic!r} came on topic {topic[:128]!r}")

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 from bzzzd.storage.carry import Bundle, JournalName, Topic
 from bzzzd.storage.order import Held, Source
 
@@ -84,7 +84,7 @@ def read_request(raw: bytes) -> Tell | Fetch:
     """Raises ``InvalidEnvelope``."""
     try:
         request: Tell | Fetch = _REQUESTS.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this is no request for messages: {error}") from error
     return request
 
@@ -93,7 +93,7 @@ def read_told(raw: bytes) -> Told:
     """Raises ``InvalidEnvelope``."""
     try:
         return _TOLD.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a peer told its heads in a way that cannot be used: {error}") from error
 
 
@@ -101,7 +101,7 @@ def read_found(raw: bytes, wants: int) -> Found:
     """The answer to the first of that many wants. Raises ``InvalidEnvelope``."""
     try:
         found = _FOUND.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a peer gave messages in a way that cannot be used: {error}") from error
     if not 0 < len(found.given) <= wants:
         raise InvalidEnvelope(f"{len(found.given)} answers came to {wants} questions")

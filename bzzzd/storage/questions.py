@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 from bzzzd.storage.adopt import Carried
 from bzzzd.storage.naming import HASH_BYTES
 
@@ -145,14 +145,14 @@ _ANSWERS: Final[dict[type[Any], msgspec.msgpack.Decoder[Any]]] = {
 def open_question(raw: bytes) -> Question:
     try:
         return _QUESTION.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this is no question about versions: {error}") from error
 
 
 def open_blob_question(raw: bytes) -> BlobQuestion:
     try:
         return _BLOB_QUESTION.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this is no question about content: {error}") from error
 
 
@@ -160,6 +160,6 @@ def open_answer(raw: bytes, kind: type[T]) -> T:
     """A member's answer, which must be of ``kind``."""
     try:
         found: T = _ANSWERS[kind].decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a member answered with something that is no {kind.__name__}: {error}") from error
     return found

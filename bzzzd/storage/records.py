@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import SigningKey, key_text
-from bzzzd.errors import BzzzError, InvalidEnvelope, TooLarge
+from bzzzd.errors import UNREADABLE, BzzzError, InvalidEnvelope, TooLarge
 from bzzzd.ucxl.address import parse
 from bzzzd.ucxl.version import VersionHeader, open_version
 
@@ -177,7 +177,7 @@ def _sized(raw: bytes) -> bytes:
 def _decode(payload: bytes, decoder: msgspec.msgpack.Decoder[Record]) -> Record:
     try:
         return decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this record cannot be used: {error}") from error
 
 

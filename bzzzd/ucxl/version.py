@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 from bzzzd.ucxl.address import parse
 
 KIND: Final = "version"
@@ -127,7 +127,7 @@ def decode_header(payload: bytes) -> VersionHeader:
     """The header in an envelope's payload, with every rule checked; else ``InvalidEnvelope``."""
     try:
         header = _DECODER.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this version header cannot be used: {error}") from error
     if parse(header.address).base != header.address:
         raise InvalidEnvelope(

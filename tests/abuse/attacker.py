@@ -6,6 +6,7 @@ Standard input: one line of JSON {attack, host, port, count, ...}. It prints one
 - ``garbage``: connections that say nonsense, in several forms.
 - ``strangers``: peers with proper keys and a full Noise handshake, without a grant, that talk junk on a stream.
 - ``forger``: a member (``seed``, ``chain``) that gossips forged, garbled and replayed messages on ``topic``.
+  With ``poison`` (pairs of a topic and bytes in hex) it gossips those, well signed, in turn.
 """
 
 from __future__ import annotations
@@ -234,8 +235,11 @@ class Forger:
     def _message(self, pubsub: Any, number: int) -> Any:
         """A forged, garbled or replayed message, in turn."""
         from libp2p.pubsub.pb import rpc_pb2
-        from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
 
+        poison = self.setup.get("poison")
+        if poison:
+            topic, data = poison[number % len(poison)]
+            return self._own(topic, bytes.fromhex(data), number)
         honest = self.heard[number % len(self.heard)]
         if number % 4 == 0:  # an honest message once more, as it was
             return honest
@@ -246,10 +250,16 @@ class Forger:
             forged.data = os.urandom(1000)
             return forged
         # Its own signature around garbage, or around what an honest node had sent.
+        return self._own(self.setup["topic"], os.urandom(1000) if number % 4 == 2 else honest.data, number)
+
+    def _own(self, topic: str, data: bytes, number: int) -> Any:
+        from libp2p.pubsub.pb import rpc_pb2
+        from libp2p.pubsub.validators import PUBSUB_SIGNING_PREFIX
+
         own = rpc_pb2.Message(
             from_id=self.host.get_id().to_bytes(),
-            data=os.urandom(1000) if number % 4 == 2 else honest.data,
-            topicIDs=[self.setup["topic"]],
+            data=data,
+            topicIDs=[topic],
             seqno=(time.time_ns() + number).to_bytes(8, "big"),
         )
         own.signature = self.host.get_private_key().sign(PUBSUB_SIGNING_PREFIX.encode() + own.SerializeToString())

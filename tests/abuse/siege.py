@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.node import make_grant
+from bzzzd.identity.noderecord import NodeRecord, seal_node_record
 from tests.integration.conftest import Node, nodes_in, wait_for
 from tests.integration.sessions import Session, Watch
 
@@ -106,6 +110,34 @@ class Siege:
             now=time.time(),
         )  # fmt: skip
         return {"seed": key.seed.hex(), "chain": [grant.hex()], "topic": f"bzzz/topic/{TOPIC}"}
+
+    def poison(self) -> dict[str, Any]:
+        """A member with something for every topic of the mesh: all of it well signed, with text that is no UTF-8."""
+        misfit = self.misfit()
+        key, chain = (
+            SigningKey.from_seed(bytes.fromhex(misfit["seed"])),
+            [bytes.fromhex(raw) for raw in misfit["chain"]],
+        )
+        mesh_id, no_text = mesh_id_of(self._authority.public), b"\xa2\xff\xfe"
+
+        def signed(kind: str, payload: bytes) -> bytes:
+            return seal(key, kind, mesh_id, payload)
+
+        named = b"\x81\xa2id" + no_text
+        grant, pack = [signed("grant", named)], msgspec.msgpack.encode
+        record = NodeRecord((), time.time(), 1)
+        given = {
+            "bzzz/peers/1": [
+                pack([signed("node-record", b"\x93\x91" + no_text + b"\x01\x01"), chain]),
+                pack([seal_node_record(key, mesh_id, record), grant]),
+            ],
+            "bzzz/members/1": [pack([grant])],
+            "bzzz/agents/1": [pack([signed("agent-record", named), chain])],
+            "bzzz/charter/1": [pack([signed("policy", b"\x83\xa6number\x01\xa2at\x01\xa5roles" + named), chain])],
+            "bzzz/decisions/1": [signed("decisions", b"\x91\x91" + no_text)],
+        }
+        pairs = [[topic, raw.hex()] for topic, raws in given.items() for raw in raws]
+        return {**misfit, "poison": pairs}
 
     def counted(self) -> dict[str, float]:
         """The node's mesh counters."""

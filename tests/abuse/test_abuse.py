@@ -53,3 +53,10 @@ def test_a_member_that_forges_and_replays(besieged: Siege) -> None:
     counted = outcome.counted
     assert counted["bzzz_mesh_offences_total"] > 0
     assert counted["bzzz_mesh_cut_off_total"] >= 1
+
+
+def test_a_member_that_signs_what_cannot_be_decoded(besieged: Siege) -> None:
+    outcome = besieged.attack("forger", 1000, limit_s=30.0, **besieged.poison())
+    unharmed(outcome)
+    assert outcome.report["joins"] >= 1
+    assert outcome.counted["bzzz_mesh_cut_off_total"] >= 1

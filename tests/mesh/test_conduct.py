@@ -104,9 +104,12 @@ async def test_requests_and_answers_that_do_not_hold_count_against_their_sender(
     for protocol in ("/bzzz/other/1", "/bzzz/early/1", "/bzzz/strict/1"):
         await eventually(protocol, lambda protocol=protocol: refused(protocol))
     await eventually("the request to count", lambda: first.mesh.counters.offences == 1)
-    with pytest.raises(msgspec.DecodeError), first.mesh.judging(second.mesh.peer_id):
+    with pytest.raises(InvalidEnvelope), first.mesh.judging(second.mesh.peer_id):
         msgspec.msgpack.decode(b"\xc1")
     await eventually("the answer to count", lambda: first.mesh.counters.offences == 2)
+    with pytest.raises(InvalidEnvelope), first.mesh.judging(second.mesh.peer_id):
+        msgspec.msgpack.decode(b"\xa2\xff\xfe")  # text that is no UTF-8 is another exception of the library's
+    await eventually("that to count as well", lambda: first.mesh.counters.offences == 3)
     # Its word about our bytes is no offence of its own, and of ours only there.
     assert second.mesh.counters.offences == 0
 

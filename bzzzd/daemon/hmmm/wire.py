@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.errors import InvalidEnvelope
+from bzzzd.errors import UNREADABLE, InvalidEnvelope
 from bzzzd.hmmm.message import MESSAGE_LIMIT, ThreadId
 from bzzzd.storage.adopt import Carried
 from bzzzd.storage.threads import MARK_BYTES
@@ -90,7 +90,7 @@ _QUESTION: Final[msgspec.msgpack.Decoder[Ask | Want]] = msgspec.msgpack.Decoder(
 def open_question(raw: bytes) -> Ask | Want:
     try:
         return _QUESTION.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this is no question about threads: {error}") from error
 
 
@@ -98,5 +98,5 @@ def open_as(raw: bytes, kind: type[T]) -> T:
     """What a member sent, which must be of ``kind``."""
     try:
         return msgspec.msgpack.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a member sent something about threads that is no {kind.__name__}: {error}") from error

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.errors import BzzzError, InvalidEnvelope, UnknownOutcome
+from bzzzd.errors import UNREADABLE, BzzzError, InvalidEnvelope, UnknownOutcome
 from bzzzd.identity.grants import CHAIN_LIMIT, GRANT_LIMIT, Name
 from bzzzd.slurp.commands import COMMAND_LIMIT, Id
 from bzzzd.slurp.ledger import EventPage, Outcome
@@ -210,7 +210,7 @@ def question(raw: bytes) -> Question:
     """Raises ``InvalidEnvelope``."""
     try:
         return _QUESTION.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this is no question to a ledger: {error}") from error
 
 
@@ -218,7 +218,7 @@ def offer_word(raw: bytes) -> OfferWord:
     """Raises ``InvalidEnvelope``."""
     try:
         return _OFFER_WORD.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"this says nothing about offers: {error}") from error
 
 
@@ -226,7 +226,7 @@ def answer(raw: bytes, decoder: msgspec.msgpack.Decoder[T]) -> T:
     """Decode an answer; one that cannot be read leaves open what happened (``UnknownOutcome``)."""
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise UnknownOutcome(f"the coordinator's answer cannot be read: {error}") from error
 
 
