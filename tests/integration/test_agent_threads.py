@@ -19,7 +19,7 @@ from tests.integration.sessions import FINAL, Session
 from tests.integration.test_threads import post
 
 pytestmark = pytest.mark.integration
-PLAN_S = 2.0
+PLAN_S = 4.0
 ASKS = [{"kind": "answer", "capability": "answer"}, {"kind": "answer", "capability": "summarise"}]
 LIMIT_S = 60.0
 

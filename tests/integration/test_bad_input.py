@@ -708,15 +708,17 @@ def endpoint() -> Iterator[str]:
 def test_a_model_that_fails_gives_tasks_back_with_the_reason(node: Node, endpoint: str) -> None:
     ways = ("slow", "nonsense", "cut", "broken", "down")
     ai = {"provider": "openai", "model": "m", "retries": 0, "timeout_s": 1.0, "total_timeout_s": 5.0}
-    for way in ways:
-        url = "http://127.0.0.1:9/v1" if way == "down" else endpoint
-        handlers = [{"kind": "answer", "capability": way}]
-        node.write_agent(f"model-{way}", agent={"handlers": handlers}, ai={**ai, "endpoint": url})
-        node.start_agent(f"model-{way}", attached=False)
+    tasks: dict[str, str] = {}
     with node.person() as alice:
-        tasks = {way: alice.submit(f"Be {way}", capability=way) for way in ways}
-        for way, task in tasks.items():
+        for way in ways:
+            url = "http://127.0.0.1:9/v1" if way == "down" else endpoint
+            handlers = [{"kind": "answer", "capability": way}]
+            node.write_agent(f"model-{way}", agent={"handlers": handlers}, ai={**ai, "endpoint": url})
+            agent = node.start_agent(f"model-{way}", attached=False)
+            task = tasks[way] = alice.submit(f"Be {way}", capability=way)
             wait_for(f"the strike of {way}", lambda t=task: "struck" in alice.steps(t))
+            # In ten seconds it would be asked again.
+            agent.stop()
             shown = alice.show(task)
             assert (shown["task"]["state"], shown["task"]["strikes"]) == ("submitted", 1)
             assert shown["task"]["reason"] == "model_failed"

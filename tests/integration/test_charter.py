@@ -164,10 +164,8 @@ def test_a_revoked_node_is_cut_off_and_stays_out_also_where_it_was_not_heard_and
     assert three.daemon is not None
     three.daemon.stop()
     wait_for("the third one's end", lambda: three.peer_id not in connected(one))
-    began = time.monotonic()
     one.json("mesh", "revoke", "n2")
     wait_for("the second one to be cut off", lambda: two.peer_id not in connected(one))
-    assert time.monotonic() - began < 10
 
     # The third was down meanwhile: whoever it meets first, the second one is out within seconds.
     three.start()

@@ -23,7 +23,7 @@ from tests.integration.sessions import FINAL, Session
 TASKS = 60
 OUTSTANDING = 16
 KILLS = 4
-LEASE_S = 2.0
+LEASE_S = 4.0
 STOP_S = 20.0
 SLOTS = 2
 AGENTS = ("worker-1", "worker-2", "worker-3")
@@ -180,7 +180,7 @@ def test_agents_that_are_stopped_under_load_hand_their_leases_back(works: Works)
     node, held = works.node, len(AGENTS) * SLOTS
     with node.person() as alice:
         tasks = [alice.submit("Long", capability="run", args={"argv": ["sleep", "600"]}) for _ in range(held + 2)]
-        wait_for("all hands to be at work", lambda: alice.call("status")["tasks"]["working"] == held)
+        wait_for("all hands to be at work", lambda: alice.call("status")["tasks"].get("working") == held)
         with ThreadPoolExecutor(len(AGENTS)) as pool:
             ends = [pool.submit(agent.stop, STOP_S) for agent in works.agents.values()]
             assert [end.result() for end in ends] == [0] * len(AGENTS)
@@ -199,7 +199,8 @@ async def test_clients_come_back_by_themselves(node: Node) -> None:
         )
 
     def links() -> list[str]:
-        told = [json.loads(line) for line in said.read_text().splitlines()]
+        # The last line may be half written.
+        told = [json.loads(line) for line in said.read_text().splitlines(keepends=True) if line.endswith("\n")]
         return [line["state"] for line in told if line["type"] == "link"]
 
     def restart(end: signal.Signals) -> None:

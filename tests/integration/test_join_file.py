@@ -47,10 +47,7 @@ def test_a_lone_node_joins_by_itself_whether_the_file_is_there_before_it_or_come
     third.start_agent()
     put(third.folder / "invitation", token)
     for node in (second, third):
-        wait_for(
-            "the node to be in the mesh", lambda node=node: node.socket.exists() and mesh_of(node) == mesh_of(first)
-        )
-        node.wait_ready()
+        wait_in_mesh_of(first, node)
     together(first, second, third)
     wait_for("the agent to work for the new mesh", lambda: third.attached("worker-1"))
     assert daemon.running

@@ -191,6 +191,7 @@ def test_a_person_with_an_invitation_works_on_the_second_node(make_node: NodeMak
     assert second.json("task", "show", task)["task"]["author"]
     assert "bob" in members(first, "person")
     again(second)
+    together(first, second)
     assert second.json("task", "list")["tasks"]
 
 

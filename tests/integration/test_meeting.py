@@ -64,7 +64,7 @@ def test_members_that_know_one_get_to_know_all_and_meet_again(three: list[Node])
     # Killed and returned: by the book alone it is back within moments of its listening.
     three_.daemon.kill()
     wait_for("the loss to be noticed", lambda: not connected(two, three_))
-    three_.start(ready=False)
+    three_.start()
     began = time.monotonic()
     wait_for("the return", lambda: connected(two, three_))
     assert time.monotonic() - began < 15.0

@@ -175,7 +175,7 @@ def test_what_is_asked_for_while_the_coordinator_is_away_waits_and_arrives_once(
             assert bob.steps(task).count("submitted") == bob.steps(task).count("completed") == 1
         wait_for("the canceled one", lambda: bob.state(dropped) == "canceled")
         assert len(bob.tasks()) == 6
-    assert two.json("status")["waiting"] == 0
+    wait_for("nothing to wait", lambda: two.json("status")["waiting"] == 0)
 
 
 def test_a_coordinator_killed_under_a_stream_of_tasks_loses_none_and_does_none_twice(make_node: NodeMaker) -> None:
@@ -289,4 +289,8 @@ def test_what_a_former_coordinator_acknowledged_alone_is_put_aside_and_told(make
         with one.person() as alice:
             assert set(alice.tasks()) == set(bob.tasks()) == {shared, later}
             assert refusal(lambda: alice.show(alone)).code == "NOT_FOUND"
-        assert one.json("ledger", "status")["head"] == two.json("ledger", "status")["head"]
+        wait_for("the same head", lambda: head(one) == head(two))
+
+
+def head(node: Node) -> int:
+    return int(node.json("ledger", "status")["head"])

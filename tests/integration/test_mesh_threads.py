@@ -141,7 +141,7 @@ def test_the_next_owner_of_a_task_heeds_what_was_said_to_the_one_that_died(make_
     node = make_node(slurp={"lease_s": 3.0, "offer_s": 1.0})
     node.start()
     for id in ("first", "second"):
-        node.write_agent(id, agent={"id": id, "role": "worker", "handlers": RUN, "plan_s": 4.0})
+        node.write_agent(id, agent={"id": id, "role": "worker", "handlers": RUN, "plan_s": 8.0})
     first = node.start_agent("first")
     with node.person() as alice:
         task = alice.submit("pass it on", capability="run", args={"argv": ["echo", "done"]})

@@ -21,7 +21,7 @@ from bzzzd.rpc.blocking import BlockingClient
 from tests.integration.conftest import BIN, Node, NodeMaker, nodes_in, wait_for
 from tests.integration.sessions import Session, Watch, as_uid, refusal
 
-LEASE_S = 1.0
+LEASE_S = 2.0
 NOBODY = 65534
 
 

@@ -219,13 +219,13 @@ def test_killed_in_the_middle_of_an_epoch_a_node_has_the_old_or_the_new_one_whol
     for turn in range(1, 6):
         daemon = node.daemon
         assert daemon is not None
-        asking = threading.Thread(target=node.bzzz, args=("--timeout", "5", "mesh", "epoch", "new"))
+        asking = threading.Thread(target=node.bzzz, args=("--timeout", "20", "mesh", "epoch", "new"))
         asking.start()
         killer = threading.Timer(chance.uniform(0.05, 0.5), daemon.process.kill)
         killer.start()
         daemon.process.wait(20)
         node.start()
-        asking.join(30)
+        asking.join(60)
         now = epoch(node)
         assert number <= now <= number + 2
         assert held(node) == {"admin", "operator", *GRANTED}

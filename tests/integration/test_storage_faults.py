@@ -51,7 +51,7 @@ def test_what_a_dead_node_wrote_is_read_elsewhere_and_its_copies_are_made_again(
         for address in contents:
             wait_for(f"three copies of {address}", lambda a=address: whole(reader, a, 3), LIMIT_S)
         assert reader.call("context.get", address=next(iter(contents)))["complete"] is True
-    assert sum(metric(node, "bzzz_storage_copies_repaired") for node in left) > 0
+    wait_for("the repairs to be counted", lambda: sum(metric(n, "bzzz_storage_copies_repaired") for n in left) > 0)
     for node in left[1:]:
         read_all(node, contents)
     # And those who come back find their place again.
@@ -171,7 +171,7 @@ def test_the_dht_tells_who_holds_an_address(make_node: NodeMaker) -> None:
         key = blob_key(place_name(address))
         wait_for("the record", lambda: _record(writer, key), LIMIT_S)
     with two.person() as reader:
-        assert _record(reader, key)
+        wait_for("the record on the other node", lambda: _record(reader, key), LIMIT_S)
 
 
 def _record(session: Session, key: str) -> bool:
