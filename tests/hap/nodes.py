@@ -5,20 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.ports import free_port
+
 from .desk import until
 from .portals import Home
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
@@ -27,7 +22,7 @@ async def one_node(tmp_path: Path) -> AsyncIterator[Home]:
     home = Home(tmp_path)
     config = {
         "binary_type": "daemon", "agent": {"id": "node-1"}, "ai": {},
-        "network": {"socket": str(home.socket), "listen": [f"/ip4/127.0.0.1/tcp/{_free_port()}"]},
+        "network": {"socket": str(home.socket), "listen": [f"/ip4/127.0.0.1/tcp/{free_port()}"]},
         "security": {"development": True}, "ports": {"http_port": 0, "health_port": 0},
         "storage": {"state_dir": str(tmp_path / "node")},
     }  # fmt: skip

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,10 @@ import pytest
 from aiohttp import ClientSession
 
 from bzzzd import __version__
+from tests.ports import free_port
 
 from .desk import Desk, serving
 from .portals import PROGRAM, Home, piped
-from .web.portal import free_port
 
 
 @pytest.fixture
@@ -197,9 +196,7 @@ async def test_in_the_mode_web_it_serves_pages_and_says_where_without_the_secret
 
 
 async def test_as_a_service_it_shows_its_health_on_its_port_and_needs_no_input(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     home = Home(tmp_path, interface={"mode": "headless"}, ports={"http_port": 0, "health_port": port})
     async with serving(Desk(), home.socket):
         process = await asyncio.create_subprocess_exec(

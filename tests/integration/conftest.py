@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -13,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import lru_cache
 from http.client import HTTPConnection
 from pathlib import Path
@@ -36,6 +35,7 @@ from bzzzd.slurp.coordinator import Coordinator
 from bzzzd.storage.rolekeys import RoleKeys
 from tests.integration.sessions import Session
 from tests.netns.kit import Host
+from tests.ports import free_port
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
@@ -43,7 +43,6 @@ LIMIT_S = 30.0
 HOUR_S = 3600.0
 RUN = [{"kind": "command", "capability": "run"}]
 ROLES = ("worker", "coordinator", "reviewer", "observer")
-_GIVEN: set[int] = set()
 
 
 def wait_for(what: str, condition: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
@@ -55,21 +54,6 @@ def wait_for(what: str, condition: Callable[[], Any], limit_s: float = LIMIT_S) 
             return found
         assert time.monotonic() < end, f"waited {limit_s} s for {what}"
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    """A port that is free now, below those that the kernel gives to connections: it must be free again later.
-
-    None is given twice by one process: twenty nodes are given forty before the first of them listens.
-    """
-    while True:
-        port = random.randrange(20_000, 32_000)
-        if port in _GIVEN:
-            continue
-        _GIVEN.add(port)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @lru_cache(maxsize=64)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from bzzzd.errors import BzzzError
-from tests.integration.conftest import Node, NodeMaker, free_port, wait_for
+from tests.integration.conftest import Node, NodeMaker, wait_for
 from tests.integration.test_joining import invite, mesh_of, together
+from tests.ports import free_port
 
 
 def put(path: Path, text: str) -> str:

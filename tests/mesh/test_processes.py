@@ -1,7 +1,6 @@
 """Two nodes in processes of their own: what they exchange, and how they find each other again."""
 
 import signal
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -10,16 +9,11 @@ import pytest
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.mesh.peer_id import peer_id_of
 from tests.mesh.kit import ECHO, TOPIC, Child, Town, eventually
+from tests.ports import free_port
 
 Start = Callable[[str, dict[str, Any]], Child]
 
 pytestmark = pytest.mark.integration
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def setup(town: Town, key: SigningKey, port: int = 0, *static: str) -> dict[str, Any]:
@@ -53,7 +47,12 @@ async def test_two_processes_exchange_messages_records_and_requests(town: Town, 
     await eventually("a message", lambda: heard(one, two, "from two"))
 
     await one.ask(do="put", key="/bzzz/a", data="value")
-    assert await two.ask(do="get", key="/bzzz/a") == {"result": "value"}
+
+    async def known() -> bool:
+        return await two.ask(do="get", key="/bzzz/a") == {"result": "value"}
+
+    # A member's way into the DHT is opened after that into gossip.
+    await eventually("the record", known)
     assert await two.ask(do="request", peer_id=first["peer_id"], data="hello") == {"result": "hello"}
     assert await one.ask(do="request", peer_id=second["peer_id"], data="hello") == {"result": "hello"}
 
@@ -80,10 +79,10 @@ async def test_a_killed_peer_is_noticed_and_found_again_when_it_returns(town: To
         await eventually("messages both ways", lambda there=there, turn=turn: heard(there, f"turn {turn}"))
         assert await here.mesh.request(peer_id, ECHO, b"hello") == b"hello"
         there.kill()
-        await eventually("the loss", lambda: not connected(), 5.0)
+        await eventually("the loss", lambda: not connected())
         there = child("member.py", setup(town, key, port))
         await there.hear()
-    await eventually("the peer", connected, 5.0)
+    await eventually("the peer", connected)
 
 
 async def test_a_peer_that_only_dials_is_back_after_the_listener_was_killed(town: Town, child: Start) -> None:
@@ -101,10 +100,10 @@ async def test_a_peer_that_only_dials_is_back_after_the_listener_was_killed(town
 
     await eventually("the listener", connected)
     listener.kill()
-    await eventually("the loss", alone, 5.0)
+    await eventually("the loss", alone)
     listener = child("member.py", setup(town, key, port))
     await listener.hear()
-    await eventually("the listener again", connected, 5.0)
+    await eventually("the listener again", connected)
     assert await dialler.ask(do="request", peer_id=peer_id_of(key.public), data="hello") == {"result": "hello"}
 
 

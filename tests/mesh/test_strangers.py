@@ -97,7 +97,7 @@ async def test_a_stranger_gets_nothing(town: Town, child: Start, what: str) -> N
             "key": "/bzzz/a",
             "protocols": PROTOCOLS,
             "rounds": 3,
-            "patience_s": 12.0,
+            "patience_s": 40.0,
         },
     )
     hearing = asyncio.create_task(stranger.hear())
@@ -138,7 +138,7 @@ async def test_with_a_grant_the_same_host_is_let_in(town: Town, child: Start) ->
             "key": "/bzzz/a",
             "protocols": PROTOCOLS,
             "rounds": 3,
-            "patience_s": 12.0,
+            "patience_s": 40.0,
         },
     )
     hearing = asyncio.create_task(guest.hear())

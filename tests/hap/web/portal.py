@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,16 +17,10 @@ from bzzzd.hap.core import Core
 from bzzzd.hap.messages import Ask, Attach, Order, Submit
 from bzzzd.hap.state import StateFolder
 from bzzzd.hap.web.server import WebPortal
+from tests.ports import free_port
 
 from ..builders import NOW, online
 from ..portals import Home
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
 
 CONTENT = bytes(range(256)) * 391
 
