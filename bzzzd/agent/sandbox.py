@@ -189,9 +189,11 @@ class _Run:
 
 async def _feed(stream: asyncio.StreamWriter, data: bytes) -> None:
     # A program that does not read its input, or ends before it has, is no fault.
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        stream.write(data)
-        await stream.drain()
+    # The event loop may have seen its end already, and closed: to write all the same would be ours.
+    if not stream.is_closing():
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            stream.write(data)
+            await stream.drain()
     stream.close()
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         await stream.wait_closed()

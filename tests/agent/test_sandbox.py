@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from bzzzd.agent.bwrap import Fence, Limits, program_paths
 from bzzzd.agent.lease import Lease, boottime
-from bzzzd.agent.sandbox import Report, Sandbox
+from bzzzd.agent.sandbox import Report, Sandbox, _feed
 from bzzzd.errors import BadInput, SandboxUnavailable
 
 SMALL = Limits(timeout_s=20.0, memory_mb=128, output_bytes=65536, processes=24)
@@ -252,6 +253,22 @@ async def test_memory_of_one_process_and_of_all_together_is_bounded(sandbox: San
     assert together.why == "memory"
     folder = await shell(sandbox, "head -c 100M /dev/zero > /task/a; head -c 100M /dev/zero > /tmp/b; sleep 30")
     assert folder.why == "memory"
+
+
+def test_a_program_that_has_ended_before_it_is_given_its_input_is_no_fault() -> None:
+    """On the loop that the agent runs on: it closes the pipe by itself when the other end has gone."""
+
+    async def late() -> None:
+        process = await asyncio.create_subprocess_exec("true", stdin=asyncio.subprocess.PIPE)
+        assert process.stdin is not None
+        stream = process.stdin
+        await process.wait()
+        await until(stream.is_closing)
+        for data in (b"", b"too late"):
+            await _feed(stream, data)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(late())
 
 
 async def test_an_output_flood_is_truncated_and_ended(sandbox: Sandbox) -> None:

@@ -173,8 +173,10 @@ class EmbeddedModel:
                 "model": str(self._path), "alias": self._path.stem, "key": key, "parent": os.getpid(),
                 "threads": self._threads,
             }  # fmt: skip
-            child.stdin.write(json.dumps(spec).encode() + b"\n")
-            await child.stdin.drain()
+            # A child that ended at once has its input closed by the event loop; its last words say why.
+            if not child.stdin.is_closing():
+                child.stdin.write(json.dumps(spec).encode() + b"\n")
+                await child.stdin.drain()
             async with asyncio.timeout(_LOAD_S):
                 line = await child.stdout.readline()
             if line:
