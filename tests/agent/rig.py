@@ -72,7 +72,7 @@ class Rig:
 
     async def attached(self) -> None:
         await self.link.ready(10)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not self.daemon.offers._waiting:  # noqa: ASYNC110 - until the offers are being read
                 await asyncio.sleep(0.005)
 

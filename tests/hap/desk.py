@@ -244,7 +244,7 @@ async def serving(desk: Desk, socket: Path) -> AsyncIterator[RpcServer]:
         await server.close(grace_s=0)
 
 
-async def until(condition: Callable[[], object], limit: float = 10.0) -> None:
+async def until(condition: Callable[[], object], limit: float = 30.0) -> None:
     """Wait for a condition, looking often; fails after ``limit`` seconds."""
     async with asyncio.timeout(limit):
         while not condition():  # noqa: ASYNC110  the condition is anybody's

@@ -114,14 +114,14 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.lines)
 
-    async def shows(self, pattern: str, limit: float = 15.0) -> None:
+    async def shows(self, pattern: str, limit: float = 30.0) -> None:
         """Wait until the window shows it."""
         try:
             await until(lambda: re.search(pattern, self.text), limit)
         except TimeoutError:
             raise AssertionError(f"never saw {pattern!r} in:\n{self.text}") from None
 
-    async def ends(self, limit: float = 15.0) -> int:
+    async def ends(self, limit: float = 30.0) -> int:
         """Wait for the process's end; gives its exit status."""
         await until(lambda: self.process.poll() is not None, limit)
         self._read()
@@ -129,7 +129,7 @@ class Terminal:
 
     async def is_restored(self) -> None:
         """Wait until the terminal is as it was found; its last bytes may still be on their way."""
-        await until(lambda: self._restored, 5)
+        await until(lambda: self._restored)
 
     @property
     def _restored(self) -> bool:
@@ -154,7 +154,7 @@ class Terminal:
 
 
 async def piped(
-    home: Home, *options: str, lines: str = "", limit: float = 20.0, **environ: str
+    home: Home, *options: str, lines: str = "", limit: float = 60.0, **environ: str
 ) -> tuple[int, str, str]:
     """Run the portal on pipes with these lines in; gives its exit status, output and errors."""
     process = await asyncio.create_subprocess_exec(

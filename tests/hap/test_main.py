@@ -173,7 +173,7 @@ async def test_in_the_mode_web_it_serves_pages_and_says_where_without_the_secret
         )  # fmt: skip
         assert process.stdout is not None
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 said = (await process.stdout.readline()).decode()
                 url = (home.state / "portal" / "web-url").read_text().strip()
                 word = url.partition("#enter=")[2]
@@ -205,7 +205,7 @@ async def test_as_a_service_it_shows_its_health_on_its_port_and_needs_no_input(t
         )  # fmt: skip
         assert process.stdout is not None
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while b'"type":"me"' not in await process.stdout.readline():
                     pass
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -230,7 +230,7 @@ async def test_it_leaves_in_order_while_its_input_is_still_open(home: Home, endi
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"online" not in await process.stdout.readline():
                 pass
             if ending == "quit":

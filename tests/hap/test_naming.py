@@ -117,7 +117,7 @@ async def test_a_save_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
         await asyncio.Event().wait()
 
     task = asyncio.create_task(save(never, HIDE, tmp_path / "notes", over=False))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not inside(tmp_path):  # noqa: ASYNC110  a file appears
             await asyncio.sleep(0.005)
     task.cancel()

@@ -119,6 +119,6 @@ async def test_events_are_drawn_twenty_times_a_second_and_keys_at_once(ends: tup
             await until(arrived)
             assert b"Round 2" in found
             assert b"Round 1" not in found
-            assert loop.time() - began < 5
+            assert loop.time() - began < 20
             assert core.model.lists["tasks"].chosen == "t-0004"
     await core.close()

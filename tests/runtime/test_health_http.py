@@ -8,8 +8,9 @@ import pytest
 from bzzzd.errors import Conflict
 from bzzzd.runtime.health_http import HealthHttp
 from bzzzd.runtime.metrics import Metrics
-from bzzzd.runtime.ports import free_port, listen
+from bzzzd.runtime.ports import listen
 from bzzzd.runtime.services import ServiceRow
+from tests.ports import free_port
 
 
 class Probe:
@@ -27,7 +28,7 @@ class Site:
         self.probe = Probe()
         self.service = HealthHttp(
             "127.0.0.1",
-            free_port("127.0.0.1", 0),
+            free_port(),
             probe=self.probe,
             metrics=Metrics("bzzzd", "0.1.0"),
             info=lambda: {"node_id": "n1"},

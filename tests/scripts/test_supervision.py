@@ -54,7 +54,7 @@ def started(folder: Folder, tmp_path: Path) -> Iterator[Supervision]:
 def test_both_programs_run_and_stop_with_supervisord(started: Supervision, folder: Folder) -> None:
     _until(lambda: started.states() == {"bzzzd": "RUNNING", "bzzz-agent": "RUNNING"})
     assert started.fallen() == ""
-    assert folder.log("bzzzd").read_text() == "up\n"
+    _until(lambda: folder.log("bzzzd").read_text() == "up\n")
     started.stop()
     assert started.child is not None
     assert started.child.returncode == 0

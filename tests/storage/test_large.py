@@ -76,7 +76,7 @@ async def test_a_sender_that_gives_up_leaves_nothing(tmp_path):
 
 async def gone(folder) -> None:
     """Wait until the thread has removed what it had begun."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             if not list(folder.iterdir()):
                 return

@@ -131,7 +131,7 @@ class Events:
 
     async def next(self) -> tuple[str, Any]:
         name, data = "message", None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while line := (await self.answer.content.readline()).decode():
                 field, _, value = line.rstrip("\n").partition(": ")
                 match field:
