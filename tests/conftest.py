@@ -7,6 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is. What else a profile says of CI's stays.
+settings.register_profile("bzzz", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bzzz")
 
 ROOT = Path(__file__).parents[1]
 BUILD_S = 1200.0
