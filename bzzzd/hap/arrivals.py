@@ -13,6 +13,7 @@ from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.prompts import PromptChanged
 from bzzzd.hap.feeds.talk import Spoke
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
+from bzzzd.hap.handling import Result
 from bzzzd.hap.lists import settled, with_needs, with_tasks
 from bzzzd.hap.messages import (
     Answered,
@@ -33,7 +34,6 @@ from bzzzd.hap.orders import name_of, say
 from bzzzd.hap.soon import soon
 from bzzzd.hap.things import Task
 
-Result = tuple[Model, Effects]
 TASK_LIMIT = 500
 _WHOLE_BELOW = 100
 

@@ -15,6 +15,11 @@ MOST_TEXT = 2_000_000
 TABS = ("text", "versions", "facts", "compare")
 
 
+def at_version(address: str, number: int) -> str:
+    """The address of version ``number`` of what ``address`` names at its latest."""
+    return address.replace("/*^/", f"/*~{number}/", 1)
+
+
 class Edition(Struct, frozen=True):
     """One version of an address. ``holders`` are nodes, or None when they were not asked."""
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bzzzd.errors import InvalidAddress
 from bzzzd.hap import books, lists, shelf
-from bzzzd.hap.books import TABS, Book, Editions, Reading
+from bzzzd.hap.books import TABS, Book, Editions, Reading, at_version
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.messages import Ask, Effects, Tag
 from bzzzd.hap.model import Model, Page
@@ -18,16 +18,12 @@ from bzzzd.hap.orders import say
 from bzzzd.hap.shelf import GROUPS, Listing, Shelf
 from bzzzd.hap.things import Fault
 from bzzzd.hap.views.book import MOST_READ
-from bzzzd.ucxl.address import Temporal, parse
+from bzzzd.ucxl.address import parse
 
 PAGE = 500
 MOST_VERSIONS = 1000
 HOLDERS_ASKED = 50
 _ACTION_TABS = {"contents": "text", "versions": "versions", "provenance": "facts", "compare": "compare"}
-
-
-def _may_ask(model: Model) -> bool:
-    return model.link.state == "online" and not model.me.guest
 
 
 # The list
@@ -49,7 +45,7 @@ def asked(model: Model) -> Result:
 
 
 def _listing(model: Model, after: str) -> Effects:
-    if not _may_ask(model):
+    if not model.let_in:
         return ()
     params: dict[str, Any] = {"limit": PAGE}
     if after:
@@ -131,7 +127,7 @@ def open_address(model: Model, text: str) -> Result:
 
 def questions(model: Model) -> Effects:
     """What the opened address shows."""
-    if model.page is None or not _may_ask(model):
+    if model.page is None or not model.let_in:
         return ()
     return (_history(model.page.id, 0),)
 
@@ -143,7 +139,7 @@ def _history(address: str, after: int) -> Ask:
 def _holders(model: Model, book: Book) -> Effects:
     """Ask who has the versions around the one in view; it takes the daemon a while."""
     shown = book.shown
-    if shown is None or not _may_ask(model):
+    if shown is None or not model.let_in:
         return ()
     after = max(0, shown.number - HOLDERS_ASKED // 2)
     params = {"address": book.address, "after": after, "limit": HOLDERS_ASKED, "holders": True}
@@ -152,18 +148,18 @@ def _holders(model: Model, book: Book) -> Effects:
 
 def _texts(model: Model, book: Book) -> Effects:
     """Ask for the contents in view that have not been read yet and can be shown."""
-    if model.page is None or not _may_ask(model):
+    if model.page is None or not model.let_in:
         return ()
     wanted = [book.shown, book.compared if model.page.tab == "compare" else None]
     return tuple(
-        Ask("context.get", {"address": _at(book, edition.number)}, ("reading", book.address, str(edition.number)))
+        Ask(
+            "context.get",
+            {"address": at_version(book.address, edition.number)},
+            ("reading", book.address, str(edition.number)),
+        )
         for edition in wanted
         if edition is not None and edition.id not in book.texts and edition.size <= MOST_READ
     )
-
-
-def _at(book: Book, number: int) -> str:
-    return parse(book.address).at(Temporal("specific", None, number)).canonical
 
 
 def _unheld(book: Book) -> bool:

@@ -70,11 +70,11 @@ def _taken_up(model: Model, name: str, thread: str, reply_to: str) -> tuple[Mode
 
 def _start(model: Model, sheet: Sheet) -> dict[str, str]:
     """What a form begins with."""
-    day = words_day(model.now + model.utc_offset)
-    return forms.start(sheet, {"me": model.me.id, "role": model.me.role, "today": day})
+    today = _day(model.now + model.utc_offset)
+    return forms.start(sheet, {"me": model.me.id, "role": model.me.role, "today": today})
 
 
-def words_day(at: float) -> str:
+def _day(at: float) -> str:
     """The day of a local time as a form takes it."""
     from datetime import UTC, datetime  # a form is rarely opened before the first frame
 

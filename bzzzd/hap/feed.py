@@ -79,7 +79,7 @@ PARSERS: Mapping[str, Callable[[object], Any]] = {
     "task.show": tasks.shown,
     "task.trace": tasks.trace,
     "task.submit": tasks.one_task,
-    "hmmm.post": lambda value: clean(mapping(mapping(value).get("message")).get("id"), 64),
+    "hmmm.post": talk.posted,
     "task.cancel": tasks.one_task,
     "task.retry": tasks.one_task,
     "prompt.list": prompts.prompts,

@@ -27,7 +27,7 @@ def entering(model: Model) -> Result:
 
 def questions(model: Model) -> Effects:
     """What came since it was read last."""
-    if model.link.state != "online" or model.me.guest:
+    if not model.let_in:
         return ()
     after = model.logbook.number
     return (Ask("logs.tail", {"lines": MOST if after else FIRST, "after": after}, ("logs",)),)

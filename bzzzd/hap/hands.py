@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap import composing
-from bzzzd.hap.messages import Copy, Edit, Edited, Effects, Redraw
+from bzzzd.hap.handling import Args, Handler, Handlers, Result
+from bzzzd.hap.messages import Copy, Edit, Edited, Redraw
 from bzzzd.hap.model import Bare, Form, Model, chosen_id
 from bzzzd.hap.orders import say
 from bzzzd.hap.views.bare import bare_rows, text_in_view
 from bzzzd.hmmm.forms import limit
-
-Result = tuple[Model, Effects]
-Args = Mapping[str, Any]
-Handler = Callable[[Model, Args], Result]
 
 
 def _mouse(model: Model, _: Args) -> Result:
@@ -84,7 +80,7 @@ def edited(model: Model, message: Edited) -> Result:
     return composing.changed(model, composing.with_text(form, new))
 
 
-HANDLERS: Mapping[str, Handler] = {
+HANDLERS: Handlers = {
     "mouse": _mouse,
     "copy": _copy,
     "copy-id": _copy_id,

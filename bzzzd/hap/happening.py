@@ -7,15 +7,14 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from bzzzd.hap import chronicle
-from bzzzd.hap.asked import Prompt
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.prompts import PromptChanged
 from bzzzd.hap.lists import settled
 from bzzzd.hap.model import Model
 from bzzzd.hap.orders import name_of
-from bzzzd.hap.text import fit
 from bzzzd.hap.things import Task
+from bzzzd.hap.words import called
 
 _TASK_LEVELS = {"completed": "ok", "failed": "bad", "rejected": "bad", "input_required": "warn"}
 _PROMPT_LEVELS = {"executed": "ok", "failed": "bad", "unknown": "bad", "asked": "warn", "escalated": "warn"}
@@ -56,9 +55,5 @@ def of_prompt(item: PromptChanged) -> Event | None:
     by = item.by.partition(":")[2] or item.by or prompt.by
     verdict = f" with {prompt.verdict}" if what == "answered" and prompt.verdict else ""
     level = _PROMPT_LEVELS.get(what, "info")
-    text = f"{_name(prompt)} {what.replace('_', ' ')}{verdict}{f' by {by}' if by else ''}"
+    text = f"{called(prompt.title, prompt.id)} {what.replace('_', ' ')}{verdict}{f' by {by}' if by else ''}"
     return Event("", prompt.updated or prompt.created, "prompts", what, text, level, prompt.id)
-
-
-def _name(prompt: Prompt) -> str:
-    return f"“{fit(prompt.title, 36).rstrip()}”" if prompt.title else prompt.id

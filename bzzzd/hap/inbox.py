@@ -127,7 +127,7 @@ def marked(model: Model) -> Model:
 def questions(model: Model) -> Effects:
     """What an opened prompt asks for, when it opens and when the daemon is back."""
     page = model.page
-    if page is None or model.link.state != "online" or model.me.guest or page.id not in model.prompts:
+    if page is None or not model.let_in or page.id not in model.prompts:
         return ()
     prompt = model.prompts[page.id]
     fresh = prompt.for_me and prompt.state in WAITING and model.me.id not in prompt.seen_by

@@ -141,7 +141,7 @@ class Saved(Struct, frozen=True):
 
 
 class Unsaved(Struct, frozen=True):
-    """A file could not be written; ``what`` is ``draft``, ``theme`` or ``seen``."""
+    """A file could not be written; ``what`` is ``draft``, ``answer``, ``theme``, ``seen`` or ``file``."""
 
     what: str
     why: str

@@ -299,6 +299,11 @@ class Model(Struct, frozen=True):
     quitting: bool = False
 
     @property
+    def let_in(self) -> bool:
+        """Whether bzzzd is there and knows the person: guests are told less, and ask for less."""
+        return self.link.state == "online" and not self.me.guest
+
+    @property
     def mouse_taken(self) -> bool:
         """Whether the terminal tells us about its mouse, or keeps it for selecting text."""
         return self.mouse and not isinstance(self.overlay, Bare)

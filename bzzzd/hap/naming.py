@@ -8,14 +8,14 @@ from msgspec.structs import replace
 
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap import words
-from bzzzd.hap.books import Edition
+from bzzzd.hap.books import Edition, at_version
 from bzzzd.hap.buffer import Buffer
 from bzzzd.hap.handling import Args, Handlers, Result
 from bzzzd.hap.messages import SaveContent, Tag
 from bzzzd.hap.model import Model, Naming
 from bzzzd.hap.orders import say
 from bzzzd.hap.things import Fault
-from bzzzd.ucxl.address import Temporal, parse
+from bzzzd.ucxl.address import parse
 
 MOST = 4096
 _ENDINGS = {
@@ -44,9 +44,9 @@ def save(model: Model, args: Args) -> Result:
     shown = book.shown if book is not None else None
     if book is None or shown is None:
         return say(model, "open an address of the context first"), ()
-    if model.link.state != "online" or model.me.guest:
+    if not model.let_in:
         return say(model, "bzzzd has the content; without it, only what is shown can be copied", "warn"), ()
-    address = parse(book.address).at(Temporal("specific", None, shown.number)).canonical
+    address = at_version(book.address, shown.number)
     name = offered(book.address, shown)
     naming = Naming(buffers.of(name), address, name, shown.size)
     if args.get("path"):

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from bzzzd.hap.handling import Handlers, Result
 from bzzzd.hap.messages import Due, Effects, Later, Order
 from bzzzd.hap.model import UNDO_S, Model, Notice, Pending, chosen_id
-from bzzzd.hap.text import fit
 from bzzzd.hap.things import FINAL, Task
+from bzzzd.hap.words import called
 
 NOTICE_S = 8.0
 
@@ -23,7 +23,7 @@ def say(model: Model, text: str, level: str = "info", seconds: float = NOTICE_S)
 
 def name_of(task: Task) -> str:
     """How a task is called in a sentence."""
-    return f"“{fit(task.title, 36).rstrip()}”" if task.title else task.id
+    return called(task.title, task.id)
 
 
 def target(model: Model, args: Mapping[str, Any]) -> Task | None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from bzzzd.hap import inbox, rooms, talking
 from bzzzd.hap.asked import WAITING
+from bzzzd.hap.books import at_version
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import page_rows
 from bzzzd.hap.lists import ids
@@ -39,9 +40,9 @@ def open_row(model: Model, args: Mapping[str, Any]) -> Result:
 def tab(model: Model, name: str) -> Result:
     assert model.page is not None
     model = replace(model, page=replace(model.page, tab=name, scroll=0))
-    if name == "talk" and model.page is not None and model.link.state == "online" and not model.me.guest:
+    if name == "talk" and model.page is not None and model.let_in:
         return model, (talking.messages(model.page.id, ""),)
-    if name == "prompts" and model.link.state == "online" and not model.me.guest:
+    if name == "prompts" and model.let_in:
         return model, (Ask("prompt.list", {"limit": inbox.LIMIT}, ("prompts",)),)
     return model, ()
 
@@ -61,11 +62,6 @@ def scroll_pages(model: Model, by: int) -> Result:
     return scroll(model, by * page_rows(model))
 
 
-def version_address(address: str, number: int) -> str:
-    """The address of version ``number`` of what ``address`` names at its latest."""
-    return address.replace("/*^/", f"/*~{number}/", 1)
-
-
 def version(model: Model, by: int) -> Result:
     """The decision's version before or after the one in view."""
     page = model.page
@@ -79,9 +75,7 @@ def version(model: Model, by: int) -> Result:
     if not 1 <= wanted <= of:
         return say(model, "this is the first version" if by < 0 else "this is the latest version"), ()
     model = replace(model, page=replace(page, tab="decision", wanted=wanted, scroll=0))
-    question = Ask(
-        "context.get", {"address": version_address(task.address, wanted)}, ("decision", task.id, str(wanted))
-    )
+    question = Ask("context.get", {"address": at_version(task.address, wanted)}, ("decision", task.id, str(wanted)))
     return model, (question,)
 
 

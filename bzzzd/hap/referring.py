@@ -7,6 +7,7 @@ import re
 from msgspec.structs import replace
 
 from bzzzd.hap import browsing, inbox, talking
+from bzzzd.hap.books import at_version
 from bzzzd.hap.handling import Args, Handlers, Result
 from bzzzd.hap.messages import Ask, Effects, Tag
 from bzzzd.hap.model import Model
@@ -61,8 +62,8 @@ def open_reference(model: Model, name: str) -> Result:
     for book in model.shelf.books.values():
         for edition in book.editions:
             if edition.id == name:
-                return browsing.open_address(model, book.address.replace("/*^/", f"/*~{edition.number}/", 1))
-    if _VERSION.fullmatch(name) and model.link.state == "online" and not model.me.guest:
+                return browsing.open_address(model, at_version(book.address, edition.number))
+    if _VERSION.fullmatch(name) and model.let_in:
         return say(model, "looking for the version…"), (Ask("context.find", {"version_id": name}, ("found", name)),)
     return say(model, f"{name[:80]} is not known here", "warn"), ()
 

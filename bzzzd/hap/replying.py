@@ -14,15 +14,14 @@ from bzzzd.hap.lists import with_needs
 from bzzzd.hap.messages import Due, Effects, Later, SaveAnswer, SaveCache, SendAnswer
 from bzzzd.hap.model import UNDO_S, Model
 from bzzzd.hap.orders import say
-from bzzzd.hap.text import fit
+from bzzzd.hap.words import called
 
 _KEPT_RECEPTIONS: Final = 200
 
 
 def name_of(prompt: Prompt | None, id: str, title: str = "") -> str:
     """How a prompt is called in a sentence."""
-    title = (prompt.title if prompt is not None else "") or title
-    return f"“{fit(title, 36).rstrip()}”" if title else id
+    return called((prompt.title if prompt is not None else "") or title, id)
 
 
 def begin(model: Model, sending: Sending, *, now: bool) -> Result:

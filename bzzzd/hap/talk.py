@@ -155,4 +155,3 @@ REPLIES: Mapping[str, str] = {
     "summary": "question",
     "escalation": "answer",
 }
-KINDS = ("question", "answer", "proposal", "agreement", "concern", "objection", "summary", "escalation")

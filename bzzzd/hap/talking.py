@@ -25,10 +25,6 @@ PAGE = 200
 MOST_SAID = 1000
 
 
-def _may_ask(model: Model) -> bool:
-    return model.link.state == "online" and not model.me.guest
-
-
 # The list
 
 
@@ -39,7 +35,7 @@ def entering(model: Model) -> Result:
 
 def listing(model: Model, after: str) -> Effects:
     """Ask for threads, behind the one with the id ``after``."""
-    if not _may_ask(model):
+    if not model.let_in:
         return ()
     params: dict[str, Any] = {"limit": PAGE}
     if after:
@@ -97,7 +93,7 @@ def opening(model: Model, id: str) -> Result:
 
 def questions(model: Model) -> Effects:
     """What the opened thread shows."""
-    if model.page is None or not _may_ask(model):
+    if model.page is None or not model.let_in:
         return ()
     return (messages(model.page.id, ""),)
 

@@ -1,9 +1,11 @@
-"""How times, ages, sizes and states are written."""
+"""How times, ages, sizes, states and titles are written."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import NamedTuple
+
+from bzzzd.hap.text import fit
 
 
 class Sign(NamedTuple):
@@ -150,6 +152,11 @@ def bar(done: float, total: float, columns: int) -> str:
 
 def percent(done: float, total: float) -> str:
     return f"{max(0, min(100, int(100 * done / total)))}%" if total > 0 else ""
+
+
+def called(title: str, id: str) -> str:
+    """What something is called in a sentence: its title, or its id where that cannot be read."""
+    return f"“{fit(title, 36).rstrip()}”" if title else id
 
 
 def plural(count: int, word: str) -> str:

@@ -36,9 +36,6 @@ _PATH: Final = "thread"
 _TICK_S: Final = 0.001
 
 Kind = Literal["proposal", "question", "answer", "agreement", "concern", "objection", "summary", "escalation"]
-KINDS: Final[tuple[Kind, ...]] = (
-    "proposal", "question", "answer", "agreement", "concern", "objection", "summary", "escalation",
-)  # fmt: skip
 ThreadId = Annotated[str, Meta(pattern=r"^[tx]-[A-Za-z0-9_-]{1,62}\Z")]
 MessageId = Annotated[str, Meta(pattern=r"^h-[0-9a-v]{26}\Z")]
 VersionId = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]

@@ -13,7 +13,7 @@ import msgspec
 
 from bzzzd.errors import BadInput
 from bzzzd.slurp.brief import Writer, write_version
-from bzzzd.slurp.commands import Answer, Ask, PromptCommand, Seen, Settle, new_command_id, seal_command
+from bzzzd.slurp.commands import Answer, Ask, PromptCommand, Settle, new_command_id, seal_command
 from bzzzd.slurp.question import (
     PROMPT_TYPE,
     VALUE_TYPE,
@@ -76,11 +76,6 @@ def answer_params(
     return {"envelope": envelope, "version": version.header, "content": value}
 
 
-def seen_params(writer: Writer, *, prompt: str, task: str, at: float) -> dict[str, Any]:
-    """The parameters of ``prompt.seen``."""
-    return {"envelope": _sealed(writer, Seen, at, prompt=prompt, task=task)}
-
-
 def settle_params(writer: Writer, *, prompt: str, task: str, result: str, at: float) -> dict[str, Any]:
     """The parameters of ``prompt.settle``: ``result`` is ``executed`` or ``failed``."""
     return {"envelope": _sealed(writer, Settle, at, prompt=prompt, task=task, result=result)}
@@ -94,4 +89,4 @@ def _sealed(writer: Writer, kind: type[PromptCommand], at: float, **fields: Any)
     return seal_command(writer.key, writer.mesh_id, command)
 
 
-_OPS: dict[type[PromptCommand], str] = {Answer: "answer", Seen: "seen", Settle: "settle"}
+_OPS: dict[type[PromptCommand], str] = {Answer: "answer", Settle: "settle"}

@@ -50,9 +50,6 @@ PromptState = Literal[
 ]
 Token = tuple[int, int]
 
-PROMPT_STATES: Final[tuple[PromptState, ...]] = (
-    "open", "seen", "answered", "claimed", "executed", "failed", "unknown", "expired", "canceled", "superseded",
-)  # fmt: skip
 WAITING: Final[frozenset[str]] = frozenset({"open", "seen"})
 PERSONS: Final = frozenset({"person", "admin"})
 _MOST_SEEN: Final = 64

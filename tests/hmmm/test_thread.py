@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from bzzzd.errors import (
     ThreadRefused,
     WindowClosed,
 )
-from bzzzd.hmmm.message import KINDS
+from bzzzd.hmmm.message import Kind
 from bzzzd.hmmm.thread import EMPTY, Bounds, Said, Thread, check_post, thread_of
 from tests.hmmm.kit import ALICE, BOB, CAROL, said, speaker
 
@@ -155,7 +156,7 @@ def talks(draw: st.DrawFn) -> list[Said]:
     found: list[Said] = []
     for salt in range(draw(st.integers(0, 14))):
         by = speaker(draw(st.integers(1, 5)), draw(st.sampled_from(["agent", "agent", "person"])))
-        kind = draw(st.sampled_from(KINDS))
+        kind = draw(st.sampled_from(get_args(Kind)))
         target = draw(st.sampled_from([None, "h-elsewhere", *(one.id for one in found)]))
         window_s = draw(st.sampled_from([0.0, 3.0, 20.0])) if kind == "proposal" else 0.0
         found.append(said(by, kind, float(draw(st.integers(0, 30))), reply_to=target, window_s=window_s, salt=salt))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bzzzd.slurp.asking import answer_params, ask_params, new_nonce, seen_params, settle_params
-from bzzzd.slurp.commands import Begin, Finish, Withdraw, new_prompt_id
+from bzzzd.slurp.asking import answer_params, ask_params, new_nonce, settle_params
+from bzzzd.slurp.commands import Begin, Finish, Seen, Withdraw, new_prompt_id
 from bzzzd.slurp.question import PROMPT_TYPE, VALUE_TYPE, Action, Question, To, action_digest, check_digest, write_value
 from bzzzd.slurp.question import prompt_address as _prompt_address
 from bzzzd.slurp.question import value_address as _value_address
@@ -80,8 +80,7 @@ def answer(person: Session, prompt: str, choice: str = "approve", value: Any = N
 
 
 def see(person: Session, prompt: Any) -> Any:
-    params = seen_params(person.writer(), prompt=prompt["id"], task=prompt["task"], at=time.time())
-    return person.call("prompt.seen", **params)
+    return person.call("prompt.seen", **person.command(Seen, prompt["task"], prompt=prompt["id"]))
 
 
 def settle(person: Session, prompt: Any, result: str) -> Any:

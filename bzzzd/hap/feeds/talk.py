@@ -36,9 +36,9 @@ def spoken(value: object) -> Spoken:
     )
 
 
-def posted(value: object) -> Said:
-    """The answer of ``hmmm.post``."""
-    return said(mapping(mapping(value).get("message")))
+def posted(value: object) -> str:
+    """The answer of ``hmmm.post``: the message's id."""
+    return said(mapping(mapping(value).get("message"))).id
 
 
 def item(row: Mapping[str, Any]) -> Spoke | None:
