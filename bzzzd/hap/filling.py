@@ -103,7 +103,9 @@ def edited(model: Model, overlay: Answering, message: Edited) -> Result:
     new, cut = buffers.changed_to(overlay.buffers[overlay.focus], message.text, LIMIT)
     if cut:
         model = say(model, f"an answer holds {LIMIT:,} characters; the rest was left out", "warn")
-    return changed(model, overlay, new)
+    model, effects = changed(model, overlay, new)
+    # The editor's file is gone by now: what was written is nowhere else.
+    return model, (*effects, SaveAnswer(overlay.prompt, model.written.get(overlay.prompt, ())))
 
 
 def _field(model: Model, overlay: Answering, by: int) -> Result:

@@ -77,7 +77,10 @@ def edited(model: Model, message: Edited) -> Result:
         model = say(model, f"the {form.field.label.lower()} holds {most:,} characters; the rest was left out", "warn")
     if new is old:
         return model, ()
-    return composing.changed(model, composing.with_text(form, new))
+    # Its own file is gone by now: the draft is the only place that has the text.
+    model, effects = composing.changed(model, composing.with_text(form, new))
+    model, more = composing.save(model)
+    return model, (*effects, *more)
 
 
 HANDLERS: Handlers = {

@@ -18,11 +18,11 @@ from bzzzd.hap import (
     filling,
     following,
     hands,
+    helping,
     inbox,
     lists,
     moving,
     naming,
-    offers,
     opened,
     orders,
     pointer,
@@ -37,7 +37,7 @@ from bzzzd.hap import (
 from bzzzd.hap import buffer as buffers
 from bzzzd.hap.buffer import EDITS, Buffer
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
-from bzzzd.hap.layout import layout, list_rows
+from bzzzd.hap.layout import layout
 from bzzzd.hap.messages import (
     Act,
     Answered,
@@ -84,7 +84,7 @@ from bzzzd.hap.model import (
     Secret,
     mode,
 )
-from bzzzd.hap.moving import SHORT, filtering, step
+from bzzzd.hap.moving import SHORT, filtering
 from bzzzd.hap.orders import say
 from bzzzd.hap.view import view
 from bzzzd.hap.views.form import scrolled
@@ -271,43 +271,12 @@ def _edit(name: str, edit: Callable[[Buffer], Buffer]) -> Handler:
     return apply
 
 
-# What lies over the window
-
-
-def _palette_move(by: int) -> Handler:
-    def apply(model: Model, args: Args) -> Result:
-        if not isinstance(model.overlay, Palette):
-            return model, ()
-        found = offers.found(model, model.overlay.query.text)
-        chosen = (model.overlay.chosen + step(args, by)) % max(1, len(found))
-        return replace(model, overlay=replace(model.overlay, chosen=chosen)), ()
-
-    return apply
+# The rest
 
 
 def _palette_run(model: Model, _: Args) -> Result:
-    if not isinstance(model.overlay, Palette):
-        return model, ()
-    found = offers.found(model, model.overlay.query.text)
-    chosen = model.overlay.chosen
-    model = replace(model, overlay=None)
-    return act(model, found[chosen].name, {}) if chosen < len(found) else (model, ())
-
-
-def _help_scroll(by: Callable[[Model], int]) -> Handler:
-    def apply(model: Model, _: Args) -> Result:
-        if not isinstance(model.overlay, Help):
-            return model, ()
-        return replace(model, overlay=Help(scroll=max(0, model.overlay.scroll + by(model)))), ()
-
-    return apply
-
-
-def _shut(model: Model, _: Args) -> Result:
-    return replace(model, overlay=None), ()
-
-
-# The rest
+    model, action = helping.chosen(model)
+    return act(model, action, {}) if action else (model, ())
 
 
 def _theme(model: Model, args: Args) -> Result:
@@ -364,17 +333,8 @@ _HANDLERS: Handlers = {
     **choosing.HANDLERS,
     **talking.HANDLERS,
     **referring.HANDLERS,
-    "palette": lambda model, _: (replace(model, overlay=Palette()), ()),
+    **helping.HANDLERS,
     "palette-run": _palette_run,
-    "palette-down": _palette_move(1),
-    "palette-up": _palette_move(-1),
-    "palette-close": _shut,
-    "help": lambda model, _: (replace(model, overlay=Help()), ()),
-    "help-close": _shut,
-    "help-down": _help_scroll(lambda _: 1),
-    "help-up": _help_scroll(lambda _: -1),
-    "help-page-down": _help_scroll(list_rows),
-    "help-page-up": _help_scroll(lambda model: -list_rows(model)),
     "theme": _theme,
     "refresh": _refresh,
     "redraw": lambda model, _: (model, (Redraw(),)),

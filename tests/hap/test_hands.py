@@ -57,6 +57,12 @@ def test_what_the_editor_leaves_becomes_the_body_and_can_be_taken_back() -> None
     assert model.overlay.buffers[1].text == "one"
 
 
+def test_what_the_editor_leaves_is_on_disk_at_once() -> None:
+    model = after(online(), *keys("n tab"), Paste("one"), *keys("ctrl+o"))
+    kept = [effect for effect in effects_of(model, Edited("one\nand more")) if isinstance(effect, SaveDrafts)]
+    assert [draft.values["body"] for effect in kept for draft in effect.drafts] == ["one\nand more"]
+
+
 def test_a_failed_editor_changes_nothing_and_is_told() -> None:
     model = after(online(), *keys("n tab"), Paste("one"), *keys("ctrl+o"))
     failed = after(model, Edited(None, "vi ended with status 1; the text is as before"))

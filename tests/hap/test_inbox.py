@@ -328,7 +328,8 @@ def test_a_text_goes_to_the_person_s_editor_and_comes_back_as_one_step() -> None
     model = after(_opened(Asking(now=NOW, kind="text")), Key("a"), Paste("a first try"))
     model, effects = update(model, Key("ctrl+o"))
     assert effects == (SaveAnswer("p-0001", ("a first try",)), Edit("a first try"))
-    model = after(model, Edited("much\nbetter", ""))
+    model, effects = update(model, Edited("much\nbetter", ""))
+    assert effects[-1] == SaveAnswer("p-0001", ("much\nbetter",))
     assert model.written["p-0001"] == ("much\nbetter",)
     assert after(model, Key("ctrl+_")).written["p-0001"] == ("a first try",)
     assert "did not start" in after(model, Edited(None, "vi did not start")).notice.text
