@@ -22,11 +22,21 @@ from bzzzd.config.settings import FILES, Settings, Surroundings
 from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keyfile import is_locked, open_key
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BadInput, NotAllowed, NotAttached, NotFound, NotReady, UnknownOutcome, Unreachable
+from bzzzd.errors import (
+    BadInput,
+    GrantRefused,
+    NotAllowed,
+    NotAttached,
+    NotFound,
+    NotReady,
+    UnknownOutcome,
+    Unreachable,
+)
 from bzzzd.hmmm.message import CONTENT_TYPE, Text, dated, post_params, thread_address
 from bzzzd.identity.attach import attach_params
-from bzzzd.identity.grants import mesh_id_of
+from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.node import read_grants
+from bzzzd.identity.pins import pins_in, root_of
 from bzzzd.slurp.asking import answer_params, settle_params
 from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
 from bzzzd.slurp.commands import Cancel, Command, Retry, new_command_id, new_task_id, seal_command
@@ -146,6 +156,19 @@ class Person:
         except NotFound:
             return 0.0
         return number(mapping(found.get("thread")).get("last_at"))
+
+    def trust(self) -> Trust:
+        """The authority that this person has pinned for this bzzzd, in the portal or here; now, the first time.
+
+        Raises ``GrantRefused`` when bzzzd shows another one.
+        """
+        pins = pins_in(self._settings.state_dir, self._settings.socket)
+        pins.check(self.mesh_id)
+        chain = [raw for raw in self._told.get("chain") or () if isinstance(raw, bytes)]
+        found = pins.pin(self.mesh_id, root_of(chain, self.mesh_id)) if chain else pins.trust()
+        if found is None:
+            raise GrantRefused("bzzzd shows no grant of yours, so nobody here knows the mesh's authority")
+        return found
 
     def answer(self, prompt: Mapping[str, Any], choice: str, asked_at: str, value: bytes | None) -> Any:
         """Answer a prompt as ``prompt.show`` gave it; ``asked_at`` is the address of its document."""

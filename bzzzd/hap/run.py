@@ -20,7 +20,6 @@ from bzzzd.hap.messages import Sheets
 from bzzzd.hap.model import Model
 from bzzzd.hap.outbox import Outbox
 from bzzzd.hap.painter import Painter
-from bzzzd.hap.pins import Pins
 from bzzzd.hap.session import Session
 from bzzzd.hap.signing import Person
 from bzzzd.hap.state import StateFolder
@@ -29,6 +28,7 @@ from bzzzd.hap.terminal import Window, ascii_only, blessed_namer
 from bzzzd.hap.text import clean
 from bzzzd.hap.themes import Theme
 from bzzzd.hmmm.folders import form_folders, read_forms
+from bzzzd.identity.pins import pins_in
 
 _TRIES = 3
 
@@ -37,7 +37,7 @@ def _person(settings: Settings) -> tuple[Person | None, str]:
     """The person with their key, or what keeps it from being used."""
     me, own = settings.config.agent, not settings.config.security.key_file
     try:
-        pins = Pins(settings.state_dir / "portal" / "authorities.json", settings.socket)
+        pins = pins_in(settings.state_dir, settings.socket)
         return Person(settings.key_file, settings.grants_dir, me.id, me.role, pins, own=own), ""
     except BzzzError as error:
         return None, error.message

@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bzzzd import __version__
-from bzzzd.crypto.envelope import open_envelope
 from bzzzd.crypto.keyfile import is_locked, open_key, protect
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BadInput, InvalidEnvelope, KeyLocked, NotAllowed
+from bzzzd.errors import BadInput, KeyLocked, NotAllowed
 from bzzzd.hap.asked import Sending
 from bzzzd.hap.messages import Order, Post
 from bzzzd.hap.outbox import Letter
-from bzzzd.hap.pins import Pins
 from bzzzd.hmmm.forms import Composed
 from bzzzd.hmmm.message import CONTENT_TYPE, Text, new_thread_id, post_params, thread_address
 from bzzzd.identity.attach import attach_params
-from bzzzd.identity.grants import Grant, Trust, mesh_id_of
+from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.node import read_grants
+from bzzzd.identity.pins import Pins, root_of
 from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
 from bzzzd.slurp.commands import Answer, Cancel, Command, Retry, Seen, Settle, new_command_id, new_task_id, seal_command
 from bzzzd.slurp.question import VALUE_TYPE, value_address
@@ -225,17 +224,6 @@ def place_to_answer(attached: Mapping[str, Any], sending: Sending) -> Mapping[st
     caller = attached["caller"]
     address = value_address(str(caller["id"]), str(caller["role"]), sending.project, sending.task, sending.prompt)
     return {"address": address, "content_type": VALUE_TYPE}
-
-
-def root_of(chain: Sequence[bytes], mesh_id: str) -> bytes:
-    """The key that a chain of grants leads to, which must be the authority of ``mesh_id``."""
-    envelope = open_envelope(chain[-1], kind="grant", mesh_id=mesh_id)
-    try:
-        issuer = msgspec.msgpack.decode(envelope.payload, type=Grant).issuer
-    except msgspec.DecodeError as error:
-        raise InvalidEnvelope(f"a signed grant has a wrong shape: {error}") from error
-    Trust(mesh_id, issuer).links(chain)
-    return issuer
 
 
 def _code(reason: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from bzzzd.crypto.keys import SigningKey
@@ -67,3 +68,35 @@ class Asking:
         return {
             "prompt": self.row(), "document": self.document, "header": self.header, "chain": self.chain, **more,
         }  # fmt: skip
+
+
+def _changed_prompt(**fields: Any) -> Callable[[Asking], dict[str, Any]]:
+    return lambda asking: asking.shown(prompt=asking.row(**fields))
+
+
+OTHER = SigningKey.from_seed(b"\x07" * 32)
+
+FORGERIES: dict[str, tuple[Callable[[Asking], dict[str, Any]], str, str]] = {
+    "another text": (
+        lambda a: a.shown(document=Asking(title="Something else").document), "PROMPT_MISMATCH", "not the text",
+    ),
+    "another digest": (_changed_prompt(digest="ab" * 32), "PROMPT_MISMATCH", "not the text"),
+    "another version": (_changed_prompt(version="ab" * 32), "INVALID_ENVELOPE", "header belongs to another"),
+    "another task": (_changed_prompt(task="t-0002"), "INVALID_ENVELOPE", "do not agree about task"),
+    "another asker": (_changed_prompt(**{"from": "worker-9"}), "INVALID_ENVELOPE", "asker in the ledger"),
+    "a milder risk": (_changed_prompt(risk="low"), "INVALID_ENVELOPE", "agree about risk"),
+    "another action": (_changed_prompt(action="cd" * 32), "INVALID_ENVELOPE", "agree about action"),
+    "no chain": (lambda a: a.shown(chain=[]), "GRANT_REFUSED", "no grant"),
+    "another authority": (
+        lambda a: a.shown(chain=[granted("agent", "worker-1", AGENT.public, "worker", by=OTHER)]),
+        "GRANT_REFUSED", "authority",
+    ),
+    "a key without a grant": (lambda a: Asking(key=OTHER).shown(), "GRANT_REFUSED", "not signed by the key"),
+    "a person who asks": (
+        lambda a: a.shown(chain=[granted("person", "worker-1", AGENT.public, "worker")]),
+        "GRANT_REFUSED", "only agents ask",
+    ),
+    "no header": (lambda a: a.shown(header=b""), "INVALID_ENVELOPE", "not a signed version"),
+    "no proof at all": (lambda a: a.shown(header=None, chain=None), "INVALID_ENVELOPE", "no proof"),
+}  # fmt: skip
+"""What ``prompt.show`` might answer instead of an honest question; the code and words of the refusal."""

@@ -15,11 +15,11 @@ from bzzzd.hap.core import Core
 from bzzzd.hap.messages import Act, Key
 from bzzzd.hap.model import Link, Model
 from bzzzd.hap.outbox import MOST, Letter, Outbox
-from bzzzd.hap.pins import Pins
 from bzzzd.hap.session import Session
 from bzzzd.hap.signing import Person
 from bzzzd.hap.state import StateFolder
 from bzzzd.identity.grants import mesh_id_of
+from bzzzd.identity.pins import Pins
 from bzzzd.slurp.question import Field
 from bzzzd.slurp.refusals import Denied
 

@@ -11,10 +11,10 @@ from bzzzd.hap import session as sessions
 from bzzzd.hap.feeds.tasks import TaskChanged
 from bzzzd.hap.messages import Answered, Ask, Attach, Came, Message, Offline, Online, Order, Refused, Snapshot, Submit
 from bzzzd.hap.outbox import Outbox
-from bzzzd.hap.pins import Pins
 from bzzzd.hap.session import Session
 from bzzzd.hap.signing import Person
 from bzzzd.hmmm.forms import Composed
+from bzzzd.identity.pins import Pins
 
 from .desk import Desk, serving, until
 

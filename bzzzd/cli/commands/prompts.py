@@ -11,8 +11,9 @@ from bzzzd.cli.output import clean, duration, facts, mapping, number, rows_of, t
 from bzzzd.cli.paging import listed
 from bzzzd.cli.person import Person, person_of
 from bzzzd.cli.run import Run
-from bzzzd.errors import BadInput, NotFound
-from bzzzd.slurp.question import Question, check_digest, write_value
+from bzzzd.errors import BadInput, BzzzError, NotFound
+from bzzzd.slurp.proof import proven
+from bzzzd.slurp.question import Question, write_value
 
 _DIGITS = 8
 
@@ -40,12 +41,30 @@ def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def show(run: Run) -> int:
-    found = mapping(person_of(run).read("prompt.show", {"id": run.args["id"]}))
-    run.answer(found, lambda: _print(run, found))
+    """What is not proven to be an agent's question is not shown; the prompt's own line is, and then it fails."""
+    person = person_of(run)
+    found = mapping(person.read("prompt.show", {"id": run.args["id"]}))
+    question, refused = None, None
+    if found.get("document") is not None:
+        try:
+            question = _proven(person, found)
+        except BzzzError as error:
+            refused, found = error, {**found, "document": None}
+    run.answer(found, lambda: _print(run, found, question, refused))
+    if refused is not None:
+        raise refused
     return 0
 
 
-def _print(run: Run, found: Mapping[str, Any]) -> None:
+def _proven(person: Person, found: Mapping[str, Any]) -> Question:
+    """The question as ``prompt.show`` gave it; raises the reason why it must not be answered, as the portal says it."""
+    try:
+        return proven(found, person.trust(), time.time())[0]
+    except BzzzError as error:
+        raise type(error)(f"do not answer it: {error.message}", **error.data) from error
+
+
+def _print(run: Run, found: Mapping[str, Any], question: Question | None, refused: BzzzError | None) -> None:
     prompt = mapping(found.get("prompt"))
     to = mapping(prompt.get("to"))
     facts(
@@ -71,11 +90,10 @@ def _print(run: Run, found: Mapping[str, Any]) -> None:
     )
     for answer in rows_of(prompt, "answers"):
         run.print(f"{when(answer.get('at'))}  {clean(answer.get('by'))}: {clean(answer.get('choice'))}")
-    document = found.get("document")
-    if not isinstance(document, bytes):
+    if question is not None:
+        _print_question(run, question)
+    elif refused is None:
         run.print("\n(its text is for other roles, or whoever holds it is away)")
-        return
-    _print_question(run, check_digest(document, str(prompt.get("digest"))))
 
 
 def _print_question(run: Run, question: Question) -> None:
@@ -100,10 +118,9 @@ def answer(run: Run) -> int:
     prompt = mapping(found.get("prompt"))
     if prompt.get("state") == "unknown":
         return _settle(run, person, prompt)
-    document = found.get("document")
-    if not isinstance(document, bytes):
+    if found.get("document") is None:
         raise NotFound("the text of this prompt is for other roles or cannot be had now, so it cannot be answered")
-    question = check_digest(document, str(prompt.get("digest")))
+    question = _proven(person, found)
     choice, value = _said(run, question)
     if choice != "deny":
         _confirm(run, question, str(prompt.get("digest")))

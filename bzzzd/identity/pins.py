@@ -1,20 +1,23 @@
-"""The authority key that this portal has pinned, by the socket through which it was met first.
+"""The authority key that a person has pinned, by the socket through which it was met first.
 
 Whoever asks a person for an answer is checked against this key, not against what the daemon says today. A
-daemon that shows another one is refused until the person says, by removing the file, that it is right.
+daemon that shows another one is refused until the person says, by removing the file, that it is right. Portal and
+command line of one person have one file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from bzzzd.crypto.envelope import open_envelope
 from bzzzd.crypto.keys import key_from_text, key_text, write_private
-from bzzzd.errors import BadInput, GrantRefused
-from bzzzd.identity.grants import Trust, mesh_id_of
+from bzzzd.errors import BadInput, GrantRefused, InvalidEnvelope
+from bzzzd.identity.grants import Grant, Trust, mesh_id_of
 
 _MOST: Final = 256
 _LIMIT: Final = 262_144
@@ -26,7 +29,7 @@ class _Pin(Struct, frozen=True):
 
 
 class Pins:
-    """``path`` is a file in the person's state folder."""
+    """``path`` is a file in the person's state folder; ``pins_in`` names it."""
 
     def __init__(self, path: Path, socket: str) -> None:
         self._path = path
@@ -42,7 +45,7 @@ class Pins:
         pin = self._read().get(self._socket)
         if pin is not None and pin.mesh != mesh:
             raise GrantRefused(
-                f"bzzzd on {self._socket} shows mesh {mesh}, and this portal has pinned the authority of mesh "
+                f"bzzzd on {self._socket} shows mesh {mesh}, and this person has pinned the authority of mesh "
                 f"{pin.mesh}: nothing is signed for it. If the machine has joined another mesh and you know that it "
                 f"is right, remove {self._path} and start again",
                 pinned=pin.mesh,
@@ -73,3 +76,22 @@ class Pins:
                 "that the daemon is the right one",
                 path=str(self._path),
             ) from error
+
+
+def pins_in(state_dir: Path, socket: str) -> Pins:
+    """The pins of the person with this state folder, for the bzzzd behind ``socket``."""
+    return Pins(state_dir / "portal" / "authorities.json", socket)
+
+
+def root_of(chain: Sequence[bytes], mesh_id: str) -> bytes:
+    """The key that a chain of grants leads to, which must be the authority of ``mesh_id``.
+
+    Raises ``InvalidEnvelope`` or ``GrantRefused``.
+    """
+    envelope = open_envelope(chain[-1], kind="grant", mesh_id=mesh_id)
+    try:
+        issuer = msgspec.msgpack.decode(envelope.payload, type=Grant).issuer
+    except msgspec.DecodeError as error:
+        raise InvalidEnvelope(f"a signed grant has a wrong shape: {error}") from error
+    Trust(mesh_id, issuer).links(chain)
+    return issuer
