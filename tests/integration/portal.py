@@ -19,6 +19,10 @@ from bzzzd.crypto.keys import write_private
 from bzzzd.hap.outbox import Letter, Outbox
 from tests.integration.conftest import LIMIT_S, Node, Program, wait_for
 
+_BUSY_S = 2.0
+"""So long it is waited for somebody to ask."""
+_ANSWER_S = 0.03
+"""About the time from an answer's line to its receipt."""
 _STUCK_S = 3.0
 """So long a question may stay unread before another is opened: whoever holds its text may be away."""
 
@@ -37,6 +41,7 @@ class Portal:
         self._folder = node.person_state / "portal" / "outbox"
         self._files: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        self._typed = threading.Event()
         self._opened, self._since = "", 0.0
         self._last: dict[str, float] = {}
         self.inbox: dict[str, str] = {}
@@ -57,7 +62,13 @@ class Portal:
         self._reader.start()
 
     def kill(self) -> None:
-        """Kill it, look at what it leaves, and start it again; now and then with an old answer in its outbox."""
+        """Kill it, look at what it leaves, and start it again; now and then with an old answer in its outbox.
+
+        Every other time it happens while an answer is on its way, which takes some milliseconds.
+        """
+        self._typed.clear()
+        if self._random.random() < 0.5 and self._typed.wait(_BUSY_S):
+            time.sleep(self._random.uniform(0, _ANSWER_S))  # the moment is what is random
         self._program.kill()
         self._over()
         gone = sorted(self._files.keys() - {path.name for path in self._folder.glob("*.answer")})
@@ -147,6 +158,7 @@ class Portal:
             self._type(action="deny", **named)
         else:
             self._type(action="answer", choice=choice, word=question["op"], **named)
+        self._typed.set()
 
     def _type(self, **line: Any) -> None:
         into = self._program.process.stdin
