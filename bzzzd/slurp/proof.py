@@ -17,7 +17,7 @@ from bzzzd.ucxl.version import open_version, version_id
 
 
 def proven(shown: Mapping[str, Any], trust: Trust | None, now: float) -> tuple[Question, Grant]:
-    """The question in an answer of ``prompt.show``, and the grant of the agent who asks; ``now`` is Unix time.
+    """The question in an answer of ``prompt.show``, and the grant with which the agent asked; ``now`` is Unix time.
 
     Raises ``InvalidEnvelope``, ``GrantRefused`` or ``OtherPrompt`` with what does not hold: then it must not be
     answered.
@@ -43,7 +43,9 @@ def _asker(header: bytes, document: bytes, version: object, chain: Any, trust: T
     envelope, read = open_version(header, trust.mesh_id)
     if version_id(header) != version or not read.matches(document):
         raise InvalidEnvelope("its signed header belongs to another text")
-    grant = trust.admit([raw for raw in chain if isinstance(raw, bytes)], now=now)
+    # An agent's grants are short: one that has ended since was good for what was asked before. Whether the agent may
+    # still act, and what was revoked meanwhile, the ledger asks again when the action is begun.
+    grant = trust.admit([raw for raw in chain if isinstance(raw, bytes)], now=min(read.at, now))
     if envelope.author != grant.key or read.author != grant.id:
         raise GrantRefused(f"it was not signed by the key of {grant.kind} {grant.id}")
     if grant.kind != "agent":
