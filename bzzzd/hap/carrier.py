@@ -38,6 +38,7 @@ class Carrier:
         self._client = client
         self._send = send
         self._going: set[str] = set()
+        self._mine: set[str] = set()  # on disk by this portal, and not judged yet
         self._again: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._spawned: set[asyncio.Task[None]] = set()
@@ -49,16 +50,23 @@ class Carrier:
         except BzzzError as error:
             self._send(Refused(("reply", letter.id), Fault(error.code, clean(error.message, 800))))
             return
+        self._mine.add(letter.id)
         self._send(Answered(("kept", letter.id, letter.prompt), None))
         await self._carry(letter)
 
     async def told(self) -> list[Letter]:
-        """What waits, whoever put it there; the model is told of it, because an earlier portal may have been killed."""
+        """What waits, whoever put it there, as the model is told.
+
+        An earlier portal may have been killed, and another one may have had the ledger's word on an answer of this.
+        """
+        mine = self._mine - self._going
         letters = await asyncio.to_thread(self._outbox.letters)
+        gone = mine - {letter.id for letter in letters}
+        self._mine -= gone
         receptions = tuple(
             Reception(letter.prompt, letter.id, clean(letter.choice, 64), "kept", letter.at) for letter in letters
         )
-        self._send(Answered(("outbox",), receptions))
+        self._send(Answered(("outbox", *sorted(gone)), receptions))
         return letters
 
     async def all(self, mesh: str) -> None:
@@ -80,6 +88,7 @@ class Carrier:
         try:
             reception = await self._judged(client, letter)
             if reception is not None:
+                self._mine.discard(letter.id)
                 self._send(Answered(("reply", letter.id), reception))
                 await asyncio.to_thread(self._outbox.remove, letter.id)
         finally:

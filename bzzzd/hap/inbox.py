@@ -197,7 +197,7 @@ def answered(model: Model, tag: Tag, value: Any) -> Result:
         case "kept":
             return replying.kept(model, tag[1], tag[2])
         case "outbox":
-            return replying.lying(model, value), ()
+            return replying.lying(model, value, tag[1:]), ()
     return replying.done(model, tag[1], value)
 
 

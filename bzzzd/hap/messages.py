@@ -240,7 +240,8 @@ class SendAnswer(Struct, frozen=True):
     """Sign an answer, put it on disk, and send it until it has its receipt.
 
     ``Answered`` with ``("kept", id, prompt)`` says that it is on disk, with ``("reply", id)`` what became of it.
-    ``("outbox",)`` brings what lies on disk, at the start and whenever the connection is back.
+    ``("outbox", ...)`` brings what lies on disk, at the start and whenever the connection is back, and names what
+    another portal of this person took out.
     """
 
     sending: Sending

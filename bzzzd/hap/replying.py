@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from msgspec.structs import replace
@@ -106,17 +106,20 @@ def kept(model: Model, id: str, prompt: str) -> Result:
     return model, (SaveAnswer(prompt, ()),)
 
 
-def lying(model: Model, found: Iterable[Reception]) -> Model:
+def lying(model: Model, found: Iterable[Reception], gone: Collection[str]) -> Model:
     """What lies in the outbox is on its way, and what an earlier portal had noted and does not lie there is not.
 
-    That portal may have been killed between an answer's file and its note of it, or after a refusal.
+    That portal may have been killed between an answer's file and its note of it, or after a refusal. ``gone`` are
+    answers of this portal that another one took out.
     """
     waiting = {one.command: one for one in found}
     mine = f"{model.run}-"
     receptions = {
         prompt: one
         for prompt, one in model.receptions.items()
-        if one.state not in ("kept", "held") or one.command in waiting or one.command.startswith(mine)
+        if one.state not in ("kept", "held")
+        or one.command in waiting
+        or (one.command.startswith(mine) and one.command not in gone)
     }
     for one in waiting.values():
         known = receptions.get(one.prompt)

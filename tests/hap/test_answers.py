@@ -152,6 +152,23 @@ async def test_two_portals_of_one_person_send_one_answer(tmp_path: Path) -> None
     assert len(desk.commands) == 2  # the second portal sent the same command, and none of its own
 
 
+async def test_an_answer_that_another_portal_took_out_is_on_its_way_no_more(tmp_path: Path) -> None:
+    desk = Desk()
+    desk.ask(Asking())
+    async with Seat(tmp_path) as seat:
+        async with serving(desk, tmp_path / "bzzzd.sock"):
+            await seat.opened()
+            await until(lambda: desk.prompts["p-0001"].prompt.seen_by)
+            desk.swallow = 1
+            seat.core.send(*keys("a Y"))
+            await until(lambda: len(desk.commands) == 2)
+        assert seat.reception() == "kept"
+        seat.kept[0].unlink()  # the other one was told that it is refused
+        async with serving(desk, tmp_path / "bzzzd.sock"):
+            await until(lambda: not seat.reception())
+            assert [need.id for need in seat.core.model.needs] == ["p-0001"]
+
+
 async def test_a_refusal_of_the_ledger_takes_the_answer_out_of_the_outbox(tmp_path: Path) -> None:
     desk = Desk()
     desk.ask(Asking())

@@ -28,7 +28,7 @@ class Heard(list[Message]):
     def answered(self) -> Answered | None:
         """The newest answer to something that was asked of the daemon; what lies in the outbox is none."""
         found = (message for message in reversed(self) if isinstance(message, Answered))
-        return next((message for message in found if message.tag != ("outbox",)), None)
+        return next((message for message in found if message.tag[0] != "outbox"), None)
 
 
 @pytest.fixture
