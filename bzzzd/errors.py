@@ -56,12 +56,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import msgspec
+if TYPE_CHECKING:
+    import msgspec
 
-# What decoding somebody else's bytes raises: a wrong shape, text that is no UTF-8, values nested without end.
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+    # What decoding somebody else's bytes raises: a wrong shape, text that is no UTF-8, values nested without end.
+    UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+else:
+
+    def __getattr__(name: str) -> tuple[type[Exception], ...]:
+        # Made when somebody asks for it: `bzzz` decodes nothing of the kind, and msgspec is half of its start.
+        if name != "UNREADABLE":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import msgspec
+
+        globals()[name] = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+        return globals()[name]
 
 
 class BzzzError(Exception):
