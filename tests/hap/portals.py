@@ -121,6 +121,12 @@ class Terminal:
         except TimeoutError:
             raise AssertionError(f"never saw {pattern!r} in:\n{self.text}") from None
 
+    async def walk(self, *steps: tuple[str, str]) -> None:
+        """Type each text, and wait until the window shows what it leads to."""
+        for typed, pattern in steps:
+            self.type(typed)
+            await self.shows(pattern)
+
     async def ends(self, limit: float = 30.0) -> int:
         """Wait for the process's end; gives its exit status."""
         await until(lambda: self.process.poll() is not None, limit)

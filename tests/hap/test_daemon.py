@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from .portals import Home, Terminal, piped
 
+Open = Callable[..., Terminal]
+
 pytestmark = pytest.mark.integration
 
 
-async def test_a_task_written_in_the_window_is_read_canceled_and_retried(node: Home) -> None:
-    terminal = Terminal(node, 100, 30)
-    try:
-        await terminal.shows("● lena · admin", 40)
-        terminal.type("n")
-        await terminal.shows("New task")
-        terminal.type("Check the mail")
-        terminal.type("\t")
-        terminal.type("All of it.")
-        terminal.type("\x13")
-        await terminal.shows("○ submitted +- +.*Check the mail")
-        terminal.type("\r")
-        await terminal.shows("All of it.")
-        terminal.type("t")
-        await terminal.shows("submitted +by person:lena")
-        terminal.type("c")
-        terminal.type("7")
-        await terminal.shows("● ready +ledger")
-        terminal.type("q")
-        assert await terminal.ends() == 0
-        await terminal.is_restored()
-    finally:
-        terminal.close()
+async def test_a_task_written_in_the_window_is_read_canceled_and_retried(node: Home, open_terminal: Open) -> None:
+    terminal = open_terminal(100, 30)
+    await terminal.shows("● lena · admin", 40)
+    await terminal.walk(
+        ("n", "New task"),
+        ("Check the mail\tAll of it.\x13", "○ submitted +- +.*Check the mail"),
+        ("\r", "All of it."),
+        ("t", "submitted +by person:lena"),
+        ("c7", "● ready +ledger"),
+    )
+    terminal.type("q")
+    assert await terminal.ends() == 0
+    await terminal.is_restored()
     lines = '{"action": "filter", "text": "canceled"}\n'
     _, out, _ = await piped(node, "--headless", lines=lines)
     tasks = [line["task"] for line in map(json.loads, out.splitlines()) if line["type"] == "task"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from .nodes import one_node
 from .portals import Home, Terminal, piped
+
+Open = Callable[..., Terminal]
 
 pytestmark = pytest.mark.integration
 
@@ -38,75 +41,53 @@ async def bzzz(home: Home, *words: str) -> str:
     return answer[1]
 
 
-async def test_every_view_shows_what_a_real_node_has(node: Home) -> None:
+async def test_every_view_shows_what_a_real_node_has(node: Home, open_terminal: Open) -> None:
     await bzzz(node, "context", "put", ADDRESS, "--body", "They hold the queues.\nThe keys are missing.")
     await bzzz(node, "context", "put", ADDRESS, "--body", NOW)
     task = json.loads(await bzzz(node, "task", "submit", "Check the backups"))["task"]["id"]
     await bzzz(node, "hmmm", "post", task, "I read the notes first.", "--kind", "proposal", "--refs", ADDRESS)
-    terminal = Terminal(node, 110, 32)
-    try:
-        await terminal.shows("● lena", 40)
-        terminal.type("4")
-        await terminal.shows(r"▸ lena / admin +3 places")
-        terminal.type("/backups\r")
-        await terminal.shows(r"1 found")
-        await terminal.shows(r"mail / t-9 / notes / backups +2 +lena")
-        terminal.type("\r")
-        await terminal.shows("Nothing is missing.")
-        terminal.type("[")
-        await terminal.shows("The keys are missing.")
-        terminal.type("]=")
-        await terminal.shows(r"2 - The keys are missing\..*2 \+ Nothing is missing\.")
-        terminal.type("v")
-        await terminal.shows(r"●    2 .*lena .*latest, at 1")
-        terminal.type("p")
-        await terminal.shows(r"holders +node-1")
-        terminal.type("w")
-        await terminal.shows("Save to: t-9-notes-backups-v2[.]txt")
-        terminal.type(f"\x15{node.folder}\r")
-        await terminal.shows("saved 41 B as")
-        assert (node.folder / "t-9-notes-backups-v2.txt").read_text() == NOW
-        terminal.type("3")
-        await terminal.shows("● open +.*lena.*Check the backups|I read the notes first")
-        terminal.type("\r")
-        await terminal.shows(r"▌proposal · lena \(person admin\)")
-        terminal.type("o")
-        await terminal.shows("Nothing is missing.")
-        terminal.type("\x1b")
-        await terminal.shows("I read the notes first.")
-        version = json.loads(await bzzz(node, "context", "history", ADDRESS))["versions"][0]["version_id"]
-        await bzzz(node, "hmmm", "post", task, "Which notes?", "--kind", "question", "--refs", version)
-        await terminal.shows("Which notes[?]")
-        terminal.type("o")
-        await terminal.shows("The keys are missing.")
-        terminal.type("\x1b")
-        await terminal.shows("Which notes[?]")
-        terminal.type("a")
-        await terminal.shows(r"\[answer\]")
-        terminal.type("\tThe ones of today.\x13")
-        await terminal.shows("└ answer · lena")
-        await terminal.shows("The ones of today[.]")
-        terminal.type("t")
-        await terminal.shows("Check the backups")
-        terminal.type("s")
-        await terminal.shows("Which notes[?]")
-        terminal.type("8")
-        await terminal.shows("threads +(question )? *lena: question")
-        terminal.type("9")
-        await terminal.shows("info +.*")
-        await terminal.shows("of [0-9]+ +")
-        terminal.type("5")
-        await terminal.shows("No agent is attached")
-        terminal.type("6")
-        await terminal.shows("alone in its mesh")
-        terminal.type("7")
-        await terminal.shows("● ready +ledger")
-        terminal.type("1")
-        await terminal.shows("Inbox")
-        terminal.type("q")
-        assert await terminal.ends() == 0
-    finally:
-        terminal.close()
+    terminal = open_terminal(110, 32)
+    await terminal.shows("● lena", 40)
+    await terminal.walk(
+        ("4", r"▸ lena / admin +3 places"),
+        ("/backups\r", r"1 found"),
+        ("", r"mail / t-9 / notes / backups +2 +lena"),
+        ("\r", "Nothing is missing."),
+        ("[", "The keys are missing."),
+        ("]=", r"2 - The keys are missing\..*2 \+ Nothing is missing\."),
+        ("v", r"●    2 .*lena .*latest, at 1"),
+        ("p", r"holders +node-1"),
+        ("w", "Save to: t-9-notes-backups-v2[.]txt"),
+        (f"\x15{node.folder}\r", "saved 41 B as"),
+    )
+    assert (node.folder / "t-9-notes-backups-v2.txt").read_text() == NOW
+    await terminal.walk(
+        ("3", "● open +.*lena.*Check the backups|I read the notes first"),
+        ("\r", r"▌proposal · lena \(person admin\)"),
+        ("o", "Nothing is missing."),
+        ("\x1b", "I read the notes first."),
+    )
+    version = json.loads(await bzzz(node, "context", "history", ADDRESS))["versions"][0]["version_id"]
+    await bzzz(node, "hmmm", "post", task, "Which notes?", "--kind", "question", "--refs", version)
+    await terminal.walk(
+        ("", "Which notes[?]"),
+        ("o", "The keys are missing."),
+        ("\x1b", "Which notes[?]"),
+        ("a", r"\[answer\]"),
+        ("\tThe ones of today.\x13", "└ answer · lena"),
+        ("", "The ones of today[.]"),
+        ("t", "Check the backups"),
+        ("s", "Which notes[?]"),
+        ("8", "threads +(question )? *lena: question"),
+        ("9", "info +.*"),
+        ("", "of [0-9]+ +"),
+        ("5", "No agent is attached"),
+        ("6", "alone in its mesh"),
+        ("7", "● ready +ledger"),
+        ("1", "Inbox"),
+    )
+    terminal.type("q")
+    assert await terminal.ends() == 0
 
 
 async def test_what_was_read_is_readable_in_the_next_portal_without_the_daemon(tmp_path: Path) -> None:
