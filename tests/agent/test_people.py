@@ -9,9 +9,10 @@ import pytest
 
 from bzzzd.agent.handlers.base import Inquiry, Job, Product
 from bzzzd.agent.people.asker import step
-from bzzzd.errors import BadInput
+from bzzzd.errors import BadInput, BzzzError, DiskFull
 from bzzzd.slurp.brief import Brief
 from bzzzd.slurp.question import Field
+from bzzzd.slurp.refusals import PromptExpired
 from tests.agent.daemon import Daemon, Held
 from tests.agent.rig import Make, Scripted, ended, gives
 
@@ -128,6 +129,21 @@ async def test_a_lost_answer_of_the_ledger_is_asked_for_again_and_nothing_is_don
     await ended(daemon, task)
     assert (task.state, len(handler.jobs)) == ("completed", 1)
     assert [word for word in daemon.prompts.log if word != "adopted"] == ["asked", "answered", "begun", "executed"]
+
+
+@pytest.mark.parametrize(("fault", "retryable"), [(DiskFull("full"), True), (PromptExpired("late"), False)])
+async def test_what_refuses_nothing_may_work_at_another_try(
+    daemon: Daemon, make: Make, fault: BzzzError, retryable: bool
+) -> None:
+    def before(method: str) -> None:
+        if method == "prompt.ask":
+            raise fault
+
+    daemon.acts, daemon.before = APPROVE, before
+    await make(gives(Product(b"x")))
+    task = daemon.submit()
+    await ended(daemon, task)
+    assert (task.reason, task.retryable) == (fault.code.lower(), retryable)
 
 
 async def test_what_somebody_else_began_is_not_done_and_the_task_says_so(daemon: Daemon, make: Make) -> None:

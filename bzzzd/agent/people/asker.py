@@ -15,7 +15,7 @@ import structlog
 from bzzzd.agent.handlers.base import Product
 from bzzzd.agent.signer import Signer
 from bzzzd.agent.work import Failed, Token, unanswered
-from bzzzd.errors import BzzzError, NotFound
+from bzzzd.errors import BadInput, BzzzError, Conflict, NotAllowed, NotFound
 from bzzzd.rpc.client import Subscription
 from bzzzd.rpc.follower import Items
 from bzzzd.slurp.asking import ask_params
@@ -111,8 +111,10 @@ class Asker:
                     case ended:
                         raise Refused(Failed(ended, False, Product(_told(ended, prompt).encode())))
         except BzzzError as error:
-            # The ledger's own refusal, like PROMPT_EXPIRED or STALE_TOKEN: its code says why.
-            raise Refused(Failed(error.code.lower(), False, Product(error.message.encode()))) from error
+            # The ledger's own refusal, like PROMPT_EXPIRED or STALE_TOKEN: its code says why. A full disk, and what
+            # nobody expected, refuse nothing: another try may find them mended.
+            refused = isinstance(error, BadInput | NotAllowed | NotFound | Conflict)
+            raise Refused(Failed(error.code.lower(), not refused, Product(error.message.encode()))) from error
 
     async def finish(self, task: str, token: Token, prompt: str, *, executed: bool) -> None:
         """Tell the ledger what came of it; what it does not take is in its own log."""
