@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from bzzzd.cli.parse import parse
-from bzzzd.errors import BzzzError
+from bzzzd.errors import BzzzError, StorageFailed
 
 INTERRUPTED = 130
 
@@ -24,6 +24,9 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return _unread()
+    except OSError as error:  # a file that somebody named, and that its command could not foresee
+        named = f"{error.filename}: " if error.filename else ""
+        return _failed(StorageFailed(f"{named}{error.strerror or error}; name another file, or mend this one"))
 
 
 def _main(argv: list[str]) -> int:

@@ -87,3 +87,9 @@ def test_a_restore_is_not_done_without_a_yes(pieces, bzzz, tmp_path, monkeypatch
 
 def test_a_restore_of_a_missing_file_is_not_found(bzzz):
     assert bzzz("ledger", "restore", "/nonexistent", "--yes").status == 4
+
+
+def test_a_path_that_no_file_can_have_is_told_in_a_line(bzzz, tmp_path):
+    found = bzzz("ledger", "backup", str(tmp_path / ("x" * 300)))
+    assert (found.status, found.out) == (1, "")
+    assert found.err.endswith("name another file, or mend this one (STORAGE_FAILED)\n")
