@@ -28,6 +28,7 @@ class Bench:
         self.made = 0
         self.copy: list[int] = []
         self.incarnation = ""
+        self.term = 1
         self.slow = False
         self.limits: list[float] = []
         self.told: list[tuple[str, str]] = []
@@ -42,11 +43,12 @@ class Bench:
         self.change.set()
 
     async def status(self) -> Status:
-        return Status("embedded", "single", 1, "first-1", self.made, {}, 0, 0)
+        return Status("embedded", "single", self.term, f"run-{self.term}", self.made, {}, 0, 0)
 
-    async def read(self, after: int, limit: int, most_bytes: int) -> list[Row]:
+    async def read(self, after: int, limit: int, most_bytes: int) -> tuple[int, list[Row]]:
         last = min(self.made, after + limit)
-        return [Row(number, 1, 0.0, "renewed", "agent:a", None, None, b"") for number in range(after + 1, last + 1)]
+        rows = [Row(number, 1, 0.0, "renewed", "agent:a", None, None, b"") for number in range(after + 1, last + 1)]
+        return self.term, rows
 
     async def carry(self, id: str) -> Carried:
         raise AssertionError("these entries name no version")
@@ -74,15 +76,21 @@ class Bench:
                 self.change.clear()
                 await self.change.wait()
 
+    def start(self) -> None:
+        self.running = asyncio.create_task(self.replicator.run(self, lambda: self.acting))
+
+    async def end(self) -> None:
+        self.running.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.running
+
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     bench = Bench()
-    running = asyncio.create_task(bench.replicator.run(bench, lambda: bench.acting))
+    bench.start()
     yield bench
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+    await bench.end()
 
 
 async def test_what_is_acknowledged_with_a_standby_in_step_lies_there(bench: Bench) -> None:
@@ -124,7 +132,7 @@ async def test_a_standby_that_holds_another_ledger_is_begun_anew(bench: Bench) -
     bench.copy, bench.incarnation = [1, 2, 3], "another-9"
     await bench.until("n2")
     await bench.enter(2)
-    assert (bench.incarnation, bench.copy) == ("first-1", [1, 2])
+    assert (bench.incarnation, bench.copy) == ("run-1", [1, 2])
 
 
 async def test_a_node_that_is_no_coordinator_any_more_lets_everybody_go(bench: Bench) -> None:
@@ -133,3 +141,23 @@ async def test_a_node_that_is_no_coordinator_any_more_lets_everybody_go(bench: B
     await bench.enter()
     await bench.until("")
     assert bench.told[-1][0] == "standby_lost"
+
+
+async def test_nobody_waits_for_a_copy_when_the_copying_has_ended(bench: Bench) -> None:
+    await bench.until("n2")
+    waiting = asyncio.ensure_future(bench.replicator.durable(bench.made + 1))
+    await asyncio.sleep(0)
+    await bench.end()
+    async with asyncio.timeout(LIMIT_S):
+        await waiting
+    assert bench.replicator.standby == ""
+
+
+async def test_another_ledger_is_begun_anew_and_the_standby_counts_once_it_holds_it(bench: Bench) -> None:
+    await bench.until("n2")
+    await bench.enter(3)
+    bench.term, bench.made = 2, 2  # restored from a backup, and at once there are more entries than before
+    await bench.enter(3)
+    await bench.until("n2")
+    assert [kind for kind, _ in bench.told] == ["replicated", "standby_lost", "replicated"]
+    assert (bench.incarnation, bench.copy) == ("run-2", [1, 2, 3, 4, 5])

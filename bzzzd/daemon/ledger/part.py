@@ -35,7 +35,7 @@ from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
-from bzzzd.slurp import replica
+from bzzzd.slurp import replica, schema
 from bzzzd.slurp.ledger import Outcome, Rules
 from bzzzd.slurp.task import LedgerClock, Task
 from bzzzd.storage.adopt import Carried
@@ -161,8 +161,10 @@ class LedgerPart:
     async def _ask_peer(self, peer_id: str, data: bytes, seconds: float) -> bytes:
         return await self._mesh.request(peer_id, wire.LEDGER_PROTOCOL, data, seconds)
 
-    async def _rows(self, after: int, limit: int, most_bytes: int) -> list[replica.Row]:
-        return await self._store.journal.read(lambda conn: replica.read(conn, after, limit, most_bytes))
+    async def _rows(self, after: int, limit: int, most_bytes: int) -> tuple[int, list[replica.Row]]:
+        return await self._store.journal.read(
+            lambda conn: (schema.term(conn), replica.read(conn, after, limit, most_bytes))
+        )
 
     def _tell(self, kind: str, detail: str) -> None:
         self._events.append({"source": "ledger", "kind": kind, "at": time.time(), "detail": detail})

@@ -48,15 +48,15 @@ class Source(Protocol):
 class Replicator:
     """``ask(peer id, question, seconds)`` asks a node; ``candidates()`` are those to choose from, the best first.
 
-    ``read(after, limit, bytes)`` gives entries, ``carry(id)`` a version that one names, ``head()`` says how many
-    entries were made. ``tell(kind, detail)`` is for those who watch.
+    ``read(after, limit, bytes)`` gives the ledger's term and entries of it, ``carry(id)`` a version that one names.
+    ``tell(kind, detail)`` is for those who watch.
     """
 
     def __init__(
         self,
         ask: Callable[[str, bytes, float], Awaitable[bytes]],
         candidates: Callable[[], Sequence[Candidate]],
-        read: Callable[[int, int, int], Awaitable[list[replica.Row]]],
+        read: Callable[[int, int, int], Awaitable[tuple[int, list[replica.Row]]]],
         carry: Callable[[str], Awaitable[Carried]],
         tell: Callable[[str, str], None],
         *,
@@ -107,6 +107,13 @@ class Replicator:
 
     async def run(self, ledger: Source, acting: Callable[[], bool]) -> None:
         """Keep a standby for ``ledger`` while ``acting()``; returns when that has ended."""
+        try:
+            await self._keep(ledger, acting)
+        finally:
+            # Also when this task is ended, or fails: whoever waits for a copy must not wait for ever.
+            self._drop("this node is not the coordinator any more")
+
+    async def _keep(self, ledger: Source, acting: Callable[[], bool]) -> None:
         while acting():
             now = self._clock()
             self._failed = {peer_id: at for peer_id, at in self._failed.items() if now - at < _REST_S}
@@ -120,9 +127,11 @@ class Replicator:
             except BzzzError as error:
                 self._failed[chosen.peer_id] = self._clock()
                 self._drop(f"{chosen.id} holds no copy: {error.message}")
+            else:
+                if acting():
+                    self._drop(f"the ledger was replaced as a whole, and {chosen.id} is given it anew")
             finally:
                 self._feeding = False
-        self._drop("this node is not the coordinator any more")
 
     def _drop(self, reason: str) -> None:
         """Go on alone, and let everybody go who waits."""
@@ -141,17 +150,16 @@ class Replicator:
         self._made = max(self._made if not fresh else 0, status.head)
         while acting():
             self._news.clear()
-            rows = await self._read(self._held, _ROWS, wire.BATCH_BYTES // 4)
+            term, rows = await self._read(self._held, _ROWS, wire.BATCH_BYTES // 4)
+            if term != status.term:
+                return  # restored or promoted: another ledger, whose entries are none of this copy
             if not rows and not fresh and not self.standby:
                 self.standby, self.peer_id, self.reason = chosen.id, chosen.peer_id, ""
                 self.incarnation = status.incarnation
                 self._tell("replicated", f"{chosen.id} holds a copy of the ledger, and everything new at once")
                 continue
-            if not rows and not fresh:
-                if await self._wait(_LOOK_S):
-                    continue
-                if (await ledger.status()).incarnation != status.incarnation:
-                    return  # restored or promoted: another ledger, which is copied anew
+            if not rows and not fresh and await self._wait(_LOOK_S):
+                continue
             rows, versions = await self._with_versions(rows)
             limit = SLOW_S if self.standby else _CATCH_UP_S
             copy = wire.Copy(status.incarnation, status.term, self._held, fresh, tuple(rows), versions)
