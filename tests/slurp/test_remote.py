@@ -27,6 +27,7 @@ from .kit import MESH, Clock, InlineJournal, Member, raw_of, rules
 
 FORWARDER = peer_id_of(b"f" * 32)
 CHAIN = (b"the grants of whoever signed",)
+LIMIT_S = 20.0
 
 
 class Contexts:
@@ -44,8 +45,14 @@ class NoStandby:
     incarnation = ""
     peer_id = ""
 
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.asked = asyncio.Event()
+
     async def durable(self, number: int | None) -> None:
-        return
+        self.asked.set()
+        await self.open.wait()
 
 
 class Wire:
@@ -91,7 +98,7 @@ class FarWorld(World):
         clock = Clock()
         for statement in replica.SCHEMA:
             journal.conn.execute(statement)
-        copies = NoStandby()
+        self.copies = copies = NoStandby()
         kept = KeptLedger(journal, rules(**changed), clock, copies, lambda: "n1")
         self.members: dict[bytes, Grant] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -228,3 +235,19 @@ async def test_a_follower_hears_every_entry_once_and_is_told_of_another_ledger(w
     assert [event.kind for event in (await later).page.events] == ["claimed"]
     await world.ledger.promote()
     assert (await world.far.news(news.incarnation, news.upto, 100, 0.0)).page.reset
+
+
+async def test_a_command_whose_asker_went_away_is_told_all_the_same(world: FarWorld) -> None:
+    await world.do(world.alice, "submit", "t-0")
+    world.copies.open.clear()
+    world.copies.asked.clear()
+    raw = raw_of(world.alice, world.maker.command("submit", "t-1"))
+    asking = asyncio.ensure_future(world.wire.server.answer(FORWARDER, wire.Commands((wire.Do(raw, CHAIN),))))
+    async with asyncio.timeout(LIMIT_S):
+        await world.copies.asked.wait()  # it is committed, and nobody has been told yet
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        world.copies.open.set()
+        page = await world.line.after(1, 10, LIMIT_S)
+    assert [event.task.id for event in page.events] == ["t-1"]

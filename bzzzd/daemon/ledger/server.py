@@ -72,8 +72,8 @@ class LedgerServer:
         ledger = self._seat.here
         match question:
             case wire.Commands(items=items):
-                holder, early = key_of(peer_id), bool(self._copies.standby) and peer_id == self._copies.peer_id
-                return await asyncio.gather(*(self._do(holder, one, early) for one in items))
+                early = bool(self._copies.standby) and peer_id == self._copies.peer_id
+                return await self._done(key_of(peer_id), items, early)
             case wire.Show(id=id):
                 return await ledger.show(id)
             case wire.List(dead=True):
@@ -119,6 +119,25 @@ class LedgerServer:
     async def deliver(self, holder: bytes, do: wire.Do) -> Outcome:
         """Do a command that this node itself has kept until now."""
         return (await self._execute(holder, do, early=False))[0]
+
+    async def _done(self, holder: bytes, items: Sequence[wire.Do], early: bool) -> list[wire.Done]:
+        """What became of each command. One that was begun is ended and told, also when its asker has gone meanwhile."""
+        answer: asyncio.Future[list[wire.Done]] = asyncio.get_running_loop().create_future()
+        self._spawn("commands of a member", self._do_all(holder, items, early, answer))
+        return await answer
+
+    async def _do_all(
+        self, holder: bytes, items: Sequence[wire.Do], early: bool, answer: asyncio.Future[list[wire.Done]]
+    ) -> None:
+        try:
+            found = await asyncio.gather(*(self._do(holder, one, early) for one in items))
+            if not answer.done():
+                answer.set_result(found)
+        except Exception as error:  # told to whoever asked, like any other fault of a handler
+            if not answer.done():
+                answer.set_exception(error)
+        finally:
+            answer.cancel()  # nothing, unless this task was ended with the node
 
     async def _do(self, holder: bytes, do: wire.Do, early: bool) -> wire.Done:
         try:
