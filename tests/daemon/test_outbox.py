@@ -11,14 +11,16 @@ import pytest
 from bzzzd.daemon.ledger import outbox as desk
 from bzzzd.daemon.ledger import wire
 from bzzzd.daemon.ledger.outbox import REFUSED_S, Outbox
-from bzzzd.errors import FinalState, NotAllowed
+from bzzzd.errors import DiskFull, FinalState, NotAllowed
 from bzzzd.slurp.commands import Author, Cancel, Command, Submit
 from bzzzd.slurp.ledger import Outcome
+from bzzzd.slurp.task import LedgerClock, submit
 from bzzzd.storage.journal import Journal
 from bzzzd.storage.outbox import SCHEMA
 
 ALICE = Author("alice", "person", "operator", (), b"k" * 32)
 LIMIT_S = 20.0
+TASK = submit(id="t-1", author="alice", author_kind="person", brief="b" * 64, now=LedgerClock(0.0, 0.0))
 
 
 class Away:
@@ -30,6 +32,16 @@ class Away:
     async def deliver(self, do: wire.Do) -> Outcome:
         self.asked += 1
         raise (NotAllowed if do.raw == b"submit" else FinalState)("the ledger says no")
+
+
+class FullOnce(Away):
+    """A ledger whose disk is full the first time that it is asked."""
+
+    async def deliver(self, do: wire.Do) -> Outcome:
+        self.asked += 1
+        if self.asked == 1:
+            raise DiskFull("no space left where the ledger is kept")
+        return Outcome(TASK, ())
 
 
 async def outbox_of(journal: Journal, away: Away) -> Outbox:
@@ -91,4 +103,15 @@ async def test_a_refusal_that_nobody_looks_at_is_forgotten_in_time(
     monkeypatch.setattr(desk.time, "time", lambda: later)
     assert box.all() == []
     assert (await outbox_of(journal, Away())).refusal("t-1") is None
+    await journal.close()
+
+
+async def test_a_full_disk_of_the_ledger_is_no_refusal(tmp_path: Path) -> None:
+    journal = await Journal.open(tmp_path / "j", [SCHEMA])
+    full = FullOnce()
+    box = await outbox_of(journal, full)
+    await keep(box, Submit(id="c1", task="t-1", at=1.0, brief="b" * 64), b"submit")
+    await bring(box)
+    assert full.asked == 2
+    assert box.refusal("t-1") is None
     await journal.close()

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from bzzzd.daemon.ledger.wire import BATCH_BYTES, MOST_COMMANDS, Answered, Commands, Do, Done, answer, encode
-from bzzzd.errors import BzzzError, Overloaded, Unavailable, UnknownOutcome
+from bzzzd.errors import BzzzError, Overloaded, Unavailable, UnknownOutcome, from_map
 
 # Asks the coordinator: (question, seconds) -> answer. Raises ``Unavailable`` where nothing was sent.
 Ask = Callable[[bytes, float], Awaitable[bytes]]
@@ -80,7 +80,7 @@ class Courier:
             for _, future in batch:
                 if not future.done():
                     # A new object for each caller: one that many raise collects all their tracebacks.
-                    future.set_exception(type(error)(error.message, **error.data))
+                    future.set_exception(from_map(error.to_map()))
         except asyncio.CancelledError:
             for _, future in batch:
                 if not future.done():

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from bzzzd.daemon.ledger import wire
-from bzzzd.errors import BzzzError, Overloaded, Unavailable, UnknownOutcome
+from bzzzd.errors import BzzzError, Overloaded, StorageFailed, Unavailable, UnknownOutcome
 from bzzzd.slurp import task as rules
 from bzzzd.slurp.commands import Answer, Author, Cancel, Command, Complete, Fail, PromptCommand, Retry, Settle, Submit
 from bzzzd.slurp.ledger import Outcome
@@ -168,18 +168,28 @@ class Outbox:
         return True
 
     async def _one(self, kept: outbox.Kept) -> bool:
+        """Bring one command; whether it is done with. A full disk, here or there, is no word on it."""
         try:
             packed = await self._journal.read(lambda conn: outbox.read(conn, kept.number))
-            if packed is not None:
-                await self._deliver(_DO.decode(packed))
-        except (Unavailable, UnknownOutcome):
+            refusal = await self._refusal(packed) if packed is not None else None
+            if refusal is not None:
+                await self._refuse(kept, refusal)
+            else:
+                await self._journal.write(lambda conn: outbox.remove(conn, kept.number))
+        except (Unavailable, UnknownOutcome, StorageFailed):
             return False
-        except BzzzError as error:
-            await self._refuse(kept, error)
-        else:
-            await self._journal.write(lambda conn: outbox.remove(conn, kept.number))
         self._leave(kept)
         return True
+
+    async def _refusal(self, packed: bytes) -> BzzzError | None:
+        """Why the ledger does not do a command, when it does not."""
+        try:
+            await self._deliver(_DO.decode(packed))
+        except (Unavailable, UnknownOutcome, StorageFailed):
+            raise
+        except BzzzError as error:
+            return error
+        return None
 
     async def _refuse(self, kept: outbox.Kept, error: BzzzError) -> None:
         shown: Shown = msgspec.msgpack.decode(kept.shown)

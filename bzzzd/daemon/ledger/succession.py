@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from bzzzd.crypto.keys import write_failed
 from bzzzd.daemon.ledger.office import Office
 from bzzzd.slurp import backup, replica
 from bzzzd.slurp.coordinator import FIRST
@@ -82,7 +83,10 @@ class Succession:
 
     async def _put_away(self, first: int, last: int) -> None:
         path = self._folder / f"entries-{first}-to-{last}.backup"
-        await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        try:
+            await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_failed(self._folder, error) from error
         if not path.exists():
             await self._journal.read(lambda conn: backup.backup(conn, path))
         self._tell(
