@@ -12,7 +12,7 @@ import pytest
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.hmmm.desk import ListParams, PostParams, ShowParams, ThreadDesk
 from bzzzd.daemon.hmmm.shown import Shown
-from bzzzd.errors import NotFound, ThreadFull, Unavailable
+from bzzzd.errors import BadInput, NotFound, ThreadFull, Unavailable
 from bzzzd.hmmm.message import Text, post_params
 from bzzzd.hmmm.thread import Bounds
 from bzzzd.rpc.streams import Stream
@@ -127,6 +127,19 @@ async def test_lists_come_in_pages_and_by_state(make: Callable[..., Any]) -> Non
     assert [row["id"] for row in open_ones["threads"]] == ["x-6", "x-4", "x-2", "x-0"]
     closed = await rig.list(ALICE, open=False)
     assert {row["state"] for row in closed["threads"]} == {"closed"}
+
+
+async def test_a_thread_that_is_spoken_in_between_two_pages_comes_once(make: Callable[..., Any]) -> None:
+    rig = await make()
+    for number in range(4):
+        await rig.post(BOB, f"{number}", thread=f"x-{number}", at=NOW + number)
+    first = await rig.list(ALICE, limit=2)
+    assert [row["id"] for row in first["threads"]] == ["x-3", "x-2"]
+    await rig.post(BOB, "Once more.", thread="x-2", at=NOW + 5)
+    second = await rig.list(ALICE, limit=2, after=first["next"])
+    assert ([row["id"] for row in second["threads"]], second["next"]) == (["x-1", "x-0"], None)
+    with pytest.raises(BadInput):
+        await rig.list(ALICE, after="x-2")
 
 
 async def test_a_thread_waits_for_whom_it_turns_to_until_they_have_spoken(make: Callable[..., Any]) -> None:

@@ -12,14 +12,14 @@ from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.hmmm.book import ThreadBook, said_of
 from bzzzd.daemon.hmmm.border import Border
 from bzzzd.daemon.hmmm.shown import Shown, addressed, hidden_map, message_map, subject_of, thread_map
-from bzzzd.errors import NotFound, ThreadFull, Unavailable, UnknownOutcome
+from bzzzd.errors import BadInput, NotFound, ThreadFull, Unavailable, UnknownOutcome
 from bzzzd.hmmm.message import MESSAGE_LIMIT, MessageId, ThreadId, message_id
 from bzzzd.hmmm.thread import check_post
 from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import attached, kinds
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Feed, Stream, StreamTable
-from bzzzd.storage.threads import Kept
+from bzzzd.storage.threads import Head, Kept
 from bzzzd.ucxl.version import HEADER_LIMIT
 
 _PAGE: Final = 100
@@ -36,7 +36,7 @@ class ListParams(_Params, frozen=True):
     """``open``: only threads that are not closed (true), or that are (false). ``after`` is the ``next`` before."""
 
     limit: Annotated[int, Meta(ge=1, le=500)] = _PAGE
-    after: ThreadId | None = None
+    after: Annotated[str, Meta(max_length=128)] | None = None
     open: bool | None = None
 
 
@@ -91,8 +91,8 @@ class ThreadDesk:
         self._gate.check(caller, "hmmm.list", "thread", "read")
         heads = self._book.latest()
         if params.after is not None:
-            place = next((at for at, head in enumerate(heads) if head.thread == params.after), len(heads))
-            heads = heads[place + 1 :]
+            place = _place(params.after)
+            heads = [head for head in heads if (head.last_at, head.thread) < place]
         rows, now = list[dict[str, Any]](), self._clock()
         looked = 0
         for head in heads[:_LOOKED_AT]:
@@ -102,7 +102,7 @@ class ThreadDesk:
             talk = await self._book.talk(head.thread)
             if params.open is None or params.open == (talk.thread.state(now) != "closed"):
                 rows.append(await self._shown.thread(head.thread, talk, caller, now))
-        return {"threads": rows, "next": heads[looked - 1].thread if looked < len(heads) else None}
+        return {"threads": rows, "next": _cursor(heads[looked - 1]) if looked < len(heads) else None}
 
     async def show(self, call: Any, params: ShowParams) -> dict[str, Any]:
         """One thread with its messages by time; texts where the caller's role may read them."""
@@ -141,8 +141,8 @@ class ThreadDesk:
                 await self._border.discard(text)
                 raise
             if await self._book.add(kept, text):
-                await self.told(kept)
                 self._spawn("publishing", self._publish(kept, message.version), ends=True)
+                await self.told(kept)
             talk = await self._book.talk(message.thread)
         said = next((one for one in talk.thread.said if one.id == id), None)
         if said is None:  # others took the last places at the same moment
@@ -200,6 +200,19 @@ class ThreadDesk:
             "hmmm.post", kinds("person", "admin", "agent"), PostParams, self.post, result="{message}",
         )  # fmt: skip
         streams.add("hmmm", member, self._feed, "messages on threads as they come; filter: thread")
+
+
+def _cursor(head: Head) -> str:
+    """Where a page ends: a time with its thread, which may have moved on when the next one is asked for."""
+    return f"{head.last_at!r}:{head.thread}"
+
+
+def _place(cursor: str) -> tuple[float, str]:
+    at, _, thread = cursor.partition(":")
+    try:
+        return float(at), thread
+    except ValueError as error:
+        raise BadInput("`after` is the `next` of the page before; leave it out for the first page") from error
 
 
 def _for_caller(item: dict[str, Any], caller: Caller) -> dict[str, Any]:
