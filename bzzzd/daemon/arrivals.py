@@ -30,6 +30,8 @@ _BATCH_BYTES: Final = 262_144
 # Fewer signatures than these are checked at once: a thread's turn takes longer.
 _AT_ONCE: Final = 4
 _STRANGE_PACKETS: Final = 64
+# Of packets that wait for a grant, all together; the mesh does not count them any more.
+_STRANGE_BYTES: Final = 8_388_608
 
 
 class Intake(Protocol):
@@ -54,6 +56,10 @@ class Taken(NamedTuple):
 
     complete: bool
     fresh: int
+
+
+def _size(packet: Packet) -> int:
+    return sum(len(message) for bundle in packet.bundles for message in bundle.messages)
 
 
 class _Raw(NamedTuple):
@@ -102,6 +108,7 @@ class Arrivals:
         self._working = False
         self._lock = asyncio.Lock()
         self._strange: dict[bytes, list[Packet]] = {}
+        self._strange_bytes = 0
         self.received = 0
         self.refused = 0
 
@@ -234,12 +241,16 @@ class Arrivals:
 
     def _wait_for_chain(self, packet: Packet, key: bytes, origins: set[str]) -> None:
         """Set a packet aside until the key's chain is here. What is not taken in here will be asked for again."""
-        waiting = self._strange.get(key)
+        waiting, size = self._strange.get(key), _size(packet)
+        if self._strange_bytes + size > _STRANGE_BYTES:
+            return
         if waiting is not None:
             if len(waiting) < _STRANGE_PACKETS:
                 waiting.append(packet)
+                self._strange_bytes += size
         elif len(self._strange) < _STRANGE_PACKETS:
             self._strange[key] = [packet]
+            self._strange_bytes += size
             self._spawn("topics", "grant", self._search(key, [packet.peer_id, *origins]), ends=True)
 
     async def _search(self, key: bytes, peers: Sequence[str]) -> None:
@@ -248,6 +259,7 @@ class Arrivals:
             found = await self._speakers.search(key, peers)
         finally:
             packets = self._strange.pop(key, [])
+            self._strange_bytes -= sum(map(_size, packets))
         if found:
             await self.take(packets)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from bzzzd.errors import GrantRefused, InvalidEnvelope, NotAllowed, TooLarge
 from bzzzd.hmmm.message import open_message
 from bzzzd.hmmm.thread import Bounds
 from tests.daemon.thread_kit import MESH, NOW, Member, places_in
+
+LIMIT_S = 20.0
 
 
 @pytest.fixture
@@ -150,3 +153,18 @@ async def test_a_question_that_is_none_is_refused(places: Callable[..., Any], ra
     one = await places(0)
     with pytest.raises(InvalidEnvelope):
         await one.spread._answer("x", raw)
+
+
+async def test_what_waits_to_be_taken_counts_against_the_mesh_until_it_is(places: Callable[..., Any]) -> None:
+    bob = Member("bob")
+    one, two = await places(0, bob), await places(1)
+    items = [wire.encode(await one.post(bob, f"{number}", at=NOW + number)) for number in range(3)]
+    for raw in (*items, b"no message"):
+        two.spread._arrived(wire.TOPIC, one.mesh.peer_id, raw)
+    assert two.mesh.held == sum(map(len, items)) + len(b"no message")
+    taking = asyncio.create_task(two.spread._take_arrivals())
+    async with asyncio.timeout(LIMIT_S):
+        while two.mesh.held:
+            await two.journal.sync()
+    taking.cancel()
+    assert two.spread.taken == 3

@@ -68,12 +68,19 @@ class Mesh(Judging):
         self.cut = False
         self.blamed: list[str] = []
         self.asked = 0
+        self.held = 0
         self.handler: Any = None
         self.heard: Any = None
         net[peer_id] = self
 
     def blame(self, peer_id: str, what: str = "invalid") -> None:
         self.blamed.append(peer_id)
+
+    def hold(self, size: int) -> None:
+        self.held += size
+
+    def release(self, size: int) -> None:
+        self.held -= size
 
     def peers(self) -> list[Any]:
         return []

@@ -99,6 +99,7 @@ class Spread:
     def _arrived(self, topic: str, peer_id: str, raw: bytes) -> None:
         try:
             self._heard.put_nowait((peer_id, raw))
+            self._mesh.hold(len(raw))
         except asyncio.QueueFull:
             self.met(peer_id)  # it is fetched when there is time for it
 
@@ -112,6 +113,8 @@ class Spread:
                     self.taken += 1
             except BzzzError as error:
                 self._say("invalid", error.message, peer_id)
+            finally:
+                self._mesh.release(len(raw))
 
     async def _take(self, peer_id: str, items: Sequence[wire.Item], *, fetched: bool = False) -> int:
         """Keep what holds; how many were new. Those of a lot are made durable together."""
