@@ -228,7 +228,10 @@ class MeshDesk:
         await asyncio.sleep(0)
         self._announcing = False
         for record, chain in self._agents.records():
-            await self._mesh.publish(AGENTS_TOPIC, msgspec.msgpack.encode((record, chain)))
+            try:
+                await self._mesh.publish(AGENTS_TOPIC, msgspec.msgpack.encode((record, chain)))
+            except BzzzError:  # too busy, or stopping: they are announced to each member that joins
+                return
 
     def _announced(self, topic: str, peer_id: str, raw: bytes) -> None:
         try:

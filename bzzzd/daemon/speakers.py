@@ -104,7 +104,11 @@ class Speakers:
         self._chains.move_to_end(key)
         while len(self._chains) > _CHAINS:
             self._chains.popitem(last=False)
-        self._spawn("topics", "grants", self._store.add_chain(key, chain, time.time()), ends=True)
+        self._spawn("topics", "grants", self._write(key, chain), ends=True)
+
+    async def _write(self, key: bytes, chain: tuple[bytes, ...]) -> None:
+        with suppress(BzzzError):  # a full disk says so itself; it is asked for again after a restart
+            await self._store.add_chain(key, chain, time.time())
 
     async def search(self, key: bytes, peers: Collection[str]) -> bool:
         """Ask ``peers`` first and then everybody else for the chain of ``key``; whether it was found."""

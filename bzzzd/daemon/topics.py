@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any, Final, Protocol
 
 import msgspec
@@ -23,7 +25,7 @@ from bzzzd.daemon.members import Members
 from bzzzd.daemon.outgoing import Outgoing
 from bzzzd.daemon.speakers import Speakers
 from bzzzd.daemon.status import Finding
-from bzzzd.errors import InvalidEnvelope, NotAllowed
+from bzzzd.errors import BzzzError, InvalidEnvelope, NotAllowed
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.grants import Trust
 from bzzzd.mesh.values import MeshEvent, PeerInfo, RequestHandler
@@ -163,7 +165,7 @@ class TopicDesk:
         channel = self._channel(topic)
         stream = channel.stream()
         self._follow(channel)
-        self._spawn("topics", "following", self._store.follow(topic, time.time()), ends=True)
+        self._remember("following", lambda: self._store.follow(topic, time.time()))
 
         async def snapshot() -> dict[str, Any]:
             page = await self._store.latest(topic, _SNAPSHOT)
@@ -183,8 +185,17 @@ class TopicDesk:
         channel, gone = self._channels.open(topic)
         if gone is not None:
             self._mesh.unsubscribe(gone.mesh_topic, self._arrivals.arrived)
-            self._spawn("topics", "following", self._store.follow(gone.name, None), ends=True)
+            self._remember("following", partial(self._store.follow, gone.name, None))
         return channel
+
+    def _remember(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
+        """Write something down that only the next start needs; a disk that is full says so itself."""
+
+        async def write() -> None:
+            with suppress(BzzzError):
+                await work()
+
+        self._spawn("topics", what, write(), ends=True)
 
     def _follow(self, channel: Channel) -> None:
         if not channel.followed:
@@ -240,7 +251,7 @@ class TopicDesk:
             source.node, source.journal, channel.name if channel is not None else "", time.time()
         )
         self._events.append({"source": "messages", "kind": "clone", **self._clone_row(clone)})
-        self._spawn("topics", "clone", self._store.add_clone(clone), ends=True)
+        self._remember("clone", lambda: self._store.add_clone(clone))
         if source == self._store.own:
             self._store.rename()
 
