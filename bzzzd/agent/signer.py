@@ -9,7 +9,7 @@ import msgspec
 
 from bzzzd.crypto.envelope import open_envelope
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.errors import BzzzError
+from bzzzd.errors import UNREADABLE, BzzzError
 from bzzzd.identity.attach import attach_params
 from bzzzd.identity.grants import Grant
 from bzzzd.identity.node import read_grants
@@ -102,5 +102,5 @@ def _leaf(chain: Sequence[bytes]) -> Grant | None:
         wire = msgspec.msgpack.decode(chain[0], type=tuple[int, str, str, bytes, bytes, bytes])
         open_envelope(chain[0], kind="grant", mesh_id=wire[2])
         return msgspec.msgpack.decode(wire[4], type=Grant)
-    except (BzzzError, msgspec.DecodeError, IndexError):
+    except (BzzzError, *UNREADABLE, IndexError):
         return None

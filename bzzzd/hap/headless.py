@@ -47,7 +47,7 @@ from typing import Any
 
 import msgspec
 
-from bzzzd.errors import BadInput, BzzzError
+from bzzzd.errors import UNREADABLE, BadInput, BzzzError
 from bzzzd.hap import headless_prompts, headless_rooms
 from bzzzd.hap.composing import PLACE, sheet_of
 from bzzzd.hap.feeds.events import Happened
@@ -88,7 +88,7 @@ def read(line: bytes, model: Model) -> tuple[Act, Any]:
     """The action of a line and the value to answer it with; raises ``BadInput``, or ``Conflict`` for an answer."""
     try:
         given = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"this line is not JSON: {error}") from error
     if not isinstance(given, dict) or not isinstance(given.get("action"), str):
         raise BadInput('a line is an object like {"action": "tasks"}')

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from bzzzd.crypto.keys import write_private
-from bzzzd.errors import NotAllowed
+from bzzzd.errors import UNREADABLE, NotAllowed
 
 MOST: Final = 256
 _LIMIT: Final = 2_097_152
@@ -89,6 +89,6 @@ def _letter(data: bytes, id: str) -> Letter | None:
     """The letter ``id`` in a file; None when it is damaged, or another one."""
     try:
         letter = msgspec.msgpack.decode(data, type=Letter)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     return letter if letter.id == id else None

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bzzzd.errors import BadInput
+from bzzzd.errors import UNREADABLE, BadInput
 from bzzzd.hap import lists, plain_prompts, plain_rooms, words
 from bzzzd.hap.choosing import offered, thread_in_view
 from bzzzd.hap.composing import PLACE, sheet_of
@@ -107,7 +107,7 @@ def command(line: str, model: Model) -> Act:
 def _fields(text: str, model: Model) -> dict[str, Any]:
     try:
         given = msgspec.json.decode(text, type=dict[str, str])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise BadInput('submit takes its fields as JSON: submit {"title": "…"}; `new` asks for them') from error
     form = given.get("form") or "task"
     if (sheet := sheet_of(model, form)) is None:

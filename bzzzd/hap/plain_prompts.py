@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bzzzd.errors import BadInput
+from bzzzd.errors import UNREADABLE, BadInput
 from bzzzd.hap import words
 from bzzzd.hap.answering import SETTLED, refusal, word_of
 from bzzzd.hap.asked import WAITING, Asked, Prompt
@@ -36,7 +36,7 @@ def answer_args(text: str, model: Model) -> dict[str, Any]:
     if asked.kind == "form":
         try:
             return {"fields": msgspec.json.decode(text, type=dict[str, str])}
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise BadInput(f"the fields are JSON, like: {how(prompt, asked)}") from error
     if text != (word_of(asked) if asked.risk == "high" else "approve"):
         raise BadInput(f"type {how(prompt, asked)}")

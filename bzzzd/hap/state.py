@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from bzzzd.errors import BzzzError
+from bzzzd.errors import UNREADABLE, BzzzError
 from bzzzd.hap.asked import Asked, Prompt, Reception
 from bzzzd.hap.books import Book
 from bzzzd.hap.chronicle import Event
@@ -132,7 +132,7 @@ class StateFolder:
         """What was last seen through this socket."""
         try:
             found = msgspec.msgpack.decode(self._read(self._folder / "seen.msgpack"), type=Seen)
-        except msgspec.DecodeError:  # missing, damaged or of another version: the daemon tells it all again
+        except UNREADABLE:  # missing, damaged or of another version: the daemon tells it all again
             return None
         return found if found.socket == socket else None
 
@@ -164,7 +164,7 @@ class StateFolder:
         """Answers that were begun and not sent, by prompt."""
         found = {}
         for path in sorted((self._folder / "answers").glob("*.json"))[: MAX_DRAFTS * 2]:
-            with contextlib.suppress(msgspec.DecodeError):
+            with contextlib.suppress(*UNREADABLE):
                 found[path.stem] = msgspec.json.decode(self._read(path), type=tuple[str, ...])
         return found
 
@@ -188,7 +188,7 @@ class StateFolder:
     def _kept(self, path: Path) -> tuple[Draft, ...]:
         try:
             return msgspec.json.decode(self._read(path), type=tuple[Draft, ...])
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return ()
 
     def _edited(self, drafts: tuple[Draft, ...]) -> tuple[Draft, ...]:

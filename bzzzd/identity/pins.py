@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from bzzzd.crypto.envelope import open_envelope
 from bzzzd.crypto.keys import key_from_text, key_text, write_private
-from bzzzd.errors import BadInput, GrantRefused, InvalidEnvelope
+from bzzzd.errors import UNREADABLE, BadInput, GrantRefused, InvalidEnvelope
 from bzzzd.identity.grants import Grant, Trust, mesh_id_of
 
 _MOST: Final = 256
@@ -70,7 +70,7 @@ class Pins:
                 return msgspec.json.decode(file.read(_LIMIT), type=dict[str, _Pin])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             raise BadInput(
                 f"the file of pinned authorities {self._path} cannot be read; restore it, or remove it when you know "
                 "that the daemon is the right one",

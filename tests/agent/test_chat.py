@@ -106,6 +106,14 @@ async def test_a_refused_key_is_not_repeated_nor_shown(chat: Chat, endpoint: Mod
     assert len(endpoint.bodies) == 1
 
 
+async def test_a_refusal_that_is_no_text_is_a_refusal_all_the_same(chat: Chat, endpoint: ModelEndpoint) -> None:
+    async def refuse(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return web.Response(status=401, body=b'{"error": "cl\xe9"}', content_type="application/json")
+
+    endpoint.behave(refuse)
+    assert (await failure(chat, at(endpoint))).data["reason"] == "http_401"
+
+
 async def test_a_silent_endpoint_is_given_up(endpoint: ModelEndpoint) -> None:
     async def silent(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         return await stream(request, *[b": still here\n\n"] * 50, wait=0.1)

@@ -250,8 +250,10 @@ def test_a_damaged_letter_is_set_aside_and_hinders_no_other(tmp_path: Path) -> N
     box = Outbox(tmp_path / "outbox")
     box.put(_letter("a"))
     (tmp_path / "outbox" / "torn.answer").write_bytes(b"\x81")
+    (tmp_path / "outbox" / "rotten.answer").write_bytes(b"\x81\xa2id\xa1\xff")
     assert [letter.id for letter in box.letters()] == ["a"]
     assert (tmp_path / "outbox" / "torn.damaged").exists()
+    assert (tmp_path / "outbox" / "rotten.damaged").exists()
     assert (tmp_path / "outbox" / "a.answer").stat().st_mode & 0o777 == 0o600
 
 

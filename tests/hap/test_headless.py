@@ -82,6 +82,7 @@ def test_a_line_in_becomes_an_action_and_its_answer_names_what_it_began() -> Non
         (b'{"action": "quit", "now": true}', "it takes no arguments"),
         (b'{"action": "submit", "title": 7}', "title of submit is text"),
         (b"\xff\xfe", "not JSON"),
+        (b'{"action": "\xff"}', "not JSON"),
     ],
 )
 def test_a_line_that_cannot_be_used_says_why(line: bytes, told: str) -> None:

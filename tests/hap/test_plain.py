@@ -69,6 +69,7 @@ def test_a_typed_line_is_a_command(line: str, act: Act) -> None:
         ("quit now", "takes no arguments"),
         ("submit title", "as JSON"),
         ('submit {"tilte": "x"}', "no field 'tilte'"),
+        ("submit " + "[" * 100_000, "as JSON"),
         ("999999999999999999999", "there is no row"),
         ("²", "no command"),
     ],

@@ -25,11 +25,19 @@ def test_what_was_seen_comes_back_for_the_same_socket_alone(tmp_path: Path) -> N
     assert seen.tasks == TASKS
 
 
-@pytest.mark.parametrize("data", [b"", b"\xc1 not ours", b"\x81\xa6socket\x03"])
+@pytest.mark.parametrize("data", [b"", b"\xc1 not ours", b"\x81\xa6socket\x03", b"\x81\xa6socket\xa1\xff"])
 def test_a_damaged_or_missing_cache_counts_as_nothing_seen(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "portal").mkdir()
     (tmp_path / "portal" / "seen.msgpack").write_bytes(data)
     assert StateFolder(tmp_path).seen("/run/bzzz/bzzzd.sock") is None
+
+
+def test_damaged_drafts_and_answers_count_as_none(tmp_path: Path) -> None:
+    for name in ("drafts/0.json", "answers/p-1.json"):
+        (tmp_path / "portal" / name).parent.mkdir(parents=True)
+        (tmp_path / "portal" / name).write_bytes(b'["\xff"]')
+    state = StateFolder(tmp_path)
+    assert (state.take_drafts(), state.written()) == ((), {})
 
 
 def test_files_are_closed_to_others(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bzzzd.agent.providers.base import Answer, OnText, Prompt
 from bzzzd.agent.providers.reply import Reply
 from bzzzd.agent.providers.sse import EventReader
 from bzzzd.agent.text import words
-from bzzzd.errors import ModelFailed
+from bzzzd.errors import UNREADABLE, ModelFailed
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -174,7 +174,7 @@ class Chat:
         try:
             names = [str(model["id"]) for model in msgspec.json.decode(raw)["data"]]
             return Endpoint(endpoint.url, names[0], endpoint.key, endpoint.grammars)
-        except (msgspec.DecodeError, LookupError, TypeError) as error:
+        except (*UNREADABLE, LookupError, TypeError) as error:
             raise _failed(
                 f"{endpoint.url}/models lists no model; name one under ai.model", "no_model", again=False
             ) from error
@@ -212,7 +212,7 @@ async def _refuse_bad_status(response: ClientResponse, endpoint: Endpoint) -> No
     try:
         body = msgspec.json.decode(raw)
         text = words(body.get("error", text)) if isinstance(body, dict) else text
-    except msgspec.DecodeError:
+    except UNREADABLE:
         pass
     said = words(text)
     if endpoint.key:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from bzzzd.agent.providers.base import Answer, Usage
 from bzzzd.agent.text import clean, words
-from bzzzd.errors import ModelFailed
+from bzzzd.errors import UNREADABLE, ModelFailed
 
 # Far above what any answer needs: a token has about four characters.
 _CHARS_PER_TOKEN: Final = 32
@@ -70,7 +70,7 @@ class Reply:
             return ""
         try:
             chunk = _DECODER.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise ModelFailed(f"the model endpoint sent nonsense: {words(error)}", reason="nonsense") from error
         if chunk.error:
             raise ModelFailed(f"the model endpoint reported: {words(chunk.error)}", reason="endpoint_error")

@@ -22,7 +22,7 @@ from typing import Annotated, Final
 import msgspec
 from aiohttp import web
 
-from bzzzd.errors import BadInput, NotAllowed, Overloaded, Unavailable
+from bzzzd.errors import UNREADABLE, BadInput, NotAllowed, Overloaded, Unavailable
 from bzzzd.hap.web.files import FILES, Files
 from bzzzd.hap.web.guard import EVENTS, Handler
 from bzzzd.hap.web.sessions import IDLE_S, Session, Sessions
@@ -98,7 +98,7 @@ class Api:
             raise Overloaded("too many tries; wait a moment")
         try:
             word = msgspec.json.decode(await request.read(), type=_Enter).word
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadInput("signing in takes the word of the portal's URL") from error
         found = self._sessions.enter(word)
         if found is None:
@@ -115,7 +115,7 @@ class Api:
     async def _save(self, request: web.Request, session: Session) -> web.Response:
         try:
             address = msgspec.json.decode(await request.read(), type=_Save).address
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadInput("saving takes an address") from error
         return web.json_response(self._files.ticket(session, address))
 
@@ -134,7 +134,7 @@ class Api:
         body = await request.read()
         try:
             re = msgspec.json.decode(body, type=_Request).id
-        except (msgspec.DecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise BadInput(f"a request is an object with an id of 1 to 64 characters: {error}") from error
         answer = session.answered(re)
         if answer is None:
