@@ -23,7 +23,6 @@ from bzzzd.mesh.addresses import PeerAddress, parse_peers
 from bzzzd.mesh.admission import Admission, Refused
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.enough import ENOUGH_MEMBERS, EXPLORE_S, Neighbour, explores, leaving
-from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.ids import id_of
 from bzzzd.mesh.membership import How
@@ -276,8 +275,7 @@ class Dialler:
         try:
             if rivals and not self._swarm.stays(connection):
                 # The peer has dialled us meanwhile, and that connection stays.
-                with last_words(1):
-                    await connection.close()
+                await self._swarm.end(connection)
                 with trio.move_on_after(_DIAL_S):
                     await self._admission.settled(peer_id)
                 return None if self._host.is_member(peer_id) else "absent"
@@ -289,8 +287,7 @@ class Dialler:
             return "refused"
         finally:
             if not self._host.is_member(peer_id):
-                with last_words(1):
-                    await connection.close()
+                await self._swarm.end(connection)
 
     # ── nodes that are known by address alone ────────────────────────────────
 
@@ -319,8 +316,7 @@ class Dialler:
                     connection = await self._swarm.speak(plug, None)
                     peer_id = connection.muxed_conn.peer_id
                     if peer_id == self._own or self._host.is_member(peer_id):
-                        with last_words(1):
-                            await connection.close()
+                        await self._swarm.end(connection)
                         # A name of many machines, this one among them: another one may answer to it later.
                         return "refused" if peer_id == self._own else None
                     outcome = await self.join(connection, "bootstrap")
@@ -362,9 +358,4 @@ class Dialler:
 
     def _close(self, connection: INetConn) -> None:
         if self._nursery is not None:
-            self._nursery.start_soon(self._close_now, connection)
-
-    @staticmethod
-    async def _close_now(connection: INetConn) -> None:
-        with last_words(1):
-            await connection.close()
+            self._nursery.start_soon(self._swarm.end, connection)

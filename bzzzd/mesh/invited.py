@@ -153,8 +153,8 @@ class Visits:
                     return await self._ask(inviter, invitation, ask, prove)
                 finally:
                     if not self._host.is_member(inviter):
-                        with last_words(1):
-                            await self._host.disconnect(inviter)
+                        for connection in self._swarm.get_connections(inviter):
+                            await self._swarm.end(connection)
         except trio.TooSlowError:
             raise Unavailable(f"the inviter {peer_id} did not answer within {timeout_s:g} s") from None
         except BzzzError:

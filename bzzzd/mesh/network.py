@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import trio
@@ -35,6 +36,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
 from bzzzd.errors import P2PInitFailed
+from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.library import resolver_optional
 from bzzzd.mesh.meter import CURRENT, Meter, metered
 from bzzzd.mesh.redial import stays
@@ -185,6 +187,22 @@ class MemberSwarm(Swarm):
         """
         for connection in self.get_connections(peer_id):
             await self._close_connection_async(connection)
+
+    async def end(self, connection: INetConn) -> None:
+        """Close a connection, within seconds and also when the task was cancelled.
+
+        The library's way waits for a peer that does not read, and is not taken up again where it was cut short: such
+        a connection would be its peer's for ever. Here it is out of the books all the same.
+        """
+        with last_words(_FAREWELL_S) as politely:
+            await connection.close()
+        if politely.cancelled_caught:
+            muxed: Any = connection.muxed_conn
+            with last_words(_FAREWELL_S), suppress(Exception):  # what is broken already is closed enough
+                await muxed.secured_conn.close()
+            self.remove_conn(connection)  # type: ignore[arg-type]
+            with last_words(_FAREWELL_S):
+                await self.notify_disconnected(connection)
 
     async def reach(self, endpoint: Endpoint, peer_id: ID | None) -> INetConn:
         """Connect to a peer at one endpoint, once. ``OSError`` when nobody answers there; libp2p's errors otherwise.
