@@ -176,9 +176,23 @@ def check_digest(raw: bytes, digest: str) -> Question:
     return open_question(raw)
 
 
+def canonical(value: object) -> bytes:
+    """One encoding of a value, whatever the order in which its maps were made.
+
+    Raises ``BadInput`` for a map, at any depth, whose keys are not text: its order would depend on who encodes it.
+    """
+    try:
+        return _SORTED.encode(value)
+    except TypeError as error:
+        raise BadInput(f"an action's arguments are named by text, also inside of each other: {error}") from error
+
+
 def action_digest(action: Action, task: str) -> str:
-    """By it the next owner of a task finds the prompt of the one before, and the ledger checks what is begun."""
-    said = _SORTED.encode((task, action.op, action.args, action.target))
+    """By it the next owner of a task finds the prompt of the one before, and the ledger checks what is begun.
+
+    Raises ``BadInput`` as ``canonical`` does.
+    """
+    said = canonical((task, action.op, action.args, action.target))
     return hashlib.sha256(_ACTION_DOMAIN + said).hexdigest()
 
 

@@ -179,6 +179,14 @@ async def test_an_action_that_cannot_be_described_is_not_asked_about(daemon: Dae
     assert (task.reason, daemon.prompts.log, handler.jobs) == ("bad_input", [], [])
 
 
+async def test_a_brief_whose_arguments_have_no_order_is_not_asked_about(daemon: Daemon, make: Make) -> None:
+    daemon.acts = APPROVE
+    await make(gives(Product(b"x")))
+    task = daemon.submit(brief=Brief("Tidy up", "", {"deep": {7: "x"}}))
+    await ended(daemon, task)
+    assert (task.reason, task.retryable, daemon.prompts.log) == ("bad_input", False, [])
+
+
 async def test_arguments_that_are_too_long_are_named_by_their_digest(daemon: Daemon, make: Make) -> None:
     task = await asked(daemon, make, gives(Product(b"x")), short="s", long="x" * 100_000)
     args = daemon.prompts.questions[daemon.prompts.one.id].action.args

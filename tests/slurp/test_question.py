@@ -102,6 +102,12 @@ def test_an_actions_digest_tells_every_part_of_it() -> None:
     assert len(parts) == 5
 
 
+def test_an_action_whose_arguments_have_no_order_has_no_digest() -> None:
+    for keys in ({1: "a"}, {b"k": "a"}, {(): "a"}):
+        with pytest.raises(BadInput, match="named by text"):
+            action_digest(replace(RM, args={"deep": [keys]}), "t-1")
+
+
 def test_a_form_takes_what_it_asks_for_and_nothing_else() -> None:
     value = {"where": "here", "n": "3"}
     assert open_value(FORM, write_value(FORM, value)) == value

@@ -16,12 +16,11 @@ from bzzzd.agent.work import Failed, Token
 from bzzzd.hmmm.library import Library, Said
 from bzzzd.slurp.asking import new_nonce
 from bzzzd.slurp.commands import new_prompt_id
-from bzzzd.slurp.question import Action, Choice, Later, Question, To, open_question, open_value
+from bzzzd.slurp.question import Action, Choice, Later, Question, To, canonical, open_question, open_value
 
 _RULE_S: Final = 10.0
 # What a question shows of an action's arguments; more of them is named by its digest.
 _ARGS_BYTES: Final = 16_384
-_SORTED: Final = msgspec.msgpack.Encoder(order="deterministic")
 
 
 class Approvals:
@@ -99,7 +98,7 @@ def _bounded(args: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]
     """Arguments as a question shows them, with the brief they come from: what is too long is named by its digest."""
     shown: dict[str, Any] = {"brief": task.get("brief")}
     for name, value in args.items():
-        said = _SORTED.encode(value)
+        said = canonical(value)
         whole = len(said) <= _ARGS_BYTES
         shown[name] = value if whole else {"sha256": hashlib.sha256(said).hexdigest(), "bytes": len(said)}
     return shown
