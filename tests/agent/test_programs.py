@@ -112,6 +112,11 @@ async def test_a_failing_external_program_is_a_failure_with_its_words(
     assert said in product.content.decode()
 
 
+async def test_arguments_that_are_no_json_fail_the_task_for_good(sandbox: Sandbox) -> None:
+    with pytest.raises(BadInput, match="cannot be said in JSON"):
+        await external(sandbox, "").run(job(deep={b"key": 1}))
+
+
 def test_a_program_over_the_state_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no sandbox may see"):
         External(Sandbox.__new__(Sandbox), LIMITS, ["python3", str(tmp_path)], closed=[tmp_path / "state"])

@@ -117,7 +117,10 @@ class External:
         task = {name: job.task.get(name) for name in ("id", "project", "capability", "role", "priority", "author")}
         brief = {"title": job.brief.title, "body": job.brief.body, "args": job.brief.args}
         said = {"task": task, "brief": brief, "remarks": list(job.remarks)}
-        stdin = json.dumps(said, ensure_ascii=False, default=_plain).encode()
+        try:
+            stdin = json.dumps(said, ensure_ascii=False, default=_plain).encode()
+        except TypeError as error:
+            raise BadInput(f"the arguments of this task cannot be said in JSON: {error}") from error
         job.progress(0, None, f"running {Path(self._argv[0]).name}")
         report = await self._sandbox.run(
             self._argv, lease=job.lease, stdin=stdin, limits=self._limits, visible=self._visible
