@@ -100,7 +100,9 @@ def size(count: object) -> str:
 
 
 def number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value == value else 0.0
+    """A number of an answer; 0 for what is none, or without end."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return float(value) if good and isinstance(value, int | float) else 0.0
 
 
 def rows_of(value: object, key: str) -> list[Mapping[str, Any]]:

@@ -146,12 +146,17 @@ def bar(done: float, total: float, columns: int) -> str:
     """A progress bar; empty when the total is unknown."""
     if total <= 0 or columns <= 0:
         return ""
-    filled = max(0, min(columns, round(columns * done / total)))
+    filled = round(columns * _share(done, total))
     return "▰" * filled + "▱" * (columns - filled)
 
 
 def percent(done: float, total: float) -> str:
-    return f"{max(0, min(100, int(100 * done / total)))}%" if total > 0 else ""
+    return f"{int(100 * _share(done, total))}%" if total > 0 else ""
+
+
+def _share(done: float, total: float) -> float:
+    """From 0 to 1, whatever an agent says: beside a total that is next to nothing anything is endless."""
+    return max(0.0, min(1.0, done / total))
 
 
 def called(title: str, id: str) -> str:
