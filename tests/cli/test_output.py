@@ -70,7 +70,15 @@ def test_facts_leave_out_what_is_empty():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.44, "0.4 s"), (59, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (90061, "1 d 1 h"), (None, "0.0 s")],
+    [
+        (0.44, "0.4 s"),
+        (59, "59 s"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (90061, "1 d 1 h"),
+        (None, "0.0 s"),
+        (float("inf"), "0.0 s"),
+    ],  # fmt: skip
 )
 def test_durations_have_two_units_at_most(seconds, text):
     assert duration(seconds) == text
