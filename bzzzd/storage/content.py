@@ -20,7 +20,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bzzzd.errors import BadInput, StorageFailed
+from bzzzd.errors import BadInput, BzzzError, StorageFailed
 from bzzzd.storage.faults import from_os
 from bzzzd.storage.folder import TEMPORARY, prepare_folder, settle, sync_folder, write_whole
 from bzzzd.storage.incoming import PART, Incoming
@@ -94,8 +94,17 @@ class ContentStore:
         return Blob(name, len(ciphertext), None, sealed)
 
     async def discard(self, blob: Blob) -> None:
-        """Remove what ``stage`` wrote, when the write that was to name it failed."""
-        if blob.data is None:
+        """Remove what ``stage`` wrote, when nothing will name it; what is in the store already stays.
+
+        The same ciphertext may have come before: a member sends it again with what is refused, or a disk is full.
+        """
+        if blob.data is not None:
+            return
+        try:
+            named = await self.has(blob.hash)
+        except BzzzError:  # the journal is closing or full: the next start removes what no row names
+            return
+        if not named:
             await asyncio.to_thread(self._remove, {blob.hash.hex()})
 
     @staticmethod

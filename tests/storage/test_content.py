@@ -50,6 +50,14 @@ async def test_keeping_the_same_content_twice_is_harmless(store, journal):
     assert await store.read(blob) == bytes(500)
 
 
+async def test_what_is_given_up_takes_nothing_that_is_kept_along(store, journal, tmp_path):
+    kept = await keep(store, journal, bytes(500))
+    await store.discard(await store.stage(bytes(500)))
+    assert await store.read(kept) == bytes(500)
+    await store.discard(await store.stage(bytes(501)))
+    assert [path.stat().st_size for path in files(tmp_path)] == [500]
+
+
 async def test_damaged_and_missing_content_is_noticed(store, journal, tmp_path):
     large = await keep(store, journal, bytes(1000))
     (path,) = files(tmp_path)
