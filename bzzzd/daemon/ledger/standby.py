@@ -57,13 +57,17 @@ class Standby:
 
     async def take(self, peer_id: str, copy: wire.Copy) -> wire.Copied:
         """Add what the coordinator sends; gives what is held then. Raises ``NotAllowed`` for anybody else."""
-        if self._office.here or peer_id != self._office.peer_id:
+        record = self._office.record
+        if record is None or self._office.here or peer_id != self._office.peer_id:
             raise NotAllowed(f"a copy of the ledger comes from the coordinator, {self._office.name or 'not known yet'}")
         if copy.fresh and not self._succession.settled:
             raise Unavailable("this node still looks whether its own former ledger holds more; try again in a moment")
         versions = await self._checked(peer_id, copy)
 
         def work(conn: sqlite3.Connection) -> int:
+            # Content was checked meanwhile: this node may have become the coordinator, whose entries are its own.
+            if replica.standing(conn).office > record.number:
+                raise Conflict("this node keeps the ledger now")
             number = replica.apply(conn, copy.incarnation, copy.term, copy.after, copy.rows, fresh=copy.fresh)
             for pending in versions:
                 ContextStore.insert(conn, pending)
@@ -74,6 +78,8 @@ class Standby:
         try:
             number = await self._journal.write(work)
         except Conflict:
+            for pending in versions:
+                await self._contexts.discard(pending)
             return await self._held()
         self._reached = (copy.incarnation, number)
         for grown in self._waiting:
