@@ -195,7 +195,11 @@ class KeyDesk:
         pause, longest = _AGAIN_S
         while True:
             self._wake.clear()
-            done = await self._ask_all()
+            try:
+                done = await self._ask_all()
+            except BzzzError as error:  # a full disk, say: what is given is asked for again
+                self._note(f"role keys cannot be kept: {error.message}", "")
+                done = False
             try:
                 async with asyncio.timeout(None if done else pause):
                     await self._wake.wait()

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from bzzzd.crypto.keys import SigningKey
@@ -91,8 +92,6 @@ class Mesh(Judging):
         self._stopping = False
         self.peer_id = peer_id_of(SigningKey.from_seed(seed).public)
         self.addresses: tuple[str, ...] = ()
-
-    # ── life ─────────────────────────────────────────────────────────────────
 
     async def start(self) -> None:
         """Start the node; returns once it listens and accepts peers.
@@ -208,8 +207,6 @@ class Mesh(Judging):
             raise Unavailable("the mesh has not started")
         return await self._bridge.call(getattr(self._node, name), *args)
 
-    # ── messages ─────────────────────────────────────────────────────────────
-
     @property
     def max_message_bytes(self) -> int:
         """The largest message that ``publish`` takes, in bytes."""
@@ -255,6 +252,15 @@ class Mesh(Judging):
         if self._bridge is not None:
             self._bridge.release(size)
 
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """``hold`` while a task works on what came: however much a member sends, no more of it waits here."""
+        self.hold(size)
+        try:
+            yield
+        finally:
+            self.release(size)
+
     async def followers(self, topic: str) -> list[str]:
         """Peer ids of the connected members that follow ``topic``."""
         return list(await self._call("followers", topic))
@@ -262,8 +268,6 @@ class Mesh(Judging):
     def _deliver(self, topic: str, peer_id: str, data: bytes) -> None:
         for handler in tuple(self._topics.get(topic, ())):
             handler(topic, peer_id, data)
-
-    # ── records ──────────────────────────────────────────────────────────────
 
     async def dht_put(self, key: str, value: bytes) -> None:
         """Store a record (``/NAMESPACE/…``) here and at the closest members; raises what its rule raises."""
@@ -273,8 +277,6 @@ class Mesh(Judging):
         """The best valid record that this node and the closest members hold."""
         value: bytes | None = await self._call("dht_get", key)
         return value
-
-    # ── requests ─────────────────────────────────────────────────────────────
 
     async def request(self, peer_id: str, protocol: str, data: bytes, timeout: float = 10.0) -> bytes:
         """The answer of a connected member on ``protocol``, within ``timeout`` seconds.
@@ -314,8 +316,6 @@ class Mesh(Judging):
                 self.blame(peer_id)
             raise
 
-    # ── joining by invitation ────────────────────────────────────────────────
-
     def welcome(self, decide: Callable[[JoinTry], Awaitable[bytes]]) -> None:
         """Have ``decide`` answer strangers that come with an invitation; it raises to refuse."""
         self._welcome = decide
@@ -335,8 +335,6 @@ class Mesh(Judging):
         """
         key_of(peer_id)
         return bytes(await self._call("visit", peer_id, tuple(addresses), invitation, ask, prove, timeout))
-
-    # ── peers ────────────────────────────────────────────────────────────────
 
     def peers(self) -> list[PeerInfo]:
         """Members, and static peers that are being looked for; from memory, at most two seconds old."""
@@ -385,8 +383,6 @@ class Mesh(Judging):
     async def recheck(self) -> None:
         """Check every member's grants again; those that are no longer accepted are cut off."""
         await self._call("recheck")
-
-    # ── what the node should follow and serve ────────────────────────────────
 
     def _settle(self) -> None:
         if self._bridge is not None and self._node is not None and not self._stopping:

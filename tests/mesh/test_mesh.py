@@ -433,3 +433,13 @@ async def test_a_node_that_is_its_own_bootstrap_peer_goes_on_publishing(town: To
     await node.mesh.publish(TOPIC, b"together")
     await eventually("the message", lambda: b"together" in [data for _, data in other.messages])
     assert "failed" not in node.kinds()
+
+
+async def test_what_a_task_works_on_counts_as_waiting_until_it_is_done(town: Town) -> None:
+    node = await town.node()
+    bridge = node.mesh._bridge
+    assert bridge is not None
+    with suppress(NotFound), node.mesh.holding(64 * 1024 * 1024):
+        assert bridge._full(), "peers wait from here on"
+        raise NotFound("the work has failed")
+    assert not bridge._full()
