@@ -297,6 +297,9 @@ class Tracker:
         if chain.after is not None:
             return
         chain.after = after
+        # Making room for the journal before must not forget this one, which may be the oldest that is known.
+        journals = self._journals[chain.source.node]
+        journals[chain.source.journal] = journals.pop(chain.source.journal)
         parent = self._chain(Source(chain.source.node, after.journal), now)
         if parent is chain:
             return

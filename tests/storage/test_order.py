@@ -157,6 +157,19 @@ def test_a_node_cannot_fill_memory_with_journals():
     assert tracker.holding == MAX_JOURNALS
 
 
+def test_a_journal_is_not_forgotten_for_the_one_that_it_goes_on_from():
+    tracker = Tracker()
+    names = [f"j{number}" for number in range(MAX_JOURNALS)]
+    for name in names:
+        tracker.take(arrival(5, Source(A.node, name)), 0.0)
+    tracker.take(arrival(1, Source(A.node, names[0]), Link("before", 3)), 0.0)
+    # The oldest of the others made room.
+    assert Source(A.node, names[0]) in tracker.held()
+    assert Source(A.node, names[1]) not in tracker.held()
+    tracker.told(A.node, {}, 0.0)
+    assert tracker.asks(10.0)
+
+
 def test_what_could_not_be_kept_comes_again():
     tracker = Tracker()
     for number in (1, 2, 3):
