@@ -178,7 +178,7 @@ def stormy(count: int, limit_s: float) -> Any:
             two.programs.append(program)
             return program
 
-        return storm(one, two, agent, witness, count=count, at_once=32, every_s=4.0, limit_s=limit_s)
+        return storm(one, two, agent, witness, count=count, at_once=32, every_s=2.0, limit_s=limit_s)
 
 
 def run(quick: bool) -> list[Row]:
