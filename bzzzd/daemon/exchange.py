@@ -23,6 +23,7 @@ from bzzzd.daemon.members import Members
 from bzzzd.daemon.peerbook import PeerBook
 from bzzzd.daemon.skew import Clocks, Skew
 from bzzzd.errors import UNREADABLE, BzzzError, GrantRefused, InvalidEnvelope, Overloaded
+from bzzzd.identity.grants import Seconds
 from bzzzd.identity.node import NodeIdentity
 from bzzzd.identity.noderecord import NODE_RECORD_BYTES, NodeRecord, open_node_record, seal_node_record
 from bzzzd.mesh.mesh import Mesh
@@ -76,7 +77,7 @@ class Answer(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     To ``DialBack``, ``unreachable`` says why, by address, and ``connected`` who the answerer's peers are.
     """
 
-    at: float
+    at: Seconds
     told: Annotated[tuple[Told, ...], Meta(max_length=_MOST)] = ()
     unreachable: Annotated[dict[str, str], Meta(max_length=16)] = {}
     connected: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=_MOST)] = ()

@@ -34,6 +34,8 @@ GrantKind = Literal["node", "agent", "person", "admin"]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Recipient = Annotated[str, Meta(pattern=r"^age1[02-9ac-hj-np-z]{58}\Z")]
 Key = Annotated[bytes, Meta(min_length=PUBLIC_BYTES, max_length=PUBLIC_BYTES)]
+# Bounded, so that no time is NaN: that compares with nothing, and what ended then would never end.
+Seconds = Annotated[float, Meta(ge=-(2.0**53), lt=2.0**53)]
 
 # Who may sign what, after the authority: the one table of delegation.
 _MAY_ISSUE: Final[dict[str, frozenset[str]]] = {
@@ -57,11 +59,11 @@ class Grant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     capabilities: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
     age: Recipient | None = None
     serial: Annotated[int, Meta(ge=0)]
-    not_before: float
-    not_after: float
+    not_before: Seconds
+    not_after: Seconds
     issuer: Key
     may_grant: Annotated[tuple[Name, ...], Meta(max_length=256)] = ()
-    max_validity_s: float = 0.0
+    max_validity_s: Seconds = 0.0
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(Grant)

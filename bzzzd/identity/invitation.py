@@ -247,7 +247,7 @@ class Outcome(Struct, frozen=True):
 
     chain: Annotated[tuple[bytes, ...], Meta(max_length=3)] = ()
     nonce: Annotated[bytes, Meta(max_length=64)] = b""
-    pause_s: float = 1.0
+    pause_s: Annotated[float, Meta(ge=0, lt=2.0**53)] = 1.0
 
 
 _OUTCOME: Final = msgspec.msgpack.Decoder(Outcome)

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import UNREADABLE, InvalidEnvelope
+from bzzzd.identity.grants import Seconds
 
 NODE_RECORD_BYTES: Final = 8192
 MultiaddrText = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^/[!-~]+\Z")]
@@ -22,7 +23,7 @@ class NodeRecord(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     """
 
     addresses: Annotated[tuple[MultiaddrText, ...], Meta(max_length=16)]
-    at: float
+    at: Seconds
     seq: Annotated[int, Meta(ge=0)]
 
 

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from bzzzd.crypto.envelope import open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import UNREADABLE, InvalidEnvelope
-from bzzzd.identity.grants import Key, Name
+from bzzzd.identity.grants import Key, Name, Seconds
 
 RECORD_LIMIT: Final = 16_384
 
@@ -29,7 +29,7 @@ class AgentRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     binary_type: Literal["daemon", "agent", "hap"]
     slots: Annotated[int, Meta(ge=0, le=1_000_000)] = 1
     version: Annotated[str, Meta(max_length=64)] = ""
-    timestamp: float
+    timestamp: Seconds
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(AgentRecord)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.errors import UNREADABLE, InvalidEnvelope, TooLarge
-from bzzzd.identity.grants import Key, Revocations
+from bzzzd.identity.grants import Key, Revocations, Seconds
 
 Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Serial = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -27,7 +27,7 @@ class Revoked(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The key's grants up to ``at`` (Unix seconds) are void."""
 
     key: Key
-    at: float
+    at: Seconds
 
 
 class Removed(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -42,7 +42,7 @@ class RevocationList(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The payload of a charter document of kind ``revocations``."""
 
     number: Annotated[int, Meta(ge=1, le=2**53)]
-    at: float
+    at: Seconds
     keys: Annotated[tuple[Revoked, ...], Meta(max_length=_MOST)] = ()
     grants: Annotated[tuple[tuple[Key, Serial], ...], Meta(max_length=_MOST)] = ()
     admins: Annotated[tuple[Removed, ...], Meta(max_length=_MOST)] = ()

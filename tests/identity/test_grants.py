@@ -1,11 +1,14 @@
 from typing import Any
 
+import msgspec
 import pytest
 
+from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, BzzzError, GrantRefused, InvalidEnvelope
 from bzzzd.identity.grants import Revocations, Trust, mesh_id_of
 from bzzzd.identity.node import make_grant
+from bzzzd.identity.revocations import RevocationList, Revoked, read_list
 
 NOW = 1_800_000_000.0
 AUTHORITY = SigningKey.from_seed(b"a" * 32)
@@ -117,3 +120,20 @@ def test_garbage_in_a_chain_is_an_error_of_ours() -> None:
     for garbage in (b"", b"\xc1", b"\x93\x01\x02\x03"):
         with pytest.raises(BzzzError):
             TRUST.admit([garbage], now=NOW)
+
+
+@pytest.mark.parametrize("field", ["not_before", "not_after", "max_validity_s"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_time_that_compares_with_nothing_or_never_comes_is_refused(field: str, value: float) -> None:
+    """An end that is NaN is never over, and a validity that is NaN is no longer than any."""
+    whole = msgspec.msgpack.decode(grant(NODE, "agent", AGENT), type=list[Any])
+    fields = msgspec.msgpack.decode(whole[4]) | {field: value}
+    endless = seal(NODE, "grant", MESH, msgspec.msgpack.encode(fields))
+    with pytest.raises(InvalidEnvelope):
+        TRUST.admit([endless, delegation("node", NODE)], now=NOW)
+
+
+def test_a_list_of_revocations_takes_no_other_back_by_a_time_that_compares_with_nothing() -> None:
+    undone = RevocationList(number=2, at=NOW, keys=(Revoked(PERSON.public, float("nan")),))
+    with pytest.raises(InvalidEnvelope):
+        read_list(msgspec.msgpack.encode(undone))
