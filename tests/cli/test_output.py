@@ -78,7 +78,7 @@ def test_facts_leave_out_what_is_empty():
         (90061, "1 d 1 h"),
         (None, "0.0 s"),
         (float("inf"), "0.0 s"),
-    ],  # fmt: skip
+    ],
 )
 def test_durations_have_two_units_at_most(seconds, text):
     assert duration(seconds) == text
