@@ -11,6 +11,7 @@ A refusal is not the end: the portal shows what guests may see, and the message 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ from bzzzd.hap.messages import (
     Snapshot,
     Submit,
     Tag,
+    Told,
     Unlock,
 )
 from bzzzd.hap.outbox import Outbox
@@ -274,7 +276,14 @@ class Session:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._work.add(task)
-        task.add_done_callback(self._work.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """What nobody expected must not look like an answer that is still on its way."""
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logging.getLogger("bzzzd.hap.session").error("something asked of bzzzd failed here", exc_info=error)
+            self._send(Told("the portal failed at this; its log says why", "bad"))
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """Read something outside of the model, for a file; raises what the daemon refuses."""

@@ -9,7 +9,20 @@ import pytest
 from bzzzd.errors import FinalState
 from bzzzd.hap import session as sessions
 from bzzzd.hap.feeds.tasks import TaskChanged
-from bzzzd.hap.messages import Answered, Ask, Attach, Came, Message, Offline, Online, Order, Refused, Snapshot, Submit
+from bzzzd.hap.messages import (
+    Answered,
+    Ask,
+    Attach,
+    Came,
+    Message,
+    Offline,
+    Online,
+    Order,
+    Refused,
+    Snapshot,
+    Submit,
+    Told,
+)
 from bzzzd.hap.outbox import Outbox
 from bzzzd.hap.session import Session
 from bzzzd.hap.signing import Person
@@ -149,6 +162,17 @@ async def test_a_question_is_answered_with_values_and_a_refusal_with_its_code(
         refused = heard.last(Refused)
         assert isinstance(refused, Refused)
         assert (refused.tag, refused.fault.code) == (("show", "t"), "INVALID_PARAMS")
+
+
+async def test_what_nobody_expected_is_told_and_stands_in_the_log(
+    session: Session, heard: Heard, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(Desk(), tmp_path / "s"):
+        session.start()
+        await until(lambda: heard.last(Online))
+        session.perform(Ask("context.prepare", {"address": "ucxl://a:b@c:d/*^/", "content_type": "x"}, ("unread",)))
+        await until(lambda: heard.last(Told))
+    assert "KeyError" in caplog.text
 
 
 async def test_a_task_is_signed_sealed_and_submitted(session: Session, heard: Heard, tmp_path: Path) -> None:
