@@ -140,6 +140,10 @@ class OfferDesk:
         self.kick()
         return taken
 
+    def listens_at(self, peer_id: str, agent_id: str) -> bool:
+        """Whether an agent is one of those that another node has told of."""
+        return agent_id in self._far.get(peer_id, {})
+
     def offered(self, task_id: str, agent_id: str, expires_s: float) -> bool:
         """The coordinator offers a task to an agent here; whether it listens."""
         desk = self._desks.get(agent_id)

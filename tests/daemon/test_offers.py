@@ -1,11 +1,15 @@
 import asyncio
 from collections.abc import Coroutine
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bzzzd.daemon.ledger import wire
+from bzzzd.daemon.ledger.crew import CrewDesk
 from bzzzd.daemon.offers import OfferDesk
 from bzzzd.errors import NotFound
+from bzzzd.rpc.streams import Stream
 from bzzzd.slurp.task import LedgerClock, Task, submit
 
 
@@ -71,3 +75,24 @@ async def test_an_agents_offers_go_to_another_when_it_leaves(desk: OfferDesk) ->
 async def test_an_agent_that_is_not_attached_cannot_listen(desk: OfferDesk) -> None:
     with pytest.raises(NotFound, match="not attached"):
         desk.listen("ghost")
+
+
+async def test_a_node_declines_for_its_own_agents_alone(desk: OfferDesk) -> None:
+    office: Any = SimpleNamespace(here=True)
+    mesh: Any = None
+    crew = CrewDesk(desk, office, mesh, Stream("events"), lambda name, work: work.close())
+    pushed: list[tuple[str, str]] = []
+    desk.push = lambda peer_id, offers: pushed.extend((peer_id, agent) for _, agent, _ in offers)
+    for number in (1, 2):
+        await crew.answer(f"p{number}", wire.encode(wire.Crew((wire.Agent(f"w{number}", "worker", (), 1),))))
+    desk.follow(task("t-1"))
+    await turn()
+    ((peer, agent),) = pushed
+    other = "p2" if peer == "p1" else "p1"
+    await crew.answer(other, wire.encode(wire.Declined("t-1", agent)))
+    await turn()
+    assert pushed == [(peer, agent)]
+    await crew.answer(peer, wire.encode(wire.Declined("t-1", agent)))
+    await turn()
+    assert [to for to, _ in pushed] == [peer, other]
+    desk.stop()

@@ -110,7 +110,8 @@ class CrewDesk:
                 crew = [Listener(one.id, one.role, one.capabilities, one.slots) for one in agents]
                 return wire.encode(self._offers.crew(peer_id, crew))
             case wire.Declined(task=task, agent=agent):
-                if self._office.here:
+                # A node speaks for its own agents alone: others could be kept from every task.
+                if self._office.here and self._offers.listens_at(peer_id, agent):
                     self._offers.refused(task, agent)
                 return wire.encode(())
             case wire.Offers(items=items):
