@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import stat
 from collections.abc import AsyncIterator, Mapping
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from bzzzd.errors import Conflict
+from bzzzd.hap.asked import Reception
 from bzzzd.hap.feed import TaskChanged
 from bzzzd.hap.messages import Act, Came, Offline, Order, Submit
 from bzzzd.hap.web.guard import HEADERS
@@ -386,3 +389,9 @@ async def test_the_end_of_the_portal_ends_its_streams(tmp_path: Path) -> None:
 
 def test_words_are_long_enough_not_to_be_guessed() -> None:
     assert len(Sessions(lambda: 0.0).word) >= 43
+
+
+def test_the_page_has_words_for_whatever_became_of_an_answer() -> None:
+    page = (files("bzzzd.hap.web") / "assets" / "prompt.js").read_text("utf-8")
+    words = page.partition("const words = {")[2].partition("};")[0]
+    assert set(re.findall(r"^ +(\w+): `", words, re.MULTILINE)) == set(get_args(get_type_hints(Reception)["state"]))

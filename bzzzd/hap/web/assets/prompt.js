@@ -89,6 +89,7 @@ export function open(context, id) {
     const words = {
       waiting: `Your answer ${reception?.choice} waits; Undo takes it back.`,
       kept: `Your answer ${reception?.choice} is on disk and on its way.`,
+      held: `Your answer ${reception?.choice} waits at this node for the coordinator.`,
       done: `✓ The ledger has your answer ${reception?.choice}${reception?.entry ? `, entry ${reception.entry}` : ""}.`,
       refused: `✗ Your answer was refused: ${reception?.why}`,
     };
