@@ -1,8 +1,9 @@
 """The roll: who is known to be a member, by key, with the grant chain that shows it. Bounded, and pure.
 
-Of two grants for a key the one that was signed later counts, whoever signed it. A delegation stands
-beside its person's grant. A node may be the issuer of so many agents and no more, so that no single
-member can push the others out; when the roll is full, what ended first is let go first.
+Of two grants for a key the one that was signed later counts, whoever signed it; but a node's word that a key
+is an agent's never displaces that it is a node's or a person's, or any node could put any member out. A
+delegation stands beside its person's grant. A node may be the issuer of so many agents and no more, so that no
+single member can push the others out; when the roll is full, what ended first is let go first.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class Entry(NamedTuple):
         return self.grants[0]
 
     @property
-    def rank(self) -> tuple[float, int, bytes]:
+    def rank(self) -> tuple[bool, float, int, bytes]:
         """The highest counts."""
-        return self.grant.not_before, self.grant.serial, self.digest
+        return self.grant.kind != "agent", self.grant.not_before, self.grant.serial, self.digest
 
 
 class Roll:

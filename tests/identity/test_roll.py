@@ -40,6 +40,21 @@ def test_of_two_grants_the_later_one_counts_whatever_came_first() -> None:
         assert not entered(roll, name(1), at=3.0, role="third")
 
 
+def test_no_node_makes_an_agent_of_another_node_or_of_a_person() -> None:
+    kinds: tuple[GrantKind, GrantKind] = ("node", "person")
+    for kind in kinds:
+        for order in permutations([(kind, AUTHORITY, 1.0), ("agent", NODES[1], 50.0)]):
+            roll = Roll()
+            for what, issuer, at in order:
+                entered(roll, name(1), kind=what, issuer=issuer, at=at)
+            found = roll.get(name(1))
+            assert found is not None
+            assert found.grant.kind == kind
+    roll = Roll()
+    for at, issuer in ((1.0, NODES[0]), (2.0, NODES[1])):  # an agent that has moved
+        assert entered(roll, name(1), kind="agent", issuer=issuer, at=at)
+
+
 def test_a_delegation_stands_beside_its_persons_grant() -> None:
     roll = Roll()
     assert entered(roll, name(1), kind="person")
