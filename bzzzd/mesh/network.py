@@ -284,8 +284,9 @@ class MemberSwarm(Swarm):
         if not isinstance(muxed, Yamux):
             return
         if not welcome:
-            with trio.move_on_after(_FAREWELL_S):
-                await muxed.close()
+            for connection in self.get_connections(muxed.peer_id):
+                if connection.muxed_conn is muxed:
+                    await self.end(connection)
             return
         await muxed.event_closed.wait()
 
