@@ -174,9 +174,9 @@ def _network(config: Config) -> Iterator[Problem]:
 
 def _roles(config: Config, roles: RolesFile) -> Iterator[Problem]:
     known = ", ".join(roles.roles)
-    named = {("agent", "role"): config.agent.role}
+    named: dict[Path, str] = {("agent", "role"): config.agent.role}
     for index, local in enumerate(config.security.agents):
-        named["security", "agents", index, "role"] = local.role  # type: ignore[index]
+        named["security", "agents", index, "role"] = local.role
         if local.id != "*" and not _is_id(local.id):
             yield Problem(
                 ("security", "agents", index, "id"),

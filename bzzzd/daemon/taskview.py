@@ -248,7 +248,7 @@ class TaskView:
             if author is not None and task is not None and task["author"] != author:
                 return None
             title = titles.known(task["brief"], caller.role) if task else None
-            return item if title is None else {**item, "task": {**task, "title": title}}  # type: ignore[dict-item]
+            return item if task is None or title is None else {**item, "task": {**task, "title": title}}
 
         async def snapshot() -> dict[str, Any]:
             waiting = [one for one in self._waiting(caller) if only in (None, one["id"])]

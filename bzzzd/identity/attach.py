@@ -36,7 +36,7 @@ class AttachProof(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 _DECODER: Final = msgspec.msgpack.Decoder(AttachProof)
-_BINARY_TYPE: Final = {"agent": "agent", "person": "hap"}
+_BINARY_TYPE: Final[dict[str, Literal["agent", "hap"]]] = {"agent": "agent", "person": "hap"}
 
 
 def attach_params(
@@ -58,7 +58,7 @@ def attach_params(
     proof = AttachProof(nonce=nonce, at=now, kind=kind, id=id, role=role, capabilities=names, slots=slots)
     record = AgentRecord(
         id=id, public_key=key.public, role=role, capabilities=names, slots=slots, version=version,
-        binary_type=_BINARY_TYPE[kind], timestamp=now,  # type: ignore[arg-type]
+        binary_type=_BINARY_TYPE[kind], timestamp=now,
     )  # fmt: skip
     return {
         "envelope": seal(key, "attach", mesh_id, msgspec.msgpack.encode(proof)),

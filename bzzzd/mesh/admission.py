@@ -29,9 +29,9 @@ from libp2p.peer.id import ID
 from bzzzd.errors import UNREADABLE, BzzzError, GrantRefused, MalformedFrame, Unavailable
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import frame, last_words, read_frame
-from bzzzd.mesh.membership import How, Member, Membership, Patience
+from bzzzd.mesh.membership import Member, Membership, Patience
 from bzzzd.mesh.protocols import JOIN, JoinFrame
-from bzzzd.mesh.values import MAX_CHAIN_BYTES, MAX_PAPERS_BYTES, Briefing
+from bzzzd.mesh.values import MAX_CHAIN_BYTES, MAX_PAPERS_BYTES, Briefing, How
 
 _LONGEST_REASON: Final = 300
 _LINGER_S: Final = 1.0

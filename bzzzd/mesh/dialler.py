@@ -25,11 +25,11 @@ from bzzzd.mesh.describe import describe
 from bzzzd.mesh.enough import ENOUGH_MEMBERS, EXPLORE_S, Neighbour, explores, leaving
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.ids import id_of
-from bzzzd.mesh.membership import How
 from bzzzd.mesh.network import Endpoint, MemberSwarm, connected, endpoints_of
 from bzzzd.mesh.redial import RETRIES_AT_ONCE, RETRIES_PER_S, Contact, Outcome, Redial
 from bzzzd.mesh.tally import Tally
 from bzzzd.mesh.turnstile import Bucket
+from bzzzd.mesh.values import How
 
 MOST_CONTACTS: Final = 1024
 _DIAL_S: Final = 5.0
@@ -140,7 +140,7 @@ class Dialler:
 
     def how(self, peer_id: ID, otherwise: How) -> How:
         known = self.known.get(peer_id)
-        return known.contact.how if known is not None else otherwise  # type: ignore[return-value]
+        return known.contact.how if known is not None else otherwise
 
     # ── dialling ─────────────────────────────────────────────────────────────
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, TypeVar
 
 from bzzzd.errors import BzzzError, GrantRefused
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.peer_id import key_of_raw
-from bzzzd.mesh.values import Admit, GrantLike
+from bzzzd.mesh.values import Admit, GrantLike, How
 
-How = Literal["static", "bootstrap", "mdns", "exchange", "book", "inbound"]
 K = TypeVar("K")
 
 _REMEMBERED_REFUSALS: Final = 1024

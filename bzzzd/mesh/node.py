@@ -318,7 +318,7 @@ class Node:
         self._bridge.post(self._wiring.deliver, topic, peer_id, data, size=len(data))
 
     async def _ask_loop(self, protocol: str, peer_id: str, data: bytes) -> bytes:
-        return await self._bridge.ask(self._wiring.answer, protocol, peer_id, data)  # type: ignore[arg-type]
+        return await self._bridge.ask(self._wiring.answer, protocol, peer_id, data)
 
     async def _learn(self, peer_id: ID, papers: bytes) -> None:
         if self._wiring.briefing.learn is not None:

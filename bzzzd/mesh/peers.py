@@ -30,7 +30,7 @@ class Peers:
         missing = [
             PeerInfo(
                 peer_id=str(known.peer_id), id="", role="", addresses=known.contact.addresses, connected=False,
-                since=0.0, agent_version="", rtt_ms=None, how=known.contact.how,  # type: ignore[arg-type]
+                since=0.0, agent_version="", rtt_ms=None, how=known.contact.how,
             )
             for known in self._dialler.known.values()
             if not self._host.is_member(known.peer_id)

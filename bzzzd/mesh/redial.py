@@ -8,7 +8,9 @@ are bounded as well, so that many absent peers cost no more than a few.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
+
+from bzzzd.mesh.values import How
 
 Outcome = Literal["absent", "unclear", "refused"]
 
@@ -73,7 +75,7 @@ class Contact:
     ``how`` is the strongest way: one that the configuration names stays that whatever else is heard of it.
     """
 
-    _RANK: Final = ("static", "bootstrap", "mdns", "exchange", "book", "inbound")
+    _RANK: Final[tuple[How, ...]] = get_args(How)
     MOST: Final = 16
 
     def __init__(self) -> None:
@@ -90,7 +92,7 @@ class Contact:
         self._by.pop(how, None)
 
     @property
-    def how(self) -> str:
+    def how(self) -> How:
         return next((how for how in self._RANK if how in self._by), "inbound")
 
     @property

@@ -11,7 +11,7 @@ error of the handler travels with its code and is raised at the asker.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgpack
@@ -40,7 +40,7 @@ _SILENCE_S: Final = 60.0
 _IDLE_STREAMS: Final = 4
 
 # What answers a request on the other side of the bridge: (protocol, peer id, data) -> answer.
-Answer = Callable[[str, str, bytes], Awaitable[bytes]]
+Answer = Callable[[str, str, bytes], Coroutine[Any, Any, bytes]]
 
 
 def error_bytes(error: BzzzError) -> bytes:

@@ -34,6 +34,8 @@ class GrantLike(Protocol):
     def role(self) -> str: ...
 
 
+# How a peer was found, the strongest way first: one that the configuration names stays that.
+How = Literal["static", "bootstrap", "mdns", "exchange", "book", "inbound"]
 Admit = Callable[[Sequence[bytes]], GrantLike]
 MessageHandler = Callable[[str, str, bytes], None]
 RequestHandler = Callable[[str, bytes], Awaitable[bytes]]
@@ -146,7 +148,7 @@ class PeerInfo:
     since: float
     agent_version: str
     rtt_ms: float | None
-    how: Literal["static", "bootstrap", "mdns", "exchange", "book", "inbound"]
+    how: How
     received: int = 0
     sent: int = 0
 
