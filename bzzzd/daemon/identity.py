@@ -12,7 +12,6 @@ import structlog
 
 from bzzzd.config.settings import Settings
 from bzzzd.crypto import age
-from bzzzd.crypto.keys import key_text
 from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.member_log import MemberLog
 from bzzzd.daemon.members import Members
@@ -119,11 +118,6 @@ class IdentityService:
             standing = self.charter.current("epoch")
         if standing is not None:
             self.rolekeys.enforce(open_epoch(standing.raw, self.node.mesh_id))
-
-    @property
-    def key_line(self) -> str:
-        """The node's public key for people."""
-        return key_text(self.node.key.public)
 
     def key_files(self) -> list[Path]:
         """Files that must stay private, for the doctor."""

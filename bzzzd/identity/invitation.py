@@ -30,8 +30,6 @@ from bzzzd.identity.grants import Grant, Key, Name, mesh_id_of
 
 ID_BYTES: Final = 8
 SECRET_BYTES: Final = 20
-CHALLENGE_BYTES: Final = 32
-PROOF_BYTES: Final = 32
 ASK_LIMIT: Final = 4096
 MAX_ADDRESSES: Final = 8
 MAX_WRONG: Final = 10

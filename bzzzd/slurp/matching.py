@@ -156,13 +156,6 @@ class Matcher:
         agent.misses, agent.rests_until = 0, None
         self._place(agent)
 
-    def agent_slots(self, agent_id: str, slots: int) -> None:
-        """The agent's load changed by more than its leases: it takes ``slots`` tasks at a time from now on."""
-        agent = self._agents.get(agent_id)
-        if agent is not None:
-            agent.slots = slots
-            self._place(agent)
-
     def agent_gone(self, agent_id: str) -> None:
         """The agent is away; its open offers go to others. What it holds stays its own until the ledger says else."""
         agent = self._agents.pop(agent_id, None)

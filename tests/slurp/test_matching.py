@@ -92,7 +92,7 @@ def test_a_paused_agent_gets_nothing_until_it_has_slots() -> None:
     m = matcher(bob=0)
     m.task_open(made("t"), 0)
     assert m.offers(0) == []
-    m.agent_slots("bob", 1)
+    m.agent_here("bob", "worker", ["answer"], 1)
     assert pairs(m.offers(0)) == [("t", "bob")]
 
 
