@@ -154,10 +154,11 @@ class Bridge:
     def _wake(self, job: Callable[[], object]) -> None:
         import trio
 
-        if self._token is None:
+        token = self._token  # the thread takes it away when it ends
+        if token is None:
             return
         try:
-            self._token.run_sync_soon(job)
+            token.run_sync_soon(job)
         except trio.RunFinishedError:
             self._inbox_awake = False
 
