@@ -68,15 +68,22 @@ class Nearby:
             try:
                 self._mdns = mdns if await mdns.start(addresses) else None
                 self.failure = ""
-            except OSError as error:
-                self.failure = error.strerror or str(error)
+            except Exception as error:  # the library has a dozen kinds, and multicast is a help that a node can lack
+                self.failure = _words(error)
                 structlog.get_logger().warning("mdns_not_to_be_had", why=self.failure)
-                await mdns.stop()
+                await self._stop(mdns)
 
     async def _end(self) -> None:
         mdns, self._mdns = self._mdns, None
         if mdns is not None:
+            await self._stop(mdns)
+
+    @staticmethod
+    async def _stop(mdns: Mdns) -> None:
+        try:
             await mdns.stop()
+        except Exception as error:  # nothing was left open, and who is not told goodbye finds out
+            structlog.get_logger().info("mdns_goodbye_not_said", why=_words(error))
 
     def _found(self, peer_id: str, addresses: tuple[str, ...]) -> None:
         if not self._stopped:
@@ -87,3 +94,7 @@ class Nearby:
             await self._mesh.know(peer_id, addresses, "mdns")
         except BzzzError as error:
             structlog.get_logger().info("mdns_peer_not_noted", peer_id=peer_id, why=error)
+
+
+def _words(error: Exception) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -101,12 +101,16 @@ class Mdns:
     async def stop(self) -> None:
         for task in self._asking:
             task.cancel()
-        if self._browser is not None:
-            await self._browser.async_cancel()
-        if self._zeroconf is not None:
-            await self._zeroconf.async_unregister_all_services()
-            await self._zeroconf.async_close()
+        browser, zeroconf = self._browser, self._zeroconf
         self._browser = self._zeroconf = None
+        if zeroconf is None:
+            return
+        try:
+            if browser is not None:
+                await browser.async_cancel()
+            await zeroconf.async_unregister_all_services()
+        finally:
+            await zeroconf.async_close()  # its sockets, whatever became of the goodbye
 
     def _heard(self, zeroconf: Any, service_type: str, name: str, state_change: Any) -> None:
         if name == f"{self._peer_id}.{SERVICE}":
