@@ -62,15 +62,18 @@ class Outgoing:
         self._lanes: dict[str, _Lane] = {}
         self.unsent = 0
 
-    async def publish(self, channel: Channel, envelope: Envelope, message: Message) -> int:
-        """Number a message and have it sent; gives its number in the topic once that is durable."""
+    def publish(self, channel: Channel, envelope: Envelope, message: Message) -> asyncio.Future[int]:
+        """Number a message and have it sent; gives its number in the topic once that is durable.
+
+        Its place is taken when this returns; one whose future is cancelled before its turn is passed over.
+        """
         lane = self._lanes.get(channel.name)
         if lane is None:
             lane = self._lanes[channel.name] = _Lane(channel)
         waiting = _Waiting(envelope, message, asyncio.get_running_loop().create_future())
         lane.outside.append(waiting)
         self._let_in(lane)
-        return await waiting.numbered
+        return waiting.numbered
 
     def _let_in(self, lane: _Lane) -> None:
         """Take in publishers as far as there is room, in their order: nobody passes one that waits."""

@@ -137,7 +137,7 @@ class TopicDesk:
 
     # Callers.
 
-    async def publish(self, call: Any, params: PublishParams) -> dict[str, Any]:
+    def publish(self, call: Any, params: PublishParams) -> Awaitable[dict[str, Any]]:
         """Publish a signed message; numbered and durable here when answered, and on its way to the mesh."""
         caller: Caller = call.caller
         self._gate.check(caller, "publish", f"topic:{params.topic}", "write")
@@ -153,7 +153,7 @@ class TopicDesk:
                 age_s=age,
                 limit_s=fresh_s,
             )
-        return {"number": await self._outgoing.publish(self._channel(params.topic), envelope, message)}
+        return _numbered(self._outgoing.publish(self._channel(params.topic), envelope, message))
 
     def _feed(self, call: Any, name: str, filter: dict[str, Any]) -> Feed:
         topic = name.partition(":")[2]
@@ -302,3 +302,7 @@ class TopicDesk:
     def register(self, registry: Registry, streams: StreamTable) -> None:
         registry.add("publish", attached(), PublishParams, self.publish, result="{number}")
         streams.add("topic:", attached(), self._feed, "signed messages of a topic, here and from the mesh")
+
+
+async def _numbered(number: Awaitable[int]) -> dict[str, int]:
+    return {"number": await number}

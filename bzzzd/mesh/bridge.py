@@ -42,7 +42,7 @@ class _Call:
 
     __slots__ = ("args", "cancelled", "fn", "future", "scope")
 
-    def __init__(self, fn: Callable[..., Awaitable[Any]], args: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
+    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], future: asyncio.Future[Any]) -> None:
         self.fn = fn
         self.args = args
         self.future = future
@@ -115,8 +115,10 @@ class Bridge:
             return False
         return True
 
-    async def call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
+    async def call(self, fn: Callable[..., Awaitable[T] | T], *args: Any) -> T:
         """Run ``await fn(*args)`` in the trio thread. Cancelling this await cancels that.
+
+        When ``fn`` gives nothing to await it is done at once, without a task and a turn of the scheduler of its own.
 
         Raises what ``fn`` raises, ``Overloaded`` when too many calls are under way, and ``Unavailable``
         when the thread is not running or dies meanwhile.
@@ -267,19 +269,29 @@ class Bridge:
             self._scope.cancel()
 
     def _spawn(self, call: _Call) -> None:
-        if self._nursery is not None:
-            self._nursery.start_soon(self._serve, call)
+        if self._nursery is None or call.cancelled:
+            return
+        try:
+            value: Any = call.fn(*call.args)
+        except Exception as error:
+            self.post(self._finish, call, None, error)
+            return
+        if isinstance(value, Coroutine):
+            self._nursery.start_soon(self._serve, call, value)
+        else:
+            self.post(self._finish, call, value, None)
 
-    async def _serve(self, call: _Call) -> None:
+    async def _serve(self, call: _Call, work: Coroutine[Any, Any, Any]) -> None:
         import trio
 
         value: Any = None
         error: BaseException | None = None
         with trio.CancelScope() as call.scope:
             if call.cancelled:
+                work.close()
                 return
             try:
-                value = await call.fn(*call.args)
+                value = await work
             except Exception as problem:
                 error = problem
         if not call.cancelled:

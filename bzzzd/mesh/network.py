@@ -39,6 +39,7 @@ from bzzzd.errors import P2PInitFailed
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.library import resolver_optional
 from bzzzd.mesh.meter import CURRENT, Meter, metered
+from bzzzd.mesh.muxing import MemberYamux
 from bzzzd.mesh.redial import stays
 from bzzzd.mesh.values import MeshSettings
 
@@ -306,7 +307,7 @@ def build_swarm(seed: bytes, settings: MeshSettings) -> MemberSwarm:
     store.add_key_pair(peer_id, keys)
     upgrader = TransportUpgrader(
         {NOISE: NoiseTransport(keys, noise_privkey=new_noise_key().private_key)},
-        {TProtocol(YAMUX): Yamux},
+        {TProtocol(YAMUX): MemberYamux},
         negotiate_timeout=int(_HANDSHAKE_S),
     )
     config = ConnectionConfig(

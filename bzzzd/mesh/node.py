@@ -9,7 +9,7 @@ listening comes last. Everything here runs in the trio thread.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final
 
@@ -344,8 +344,9 @@ class Node:
     ) -> bytes:  # fmt: skip
         return await self._visits.ask(peer_id, addresses, invitation, ask, prove, timeout_s)
 
-    async def publish(self, topic: str, data: bytes) -> None:
-        await self._pubsub.publish(topic, data)
+    def publish(self, topic: str, data: bytes) -> Coroutine[Any, Any, None] | None:
+        """Done at once, unless peers have to be waited for."""
+        return None if self._pubsub.publish_now(topic, data) else self._pubsub.publish(topic, data)
 
     async def follow(self, topics: Sequence[str]) -> None:
         await self._pubsub.follow(topics)

@@ -71,6 +71,7 @@ class MemberPubsub(Pubsub):
             max_inbound_rpc_size=_FRAME_BYTES,
         )
         self._members_host = host
+        self._members_router = router
         self._deliver = deliver
         self._room = room
         self._tally = tally
@@ -90,9 +91,19 @@ class MemberPubsub(Pubsub):
     async def publish(self, topic_id: str | list[str], data: bytes) -> None:
         """Sign and queue one message, after waiting for room; a peer that gives none is disconnected."""
         await self._wait_for_peers()
+        self._send([topic_id] if isinstance(topic_id, str) else topic_id, data)
+
+    def publish_now(self, topic: str, data: bytes) -> bool:
+        """As ``publish`` when every peer has room; ``False``, and nothing is sent, when one has to be waited for."""
+        if any(isinstance(queue, OutboundQueue) and queue.crowded for queue in self.peer_queues.values()):
+            return False
+        self._send([topic], data)
+        return True
+
+    def _send(self, topics: list[str], data: bytes) -> None:
         message = rpc_pb2.Message(
             data=data,
-            topicIDs=[topic_id] if isinstance(topic_id, str) else topic_id,
+            topicIDs=topics,
             from_id=self.my_id.to_bytes(),
             seqno=self._next_seqno(),
         )
@@ -101,7 +112,7 @@ class MemberPubsub(Pubsub):
             message.key = self.host.get_public_key().serialize()
         self._mark_msg_seen(message)
         self._tally.published += 1
-        await self.router.publish(self.my_id, message)
+        self._members_router.spread(self.my_id, message)
 
     async def _wait_for_peers(self) -> None:
         for peer_id, queue in list(self.peer_queues.items()):
@@ -173,7 +184,7 @@ class MemberPubsub(Pubsub):
             return
         self._mark_msg_seen(message)
         self.notify_subscriptions(message)
-        await self.router.publish(forwarder, message)
+        self._members_router.spread(forwarder, message)
 
     @staticmethod
     def _genuine(message: rpc_pb2.Message) -> bool:

@@ -106,6 +106,9 @@ class MemberRouter(GossipSub):
         self._tally = tally
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
+        self.spread(msg_forwarder, pubsub_msg)
+
+    def spread(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
         """Queue a message for those who should have it next. Full queues are counted, not waited for."""
         if self.pubsub is None:
             return

@@ -323,6 +323,7 @@ class Connection(asyncio.Protocol):
             act()
         except Exception as error:
             self.close_with(self._explain("a stream", error))
+        self._flush()  # what a stream has waited for already shall not wait for another turn
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Work for this client that is no request; it ends with the connection."""

@@ -251,3 +251,20 @@ def test_the_first_real_error_of_a_group_is_described() -> None:
     assert describe(group) == "ValueError: deep"
     assert describe(NotFound("told")) == "told"
     assert describe(KeyError()) == "KeyError"
+
+
+async def test_a_call_that_waits_for_nothing_is_done_at_once_in_the_thread(start: Start) -> None:
+    bridge = start()
+    done: list[str] = []
+
+    def now(word: str) -> str:
+        done.append(f"{word} in {threading.current_thread().name}")
+        if word == "bad":
+            raise NotFound("no such word")
+        return word.upper()
+
+    assert await bridge.call(double, 1) == 2
+    assert await asyncio.gather(*(bridge.call(now, word) for word in "abc")) == ["A", "B", "C"]
+    with pytest.raises(NotFound, match="no such word"):
+        await bridge.call(now, "bad")
+    assert done == [f"{word} in mesh" for word in ("a", "b", "c", "bad")]
