@@ -3,14 +3,14 @@
 Ours is the whole way: a client signs 1 KiB, its bzzzd checks, numbers and journals it, gossips it; the other bzzzd
 checks both signatures, puts it in order, journals it and gives it to a client of its own. The bare ones publish and
 receive in the same process as libp2p, sign each message once, and keep nothing.
+
+Each measurement by itself:  messages.py ours|bare|js PACED BURST · churn NODES SECONDS · memory MESSAGES
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +21,7 @@ from statistics import median
 from typing import Any
 
 import msgpack
+from _children import Child, child
 
 Row = dict[str, Any]
 
@@ -30,7 +31,7 @@ SIZE = 1024
 RATE = 100.0
 IN_FLIGHT = 200
 TOPIC = "bench"
-LIMIT_S = 120.0
+TOLD_EACH = 10_000
 SETTLE_S = 2.5  # two heartbeats, in which gossip makes its mesh of the topic; nothing outside tells that it has
 PACED_LEAST = 0.85
 MEMORY_MOST = 10.0
@@ -105,53 +106,12 @@ async def speak(socket: str, key: str, paced: int, burst: int) -> None:
                 if pace:
                     await asyncio.sleep(max(0.0, began + index / pace - time.monotonic()))
                 await slots.acquire()
-                call = asyncio.ensure_future(client.call("publish", message(index == total - 1)))
+                asks = index == total - 1 or (index + 1) % TOLD_EACH == 0
+                call = asyncio.ensure_future(client.call("publish", message(asks)))
                 calls.add(call)
                 call.add_done_callback(done)
             await asyncio.gather(*calls)
             print(json.dumps({"began": began}), flush=True)
-
-
-class _Child:
-    """A process that answers lines."""
-
-    def __init__(self, argv: list[str], env: dict[str, str] | None = None) -> None:
-        self.process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env
-        )
-
-    def say(self, line: str = "") -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self.process.args} ended with {self.process.wait(10)}")
-        return line.strip()
-
-    def ask(self, **order: Any) -> Any:
-        self.say(json.dumps(order))
-        answer = json.loads(self.hear())
-        if "failed" in answer:
-            raise RuntimeError(f"{order}: {answer['failed']}")
-        return answer.get("result", answer)
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.communicate(timeout=10)
-
-
-@contextmanager
-def _child(*arguments: str, script: Path = HERE) -> Iterator[_Child]:
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
-    child = _Child([sys.executable, str(script), *arguments], environ)
-    try:
-        yield child
-    finally:
-        child.end()
 
 
 @contextmanager
@@ -184,19 +144,23 @@ def measure_memory(count: int) -> list[float]:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bzzz-bench-")))
         nodes = running.enter_context(pair(folder))
         one, two = nodes
-        listener = running.enter_context(_child("listen", str(two.socket), str(folder / "listener" / "key")))
+        listener = running.enter_context(child(HERE, "listen", str(two.socket), str(folder / "listener" / "key")))
         listener.hear()
         time.sleep(SETTLE_S)
         arguments = ("speak", str(one.socket), str(folder / "speaker" / "key"), "100", str(count))
-        speaker = running.enter_context(_child(*arguments))
+        speaker = running.enter_context(child(HERE, *arguments))
         for _ in range(2):
             speaker.say()
             speaker.hear()
             listener.hear()
         before = [_resident(node) for node in nodes]
         speaker.say()
+        came = 0
+        while came < count:
+            came += len(json.loads(listener.hear())["ages"])
+            grown = [_resident(node) - was for node, was in zip(nodes, before, strict=True)]
+            _tell(f"{came} of {count} messages came; the nodes have grown by {max(grown):.1f} MiB at most")
         speaker.hear()
-        listener.hear()
         until = time.monotonic() + MEMORY_WAIT_S
         while time.monotonic() < until:
             grown = [_resident(node) - was for node, was in zip(nodes, before, strict=True)]
@@ -204,6 +168,11 @@ def measure_memory(count: int) -> list[float]:
                 break
             time.sleep(1)  # how often memory is looked at: what was freed comes back by and by
         return grown
+
+
+def _tell(word: str) -> None:
+    """Progress, for whoever waits: some of this takes minutes."""
+    print(f"  {time.strftime('%H:%M:%S')} {word}", file=sys.stderr, flush=True)
 
 
 def _resident(node: Any) -> float:
@@ -226,11 +195,11 @@ def measure_ours(paced: int, burst: int) -> dict[str, float]:
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="bzzz-bench-")))
         one, two = running.enter_context(pair(folder))
-        listener = running.enter_context(_child("listen", str(two.socket), str(folder / "listener" / "key")))
+        listener = running.enter_context(child(HERE, "listen", str(two.socket), str(folder / "listener" / "key")))
         listener.hear()
         time.sleep(SETTLE_S)
         arguments = ("speak", str(one.socket), str(folder / "speaker" / "key"), str(paced), str(burst))
-        speaker = running.enter_context(_child(*arguments))
+        speaker = running.enter_context(child(HERE, *arguments))
         speaker.say()
         speaker.hear()
         listener.hear()
@@ -252,9 +221,9 @@ def measure_bare(paced: int, burst: int) -> dict[str, float]:
     from tests.integration.conftest import free_port
 
     script, port = HERE.with_name("_bare_gossip.py"), str(free_port())
-    with _child("listen", port, script=script) as listener:
+    with child(script, "listen", port) as listener:
         listener.hear()
-        with _child("speak", port, str(paced), str(RATE), str(burst), script=script) as speaker:
+        with child(script, "speak", port, str(paced), str(RATE), str(burst)) as speaker:
             found = json.loads(speaker.hear())
     return {"p50_ms": found["p50_ms"], "rate": found["rate"], "came": found["burst"] / burst}
 
@@ -270,12 +239,12 @@ def measure_js(paced: int, burst: int) -> dict[str, float] | str:
     except Absent as absent:
         return str(absent)
     realm = Realm()
-    peers: list[_Child] = []
+    peers: list[Child] = []
     try:
         told = []
         for name in ("one", "two"):
             key = SigningKey.generate()
-            peers.append(_Child(argv))
+            peers.append(Child(argv))
             told.append(
                 peers[-1].ask(
                     seed=key.seed.hex(),
@@ -305,9 +274,10 @@ def measure_js(paced: int, burst: int) -> dict[str, float] | str:
 
 def run(quick: bool) -> list[Row]:
     sys.path.insert(0, str(ROOT))
-    paced, burst, rounds = (300, 3000, 1) if quick else (1000, 10_000, 3)
+    paced, burst, rounds = (300, 3000, 1) if quick else (500, 10_000, 3)
     ours, bare, js = [], [], []
-    for _ in range(rounds):
+    for number in range(rounds):
+        _tell(f"round {number + 1} of {rounds}: bare py-libp2p, BZZZ, js-libp2p")
         bare.append(measure_bare(paced, burst // 3))
         ours.append(measure_ours(paced, burst))
         js.append(measure_js(paced, burst))
@@ -337,7 +307,9 @@ def run(quick: bool) -> list[Row]:
     else:
         rows.append({"name": "messages: js-libp2p", "asked": "measured beside ours", "measured": str(js[0])[:80],
                      "baseline": None, "ratio": None, "unit": "", "ok": False})  # fmt: skip
-    found = measure_churn(*((4, 20.0) if quick else (10, 60.0)))
+    count, seconds = (4, 20.0) if quick else (10, 60.0)
+    _tell(f"{count} nodes for {seconds:g} s, one killed and returned each 10 s")
+    found = measure_churn(count, seconds)
     faults = [fault for told in found["faults"].values() for fault in told]
     rows.append(
         {
@@ -348,6 +320,7 @@ def run(quick: bool) -> list[Row]:
         }
     )  # fmt: skip
     count = 20_000 if quick else 100_000
+    _tell(f"{count} messages, and the memory after them")
     grown = max(measure_memory(count))
     rows.append(
         {
