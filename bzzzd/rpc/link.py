@@ -34,8 +34,7 @@ class Link(asyncio.Protocol):
     ) -> None:
         self.core = core
         self.closed = False
-        self.jammed = False
-        """Whether a request has to wait in ``writable`` first, because bzzzd does not read."""
+        self._paused = False
         self._loop = asyncio.get_running_loop()
         self._max_pending = max_pending
         self._on_frame = on_frame
@@ -45,6 +44,8 @@ class Link(asyncio.Protocol):
         self._scheduled = False
         self._transport: asyncio.Transport | None = None
         self._drained = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._waiting = 0
         self._due = inf
         self._timer: asyncio.TimerHandle | None = None
 
@@ -64,11 +65,11 @@ class Link(asyncio.Protocol):
         self._on_lost(self)
 
     def pause_writing(self) -> None:
-        self.jammed = True
+        self._paused = True
         self._drained.clear()
 
     def resume_writing(self) -> None:
-        self.jammed = False
+        self._paused = False
         self._drained.set()
 
     def data_received(self, data: bytes) -> None:
@@ -100,13 +101,21 @@ class Link(asyncio.Protocol):
             self._scheduled = True
             self._loop.call_soon(self._flush)
 
+    @property
+    def jammed(self) -> bool:
+        """Whether a request has to wait in ``writable`` first: bzzzd does not read, or others wait already."""
+        return self._paused or self._waiting > 0
+
     async def writable(self, method: str, timeout: float) -> None:
-        """Wait while bzzzd does not read; raises ``Unreachable`` (nothing was sent)."""
+        """Wait while bzzzd does not read, behind those that wait already; raises ``Unreachable`` (nothing was sent)."""
+        self._waiting += 1
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeout), self._turn:
                 await self._drained.wait()
         except TimeoutError:
             raise Unreachable(f"bzzzd takes no requests; {method} was not sent; look at: bzzz health") from None
+        finally:
+            self._waiting -= 1
 
     def request(
         self, method: str, params: Any, timeout: float, *, effects: bool = True, follower: Follower | None = None

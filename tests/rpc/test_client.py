@@ -286,6 +286,25 @@ async def test_a_server_that_does_not_read_holds_the_client_back(bench: Bench, c
     assert await client.call("add", {"left": 1}) == {"sum": 1}
 
 
+async def test_no_request_overtakes_those_that_wait_for_the_server_to_read(client: AsyncClient) -> None:
+    link = client._link
+    assert link is not None
+    sent: list[int] = []
+
+    async def call(number: int) -> None:
+        await client.call("add", {"left": number})
+        sent.append(number)
+
+    link.pause_writing()
+    waiting = [asyncio.create_task(call(number)) for number in range(5)]
+    await eventually(lambda: link._waiting == 5)
+    link.resume_writing()
+    await call(5)  # in the same turn of the loop: the others have not heard of it yet
+    await asyncio.gather(*waiting)
+    assert sent == [0, 1, 2, 3, 4, 5]
+    assert not link.jammed
+
+
 async def test_a_closed_client_says_so(bench: Bench) -> None:
     client = bench.client()
     async with client:
