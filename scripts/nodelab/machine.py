@@ -14,7 +14,7 @@ from typing import Final
 from nodelab import cgroups, network
 from nodelab.shell import LabError, attempt, entering, run
 
-BOOT_S: Final = 60.0
+BOOT_S: Final = 120.0
 _GONE_S: Final = 10.0
 _POWER_OFF_S: Final = 45.0
 _PAUSE_S: Final = 0.05

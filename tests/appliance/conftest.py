@@ -26,7 +26,7 @@ from nodelab.shell import LabError, unfit  # noqa: E402
 
 from tests.conftest import APPLIANCE_S  # noqa: E402
 
-LIMIT_S = 60.0
+LIMIT_S = 120.0
 UNITS = ("bzzzd", "bzzz-agent")
 FINAL = ("completed", "failed", "canceled", "rejected")
 
@@ -72,7 +72,7 @@ class Box:
     def refused(self, *argv: str, user: str = "root") -> tuple[int, str]:
         """Run what must fail; its exit status and what it said on standard error."""
         done = subprocess.run(
-            self.machine.command(argv, user=user), capture_output=True, text=True, timeout=60, check=False
+            self.machine.command(argv, user=user), capture_output=True, text=True, timeout=LIMIT_S, check=False
         )
         assert done.returncode != 0, f"{argv} was to fail, and said {done.stdout[:300]}"
         return done.returncode, done.stderr

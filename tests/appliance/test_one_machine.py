@@ -47,7 +47,7 @@ def box(machines: Callable[[int], list[Box]], deb: Path) -> Box:
 
 def test_one_command_after_the_install_makes_a_working_node(box: Box) -> None:
     assert box.status()["phase"] == "ready"
-    assert [agent["id"] for agent in box.bzzz("agent", "list")["agents"]] == ["n1-agent"]
+    assert wait_for("the agent", lambda: [row["id"] for row in box.bzzz("agent", "list")["agents"]]) == ["n1-agent"]
     assert box.run("dpkg", "--verify", "bzzz") == ""
     assert box.sh("systemctl --failed --no-legend") == ""
 
@@ -58,10 +58,7 @@ def test_the_figures_of_an_appliance(box: Box, debs: dict[str, Path], capsys: py
     box.machine.boot()
     box.wait_healthy()
     booted_s = time.monotonic() - powered
-    box.run("systemctl", "stop", "bzzz.target", "bzzzd", "bzzz-agent", limit_s=120)
-    started = time.monotonic()
-    box.start("bzzzd")
-    ready_s = time.monotonic() - started
+    ready_s = min(start_s(box) for _ in range(3))  # the least: what else the host does only adds to it
     box.start()
     box.wait_healthy()
     rows = {
@@ -80,6 +77,15 @@ def test_the_figures_of_an_appliance(box: Box, debs: dict[str, Path], capsys: py
             print(f"  {name:24} {value:9.2f} {'' if most is None else f'{most:9.2f}'}")
     over = {name: value for name, (value, most) in rows.items() if most is not None and value > most}
     assert not over
+
+
+def start_s(box: Box) -> float:
+    """From the word to start the daemon until it says that it is ready, in seconds."""
+    box.run("systemctl", "stop", "bzzz.target", *UNITS, limit_s=120)
+    box.run("systemctl", "reset-failed")  # no start counts towards the limit of starts
+    started = time.monotonic()
+    box.start("bzzzd")
+    return time.monotonic() - started
 
 
 def exposure(box: Box, unit: str) -> float:
@@ -104,21 +110,24 @@ def test_log_lines_carry_fields_that_journalctl_can_filter(box: Box) -> None:
     box.run("bzzz", "mesh", "admin", "add", "alice")
     task = box.submit("to fail", "run", "sleep", "60")
     assert wait_for("the task to fail", lambda: box.ended(task))["state"] == "failed"
-    assert {line["AGENT_ID"] for line in logged(box, "AGENT_ID=n1-agent", unit="bzzz-agent")} == {"n1-agent"}
+    found = wait_for("the agent's lines", lambda: logged(box, "AGENT_ID=n1-agent", unit="bzzz-agent"))
+    assert {line["AGENT_ID"] for line in found} == {"n1-agent"}
     # One task's way: the daemon's lines and the agent's, and nothing else.
     for unit in ("bzzzd", "bzzz-agent"):
-        assert {line["TASK_ID"] for line in logged(box, f"TASK_ID={task}", unit=unit)} == {task}
+        found = wait_for(f"lines of {unit}", lambda unit=unit: logged(box, f"TASK_ID={task}", unit=unit))
+        assert {line["TASK_ID"] for line in found} == {task}
 
 
 def test_errors_are_found_by_their_code(box: Box) -> None:
     """A capability that is not to be had here, and a daemon that may not start: both before and after its log is up."""
-    (missing,) = logged(box, "ERROR_CODE=UNAVAILABLE", unit="bzzz-agent")[-1:]
-    assert "capability is not offered" in missing["MESSAGE"]
+    missing = wait_for("the agent to say it", lambda: logged(box, "ERROR_CODE=UNAVAILABLE", unit="bzzz-agent"))
+    assert "capability is not offered" in missing[-1]["MESSAGE"]
     good = box.run("cat", "/etc/bzzz/bzzzd.yaml")
     box.run("tee", "/etc/bzzz/bzzzd.yaml", input=good.replace("role: node", "rolle: node").encode())
     box.refused("systemctl", "restart", "bzzzd")
     box.run("tee", "/etc/bzzz/bzzzd.yaml", input=good.encode())
-    said = "\n".join(line["MESSAGE"] for line in logged(box, "ERROR_CODE=CONFIG_INVALID"))
+    lines = wait_for("the daemon to say it", lambda: logged(box, "ERROR_CODE=CONFIG_INVALID"))
+    said = "\n".join(line["MESSAGE"] for line in lines)
     assert "/etc/bzzz/bzzzd.yaml" in said
     assert "rolle" in said
     box.run("systemctl", "reset-failed", "bzzzd")
@@ -129,7 +138,7 @@ def test_errors_are_found_by_their_code(box: Box) -> None:
 def test_a_frozen_daemon_is_restarted_and_the_agent_stays(box: Box) -> None:
     agent, daemon = box.show("bzzz-agent", "MainPID"), box.show("bzzzd", "MainPID")
     box.sh(f"kill -STOP {daemon}")
-    wait_for("the watchdog", lambda: box.show("bzzzd", "MainPID") not in ("0", daemon), 90)
+    wait_for("the watchdog", lambda: box.show("bzzzd", "MainPID") not in ("0", daemon), 180)
     wait_for("the agent to be back", lambda: any(row["attached"] for row in box.bzzz("agent", "list")["agents"]), 90)
     assert box.show("bzzz-agent", "MainPID") == agent
 
@@ -204,7 +213,8 @@ def test_a_foreign_program_on_a_port_is_named(box: Box, unit: str, port: int) ->
         wait_for("the squatter", lambda: box.sh(f"ss -Hltn 'sport = :{port}'"))
         box.refused("systemctl", "start", unit)
         uid = box.run("id", "-u", "alice").strip()
-        said = "\n".join(line["MESSAGE"] for line in logged(box, "ERROR_CODE=CONFLICT", unit=unit))
+        lines = wait_for("the refusal", lambda: logged(box, "ERROR_CODE=CONFLICT", unit=unit))
+        said = "\n".join(line["MESSAGE"] for line in lines)
         assert re.search(rf"port 127.0.0.1:{port} .*is taken by .*uid {uid}", said), said
     finally:
         box.sh(f"systemctl stop squatter; systemctl reset-failed {unit}; systemctl start bzzz-agent bzzz-agent@two")

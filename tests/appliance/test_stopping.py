@@ -12,7 +12,7 @@ from tests.appliance.conftest import Box, wait_for
 from tests.appliance.load import RUNS, Stream
 
 SLOTS = 3
-LONG = ("sleep", "60")
+LONG = ("sleep", "250")  # under the 300 s that a handler may take
 
 
 @pytest.fixture(scope="module")

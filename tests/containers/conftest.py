@@ -25,7 +25,7 @@ from nodelab.base import make_base  # noqa: E402
 from nodelab.lab import FOLDER  # noqa: E402
 from nodelab.shell import unfit as unfit_lab  # noqa: E402
 
-LIMIT_S = 90.0
+LIMIT_S = 150.0
 # Debian's package for each program that is needed; crun refuses some machines' control groups, runc does not.
 NEEDED = {"buildah": "buildah", "podman": "podman", "runc": "runc", "catatonit": "catatonit"}
 IMAGE, BASE = "localhost/bzzz", "localhost/bzzz-base"

@@ -67,9 +67,9 @@ def test_sigterm_ends_both_programs_and_the_container_in_time(both: Podman) -> N
     wait_healthy(both, "both")
     assert stopped(both, "both") < STOP_S
     assert both.inspect("both")["State"]["ExitCode"] == 0
-    said = both("logs", "both", ok=False)
     for program in ("bzzzd", "bzzz-agent"):
-        assert f"stopped: {program} (exit status 0)" in said
+        said = f"stopped: {program} (exit status 0)"
+        wait_for(said, lambda said=said: said in both("logs", "both", ok=False))
 
 
 def test_a_daemon_that_cannot_start_ends_the_container(heavy: Podman, tmp_path: Path) -> None:
@@ -106,9 +106,18 @@ def offers(podman: Podman, folder: Path, *options: str) -> dict[str, Any]:
         "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8081); c.request('GET', '/health'); "
         "print(c.getresponse().read().decode())"
     )
-    said = wait_for("the agent", lambda: podman("exec", name, "python3", "-c", ask, ok=False).partition("Traceback")[0])
-    found: dict[str, Any] = json.loads(said)
-    return {**found, "log": podman("logs", name, ok=False)}
+
+    def health() -> dict[str, Any] | None:
+        try:
+            return dict(json.loads(podman("exec", name, "python3", "-c", ask, ok=False)))
+        except ValueError:  # the port is not open yet
+            return None
+
+    found = wait_for("the agent", health)
+    log = wait_for(
+        "its offers", lambda: (log := podman("logs", name, ok=False)) and "agent=w capabilities=" in log and log
+    )
+    return {**found, "log": log}
 
 
 def test_under_restricted_an_agent_does_not_offer_what_needs_the_sandbox_and_says_so(
