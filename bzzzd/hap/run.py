@@ -118,7 +118,8 @@ async def in_terminal(
 async def in_lines(settings: Settings, model: Model, state: StateFolder, *, headless: bool) -> None:
     """The portal as lines on standard input and output."""
     speaker: Speaker = Headless() if headless else Plain(ascii_terminal=ascii_only(os.environ))
-    service = settings.config.interface.mode == "headless"
+    # `--plain` beside a portal that runs as a service is a person's own session, and leaves the port to the service.
+    service = headless and settings.config.interface.mode == "headless"
     async with _running(settings, model, state, service=service, lines=True) as (core, session):
         surface = LineSurface(core, session, speaker, 0, 1, service=service)
         core.connect(surface, session)

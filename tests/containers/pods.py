@@ -40,6 +40,12 @@ def bzzz(podman: Podman, container: str, *words: str, user: str = "bzzz") -> Any
     return json.loads(podman("exec", f"--user={user}", container, "bzzz", *words, "--json"))
 
 
+def asked(podman: Podman, container: str, url: str) -> str:
+    """What ``GET http://127.0.0.1:PORT/PATH`` answers in a container, or why it does not."""
+    ask = f"import urllib.request as r; print(r.urlopen('http://127.0.0.1:{url}', timeout=5).read().decode())"
+    return podman("exec", container, "python3", "-c", ask, ok=False)
+
+
 def attached(podman: Podman, name: str) -> bool:
     return any(row["attached"] for row in bzzz(podman, name, "agent", "list")["agents"])
 

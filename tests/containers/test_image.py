@@ -12,7 +12,17 @@ import yaml
 
 from tests.conftest import APPLIANCE_S
 from tests.containers.conftest import IMAGE, Podman, wait_for
-from tests.containers.pods import CAPABILITIES, HEALTHY, RESTRICTED, attached, play, put_secret, stopped, wait_healthy
+from tests.containers.pods import (
+    CAPABILITIES,
+    HEALTHY,
+    RESTRICTED,
+    asked,
+    attached,
+    play,
+    put_secret,
+    stopped,
+    wait_healthy,
+)
 from tests.containers.test_manifests import FOLDER
 
 # The first test waits for the package, the base and the image.
@@ -157,12 +167,22 @@ def test_the_pod_of_an_agent_works_and_stops(heavy: Podman, pods: Path) -> None:
         assert heavy.inspect(name)["State"]["ExitCode"] == 0
 
 
-def test_the_pod_of_the_portal_serves_its_health_port(heavy: Podman, pods: Path) -> None:
+def test_the_pod_of_the_portal_serves_browsers_and_its_health(heavy: Podman, pods: Path) -> None:
     play(heavy, "portal", pods, "pod-portal")
     portal = "pod-portal-bzzz-hap"
     ports = "--env=BZZZ_HEALTH_PORTS=8071 8091"
     wait_for("the portal", lambda: heavy("exec", ports, portal, HEALTHY, ok=False).strip() == "ready")
-    # Attached, and told how to become a person.
-    wait_for("the portal to say who it is", lambda: '"kind":"guest"' in heavy("logs", portal, ok=False))
+    wait_for("the portal to say who it is", lambda: "attached as a guest" in asked(heavy, portal, "8091/health"))
+    assert "<!doctype html>" in asked(heavy, portal, "8090/").lower()
+    # What lets a browser in is the portal's own, on the volume and not in the log.
+    url = heavy("exec", portal, "cat", "/var/lib/bzzz-hap/state/portal/web-url").strip()
+    assert url.startswith("http://127.0.0.1:8090/#enter=")
+    assert url.partition("=")[2] not in heavy("logs", portal, ok=False)
+    kept = pods / "state-hap" / "state" / "portal" / "web-url"
+    assert (kept.stat().st_uid, kept.stat().st_mode & 0o077) == (2003, 0)
+    # A person's lines beside it, as the manifest's head has them.
+    said = heavy("exec", "--interactive", portal, "bzzz-hap", "--plain", ok=False)
+    assert "plain mode" in said
+    assert "is taken by" not in said
     assert stopped(heavy, "pod-portal", kind="pod") < STOP_S
     assert heavy.inspect(portal)["State"]["ExitCode"] == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from tests.conftest import APPLIANCE_S
 from tests.containers.conftest import Podman, wait_for
-from tests.containers.pods import bzzz, play, put_secret, stopped, wait_healthy
+from tests.containers.pods import asked, bzzz, play, put_secret, stopped, wait_healthy
 
 pytestmark = pytest.mark.timeout(APPLIANCE_S)
 NETWORK, SUBNET = "bzzz-test", "10.79.0"
@@ -67,7 +66,7 @@ def test_pods_join_by_the_secret_and_find_each_other_again(network: Podman, pods
     joined = podman("exec", hap, "bzzz", "mesh", "join", person["token"], "--yes", "--id", "portal")
     assert "person portal" in joined
     podman("restart", "--time=30", hap)
-    wait_for("the portal to be a person", lambda: re.search('"kind": ?"person"', podman("logs", hap, ok=False)))
+    wait_for("the portal to be a person", lambda: "attached as portal" in asked(podman, hap, "8091/health"))
 
     # A pod that is replaced comes back by itself with what lies in its volume.
     assert stopped(podman, SECOND, kind="pod") < 60
