@@ -52,5 +52,5 @@ def test_without_its_package_the_agent_says_what_is_missing(box: Box) -> None:
     wait_for("the offer to be gone", lambda: not MODEL & offered(box))
     wait_for(
         "the agent to say so",
-        lambda: "capability is not offered" in box.run("journalctl", "--no-pager", "-u", "bzzz-agent", "-n", "50"),
+        lambda: "apt install bzzz-model-smollm2" in box.run("journalctl", "--no-pager", "-u", "bzzz-agent", "-n", "50"),
     )

