@@ -62,7 +62,8 @@ def test_who_is_not_in_the_group_is_told_the_command_that_lets_him_in(box: Box) 
 
 def test_a_guest_looks_and_a_guests_task_is_done(box: Box) -> None:
     assert box.bzzz("status", user="alice")["phase"] == "ready"
-    assert [row["id"] for row in box.bzzz("agent", "list", user="alice")["agents"]] == ["n1-agent"]
+    agents = wait_for("the agent", lambda: box.bzzz("agent", "list", user="alice")["agents"])
+    assert [row["id"] for row in agents] == ["n1-agent"]
     task = box.submit("of a guest", "shout", body="please", user="alice")
     done = wait_for("the guest's task", lambda: box.ended(task, user="dora"))
     assert (done["state"], done["agent"]) == ("completed", "n1-agent")
