@@ -1,8 +1,13 @@
 """Rules across files: one mesh, no port twice, identities and keys of their own."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from bzzzd.config.load import check
+
+ETC = Path(__file__).parents[2] / "etc"
 
 
 @pytest.fixture
@@ -17,6 +22,14 @@ def three(put):
 
 def test_the_defaults_of_all_processes_go_together(three, around):
     assert check(three(hap={"interface": "{mode: web}"}), around) == []
+
+
+def test_a_copy_of_the_agents_file_makes_a_second_agent(tmp_path, around):
+    """The way of docs/deployment.md: no port and no folder of the first is taken along."""
+    for file in ETC.glob("*.yaml"):
+        shutil.copy(file, tmp_path)
+    shutil.copy(ETC / "agent.yaml", tmp_path / "agent@two.yaml")
+    assert check([tmp_path], around) == []
 
 
 @pytest.mark.parametrize(
