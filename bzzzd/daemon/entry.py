@@ -7,11 +7,11 @@ from typing import Any
 
 from bzzzd.config.settings import Settings, Surroundings, expand
 from bzzzd.crypto.age import recipient_of
-from bzzzd.daemon.authority import AuthorityDesk
 from bzzzd.daemon.identity import IdentityService
-from bzzzd.daemon.inviting import InviteDesk
-from bzzzd.daemon.joining import JoinDesk
-from bzzzd.daemon.unattended import FileJoin
+from bzzzd.daemon.membership.authority import AuthorityDesk
+from bzzzd.daemon.membership.inviting import InviteDesk
+from bzzzd.daemon.membership.joining import JoinDesk
+from bzzzd.daemon.membership.unattended import FileJoin
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Stream

@@ -12,11 +12,11 @@ import structlog
 
 from bzzzd.config.settings import Settings
 from bzzzd.crypto import age
-from bzzzd.daemon.charter import Charter
-from bzzzd.daemon.member_log import MemberLog
-from bzzzd.daemon.members import Members
-from bzzzd.daemon.people import People
-from bzzzd.daemon.policies import Policies
+from bzzzd.daemon.membership.charter import Charter
+from bzzzd.daemon.membership.member_log import MemberLog
+from bzzzd.daemon.membership.members import Members
+from bzzzd.daemon.membership.people import People
+from bzzzd.daemon.membership.policies import Policies
 from bzzzd.errors import BzzzError
 from bzzzd.identity.charter import Paper, seal_document
 from bzzzd.identity.epoch import open_epoch, read_epoch

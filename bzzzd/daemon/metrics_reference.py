@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bzzzd.daemon import figures
+from bzzzd.daemon.checks import figures
+from bzzzd.daemon.checks.monitoring import gauges_of_the_node
+from bzzzd.daemon.checks.standing import Standing
 from bzzzd.daemon.hmmm.part import ThreadPart
-from bzzzd.daemon.monitoring import gauges_of_the_node
-from bzzzd.daemon.peering import Peering
+from bzzzd.daemon.messages.topics import TopicDesk
+from bzzzd.daemon.peers.peering import Peering
 from bzzzd.daemon.replicas.service import Replicas
-from bzzzd.daemon.standing import Standing
-from bzzzd.daemon.topics import TopicDesk
 from bzzzd.mesh.values import Counters as MeshCounters
 from bzzzd.rpc.limits import Counters as RpcCounters
 from bzzzd.runtime.metrics import Family

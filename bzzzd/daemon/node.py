@@ -12,41 +12,41 @@ from typing import Any, Final
 
 from bzzzd import __version__
 from bzzzd.config.settings import Settings
-from bzzzd.daemon.admin import AdminDesk
-from bzzzd.daemon.agents import AgentBook
-from bzzzd.daemon.charter_sync import CharterSync, briefing
-from bzzzd.daemon.checkup import Checkup, warnings
-from bzzzd.daemon.contexts import ContextDesk
+from bzzzd.daemon.checks.checkup import Checkup, warnings
+from bzzzd.daemon.checks.mesh_checkup import MeshCheckup
+from bzzzd.daemon.checks.monitoring import start_monitoring
+from bzzzd.daemon.context.contexts import ContextDesk
+from bzzzd.daemon.context.large import LargeDesk
+from bzzzd.daemon.context.store import Store
 from bzzzd.daemon.door import Door
 from bzzzd.daemon.entry import Entry
-from bzzzd.daemon.epochs import EpochDesk
 from bzzzd.daemon.gate import Gate
-from bzzzd.daemon.guests import GuestDesk
 from bzzzd.daemon.happenings import Happenings
 from bzzzd.daemon.hmmm.part import ThreadPart
 from bzzzd.daemon.identity import IdentityService
-from bzzzd.daemon.keydesk import KeyDesk
-from bzzzd.daemon.large import LargeDesk
+from bzzzd.daemon.keys.epochs import EpochDesk
+from bzzzd.daemon.keys.keydesk import KeyDesk
+from bzzzd.daemon.keys.reseal import Resealer
 from bzzzd.daemon.ledger.clerk import Clerk
 from bzzzd.daemon.ledger.part import LedgerPart
 from bzzzd.daemon.ledger.promotion import PromotionDesk
 from bzzzd.daemon.ledger.rights import Rights
-from bzzzd.daemon.member_sync import MemberSync
-from bzzzd.daemon.mesh_checkup import MeshCheckup
-from bzzzd.daemon.meshdesk import MeshDesk, MeshService, admit_nodes
-from bzzzd.daemon.monitoring import start_monitoring
-from bzzzd.daemon.peering import Peering
+from bzzzd.daemon.ledger.tasks import TaskDesk
+from bzzzd.daemon.membership.admin import AdminDesk
+from bzzzd.daemon.membership.charter_sync import CharterSync, briefing
+from bzzzd.daemon.membership.guests import GuestDesk
+from bzzzd.daemon.membership.member_sync import MemberSync
+from bzzzd.daemon.membership.renewing import Renewals
+from bzzzd.daemon.membership.revoking import RevokeDesk
+from bzzzd.daemon.messages.topics import TopicDesk
+from bzzzd.daemon.peers.meshdesk import MeshDesk, MeshService, admit_nodes
+from bzzzd.daemon.peers.peering import Peering
 from bzzzd.daemon.prompts.part import PromptPart
-from bzzzd.daemon.renewing import Renewals
 from bzzzd.daemon.replicas.service import Replicas
-from bzzzd.daemon.reseal import Resealer
-from bzzzd.daemon.revoking import RevokeDesk
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
-from bzzzd.daemon.store import Store
-from bzzzd.daemon.tasks import TaskDesk
-from bzzzd.daemon.titles import Titles
-from bzzzd.daemon.topics import TopicDesk
+from bzzzd.daemon.work.agents import AgentBook
+from bzzzd.daemon.work.titles import Titles
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.switch import inviter_addresses
 from bzzzd.mesh.mesh import Mesh

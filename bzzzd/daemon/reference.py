@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from bzzzd.daemon.admin import AdminDesk
-from bzzzd.daemon.authority import AuthorityDesk
-from bzzzd.daemon.contexts import ContextDesk
-from bzzzd.daemon.epochs import EpochDesk
-from bzzzd.daemon.guests import GuestDesk
+from bzzzd.daemon.context.contexts import ContextDesk
 from bzzzd.daemon.hmmm.desk import ThreadDesk
-from bzzzd.daemon.inviting import InviteDesk
-from bzzzd.daemon.joining import JoinDesk
-from bzzzd.daemon.meshdesk import MeshDesk
-from bzzzd.daemon.renewing import Renewals
-from bzzzd.daemon.revoking import RevokeDesk
+from bzzzd.daemon.keys.epochs import EpochDesk
+from bzzzd.daemon.ledger.tasks import TaskDesk
+from bzzzd.daemon.membership.admin import AdminDesk
+from bzzzd.daemon.membership.authority import AuthorityDesk
+from bzzzd.daemon.membership.guests import GuestDesk
+from bzzzd.daemon.membership.inviting import InviteDesk
+from bzzzd.daemon.membership.joining import JoinDesk
+from bzzzd.daemon.membership.renewing import Renewals
+from bzzzd.daemon.membership.revoking import RevokeDesk
+from bzzzd.daemon.messages.topics import TopicDesk
+from bzzzd.daemon.peers.meshdesk import MeshDesk
 from bzzzd.daemon.sessions import SessionDesk
 from bzzzd.daemon.status import StatusDesk
-from bzzzd.daemon.tasks import TaskDesk
-from bzzzd.daemon.taskview import TaskView
-from bzzzd.daemon.topics import TopicDesk
+from bzzzd.daemon.work.taskview import TaskView
 from bzzzd.identity.caller import Caller
 from bzzzd.rpc import reference as rpc
 from bzzzd.rpc.registry import Registry

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.gate import Gate
-from bzzzd.daemon.members import Attached, Members, Peer
-from bzzzd.daemon.offers import OfferDesk
+from bzzzd.daemon.membership.members import Attached, Members, Peer
+from bzzzd.daemon.work.agents import AgentBook
+from bzzzd.daemon.work.offers import OfferDesk
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.records import open_record
 from bzzzd.rpc.access import attached, guest

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from bzzzd import __version__
-from bzzzd.daemon.agents import AgentBook
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.happenings import Happenings
+from bzzzd.daemon.work.agents import AgentBook
 from bzzzd.errors import BzzzError
 from bzzzd.rpc.access import guest, kinds
 from bzzzd.rpc.registry import NoParams, Registry

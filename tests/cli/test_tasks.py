@@ -9,7 +9,7 @@ import time
 import pytest
 
 from bzzzd.crypto.keys import load_key
-from bzzzd.daemon.guests import AskParams
+from bzzzd.daemon.membership.guests import AskParams
 from bzzzd.rpc.access import guest
 
 

@@ -10,13 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.daemon.invite_params import CodeParams, ConfirmParams, InvitationParams
+from bzzzd.daemon.membership.invite_params import CodeParams, ConfirmParams, InvitationParams
 from bzzzd.errors import BzzzError
 from bzzzd.identity.invitation import Token, seal_ask
 from bzzzd.mesh.values import JoinTry
 from bzzzd.storage.invitations import SCHEMA
 from bzzzd.storage.journal import Journal
-from tests.daemon.test_inviting import CHALLENGE, Desk
+from tests.daemon.membership.test_inviting import CHALLENGE, Desk
 
 JOINERS = [SigningKey.from_seed(bytes([number]) * 32) for number in range(1, 5)]
 NAMES = ("n2", "n3")

@@ -16,7 +16,7 @@ import pytest
 
 from bzzzd.crypto.age import new_identity, recipient_of, write_identity
 from bzzzd.crypto.keys import SigningKey, load_or_create_key
-from bzzzd.daemon.charter import Charter
+from bzzzd.daemon.membership.charter import Charter
 from bzzzd.errors import NoRoleKey, NotAllowed
 from bzzzd.identity.charter import Paper, seal_document
 from bzzzd.identity.grants import Trust, mesh_id_of

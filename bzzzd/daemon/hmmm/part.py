@@ -6,13 +6,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from bzzzd.daemon.context.store import Store
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.hmmm.book import ThreadBook
 from bzzzd.daemon.hmmm.border import Border
 from bzzzd.daemon.hmmm.desk import ThreadDesk
 from bzzzd.daemon.hmmm.shown import Shown
 from bzzzd.daemon.hmmm.spread import Spread
-from bzzzd.daemon.store import Store
 from bzzzd.identity.grants import Trust
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.values import MeshEvent

@@ -11,7 +11,7 @@ from bzzzd.daemon.ledger.named import check_named
 from bzzzd.daemon.ledger.outbox import Outbox
 from bzzzd.daemon.ledger.remote import RemoteLedger
 from bzzzd.daemon.ledger.seat import Seat
-from bzzzd.daemon.members import Members
+from bzzzd.daemon.membership.members import Members
 from bzzzd.errors import BzzzError, InvalidEnvelope
 from bzzzd.slurp.commands import Author, Command, author_of, open_command
 from bzzzd.slurp.ledger import Outcome

@@ -16,7 +16,7 @@ import msgspec
 
 from bzzzd.daemon.ledger import wire
 from bzzzd.daemon.ledger.office import Office
-from bzzzd.daemon.offers import Listener, OfferDesk
+from bzzzd.daemon.work.offers import Listener, OfferDesk
 from bzzzd.errors import BzzzError, Unavailable
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.rpc.streams import Stream

@@ -15,15 +15,15 @@ from typing import Any, Final
 
 import structlog
 
-from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.ledger import audit
 from bzzzd.daemon.ledger.line import Line
 from bzzzd.daemon.ledger.office import Office
 from bzzzd.daemon.ledger.remote import RemoteLedger
 from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.daemon.ledger.succession import Succession
-from bzzzd.daemon.offers import OfferDesk
-from bzzzd.daemon.taskview import TaskView
+from bzzzd.daemon.work.leases import Leases
+from bzzzd.daemon.work.offers import OfferDesk
+from bzzzd.daemon.work.taskview import TaskView
 from bzzzd.errors import BzzzError, StorageFailed, Unavailable
 from bzzzd.runtime.services import Health
 from bzzzd.slurp.ledger import LedgerEvent

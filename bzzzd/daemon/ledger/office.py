@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.ledger.wire import LEDGER_PROTOCOL
+from bzzzd.daemon.membership.charter import Charter
 from bzzzd.errors import NotFound, Unavailable
 from bzzzd.identity.charter import Document
 from bzzzd.mesh.mesh import Mesh

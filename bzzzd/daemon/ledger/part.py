@@ -8,9 +8,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from bzzzd.daemon.context.store import Store
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.identity import IdentityService
-from bzzzd.daemon.leases import Leases
 from bzzzd.daemon.ledger import wire
 from bzzzd.daemon.ledger.crew import CrewDesk
 from bzzzd.daemon.ledger.keeper import Keeper
@@ -24,11 +24,11 @@ from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.daemon.ledger.server import LedgerServer
 from bzzzd.daemon.ledger.standby import Standby
 from bzzzd.daemon.ledger.succession import Succession
-from bzzzd.daemon.members import Members
-from bzzzd.daemon.offers import OfferDesk
-from bzzzd.daemon.store import Store
-from bzzzd.daemon.taskview import TaskView
-from bzzzd.daemon.titles import Titles
+from bzzzd.daemon.membership.members import Members
+from bzzzd.daemon.work.leases import Leases
+from bzzzd.daemon.work.offers import OfferDesk
+from bzzzd.daemon.work.taskview import TaskView
+from bzzzd.daemon.work.titles import Titles
 from bzzzd.errors import GrantRefused
 from bzzzd.identity.grants import Grant
 from bzzzd.mesh.mesh import Mesh

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from bzzzd.daemon.charter import Charter
 from bzzzd.daemon.ledger.part import LedgerPart
+from bzzzd.daemon.membership.charter import Charter
 from bzzzd.errors import BadInput, BzzzError, Conflict
 from bzzzd.identity.charter import DOCUMENT_LIMIT, open_document
 from bzzzd.identity.node import NodeIdentity

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from bzzzd.daemon.guests import METHOD as ASK
-from bzzzd.daemon.members import Members
+from bzzzd.daemon.membership.guests import METHOD as ASK
+from bzzzd.daemon.membership.members import Members
 from bzzzd.errors import GrantRefused
 from bzzzd.identity.policy import Policy
 from bzzzd.slurp.commands import Author

@@ -18,7 +18,7 @@ from bzzzd.daemon.ledger.clerk import Clerk, Waits
 from bzzzd.daemon.ledger.params import CommandParams, OptionalVersionParams, VersionedParams
 from bzzzd.daemon.prompts.questions import Questions
 from bzzzd.daemon.prompts.view import PromptView
-from bzzzd.daemon.taskview import TaskView
+from bzzzd.daemon.work.taskview import TaskView
 from bzzzd.errors import BadInput, BzzzError, GrantRefused, InvalidEnvelope
 from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import guest, kinds

@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 
 from bzzzd.config.schema import StorageSection
-from bzzzd.daemon.members import Members
+from bzzzd.daemon.membership.members import Members
 from bzzzd.daemon.replicas.answers import Answers
 from bzzzd.daemon.replicas.ask import Asker
 from bzzzd.daemon.replicas.blobs import BlobDesk

@@ -1,0 +1,1 @@
+"""Checks: what the doctor finds, and the figures that monitoring reads."""

@@ -1,0 +1,1 @@
+"""Context: content at UCXL addresses, large content, and the store below both."""

@@ -1,0 +1,1 @@
+"""Role keys: their epochs, how members get them, and what is sealed anew."""

@@ -1,0 +1,1 @@
+"""Messages by topic: numbered, journalled, heard, and caught up with."""

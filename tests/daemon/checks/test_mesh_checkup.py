@@ -1,0 +1,45 @@
+"""The doctor's findings about clocks and versions."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bzzzd.daemon.checks.mesh_checkup import clock_findings, version_findings
+from bzzzd.daemon.peers.skew import Skew
+from bzzzd.mesh.values import PeerInfo
+
+NAMES = {"a": "n1", "b": "n2", "c": "n3"}
+
+
+def peer(version: str, *, connected: bool = True) -> PeerInfo:
+    return PeerInfo(
+        peer_id="p", id="n", role="node", addresses=(), connected=connected, since=0.0, agent_version=version,
+        rtt_ms=None, how="mdns",
+    )  # fmt: skip
+
+
+def test_the_clock_that_most_disagree_with_is_the_wrong_one() -> None:
+    good, ahead = Skew(0.1, 0.05), Skew(60.0, 0.05)
+    assert [row[0] for row in clock_findings({"a": good, "b": good, "c": good}, NAMES)] == ["ok"]
+    (theirs,) = clock_findings({"a": good, "b": ahead, "c": good}, NAMES)
+    assert theirs[:2] == ("warn", "clock of n2")
+    assert "60.0 s ahead of" in theirs[2]
+    (ours,) = clock_findings({"a": ahead, "b": ahead, "c": good}, NAMES)
+    assert ours[:2] == ("bad", "clock")
+    assert "behind 2 of 3 peers" in ours[2]
+    assert "as well be the peer's" in clock_findings({"a": ahead}, NAMES)[0][2]
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from("abc"), st.builds(Skew, st.floats(-1e9, 1e9), st.floats(0, 60))))
+def test_a_difference_that_the_round_trip_explains_is_never_blamed(skews: dict[str, Skew]) -> None:
+    found = clock_findings(skews, NAMES)
+    if all(abs(skew.seconds) <= skew.error for skew in skews.values()):
+        assert [row[0] for row in found] == (["ok"] if skews else [])
+
+
+def test_versions_that_differ_are_counted() -> None:
+    assert version_findings([peer("bzzz/1"), peer("bzzz/1")], "bzzz/1")[0][0] == "ok"
+    (found,) = version_findings([peer("bzzz/1"), peer("bzzz/2"), peer("bzzz/3", connected=False)], "bzzz/1")
+    assert found[0] == "warn"
+    assert "1 times bzzz/2" in found[2]
+    assert "bzzz/3" not in found[2]
