@@ -26,13 +26,20 @@ from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicat
 from libp2p.utils.varint import encode_delim
 
 
+class BrokenOff(MultiselectClientError):
+    """The stream ended while its protocol was chosen, so nobody has said what the peer speaks."""
+
+
 class OneBreathClient(MultiselectClient):
     """A client of multistream whose first wish does not wait for the greeting's answer."""
 
     async def select_one_of(
         self, protocols: Sequence[TProtocol], communicator: IMultiselectCommunicator, negotiate_timeout: int = 30
     ) -> TProtocol:
-        """The first of ``protocols`` that the peer speaks; ``MultiselectClientError`` when there is none in time."""
+        """The first of ``protocols`` that the peer speaks.
+
+        ``MultiselectClientError`` when there is none, ``BrokenOff`` when the peer did not say.
+        """
         if not protocols or not isinstance(communicator, MultiselectCommunicator):
             return await super().select_one_of(protocols, communicator, negotiate_timeout)
         with trio.move_on_after(negotiate_timeout):
@@ -40,14 +47,14 @@ class OneBreathClient(MultiselectClient):
                 if await self._first(communicator, protocols[0]):
                     return protocols[0]
             except (IOException, MultiselectCommunicatorError) as error:
-                raise MultiselectClientError(f"the peer broke off while a protocol was chosen: {error}") from error
+                raise BrokenOff(f"the peer broke off while a protocol was chosen: {error}") from error
             for other in protocols[1:]:
                 try:
                     return await self.try_select(communicator, other)
                 except ProtocolNotSupportedError:
                     continue
             raise MultiselectClientError(f"the peer speaks none of {', '.join(protocols)}")
-        raise MultiselectClientError(f"no protocol was chosen within {negotiate_timeout} s")
+        raise BrokenOff(f"no protocol was chosen within {negotiate_timeout} s")
 
     @staticmethod
     async def _first(communicator: MultiselectCommunicator, wish: TProtocol) -> bool:

@@ -22,11 +22,13 @@ from libp2p.host.exceptions import StreamFailure
 from libp2p.network.exceptions import SwarmException
 from libp2p.network.stream.exceptions import StreamEOF
 from libp2p.peer.id import ID
+from libp2p.protocol_muxer.exceptions import MultiselectClientError
 
 from bzzzd.errors import BzzzError, MalformedFrame, NotFound, Overloaded, Unavailable, UnknownOutcome, from_map
 from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import frame, last_words, read_frame
 from bzzzd.mesh.host import MemberHost
+from bzzzd.mesh.negotiation import BrokenOff
 from bzzzd.mesh.tally import Tally
 
 _OK: Final = b"\0"
@@ -163,12 +165,25 @@ class Requests:
         return stream
 
     async def _open(self, peer_id: ID, protocol: str) -> INetStream:
+        """A new stream, tried a second time where the first one's connection ended meanwhile.
+
+        Of two connections that crossed one is parted within seconds, and the other one is there to be used.
+        """
+        try:
+            return await self._open_once(peer_id, protocol)
+        except Unavailable:
+            return await self._open_once(peer_id, protocol)
+
+    async def _open_once(self, peer_id: ID, protocol: str) -> INetStream:
         if not self._host.is_member(peer_id):
             raise Unavailable(f"peer {peer_id} is not connected; bzzz peers shows who is", peer_id=str(peer_id))
         try:
             return await self._host.new_stream(peer_id, [TProtocol(protocol)])
         except StreamFailure as error:
-            raise NotFound(f"peer {peer_id} does not speak {protocol}", peer_id=str(peer_id)) from error
+            why = error.__cause__
+            if isinstance(why, MultiselectClientError) and not isinstance(why, BrokenOff):
+                raise NotFound(f"peer {peer_id} does not speak {protocol}", peer_id=str(peer_id)) from error
+            raise Unavailable(f"peer {peer_id} cannot be asked: {why or error}", peer_id=str(peer_id)) from error
         except SwarmException as error:
             raise Unavailable(f"peer {peer_id} cannot be reached: {error}", peer_id=str(peer_id)) from error
 

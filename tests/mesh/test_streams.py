@@ -1,8 +1,11 @@
 import asyncio
 
 import pytest
+from libp2p.abc import INetStream
+from libp2p.peer.id import ID
 
 from bzzzd.errors import BadInput, BzzzError, NotFound, Overloaded, TooLarge, Unavailable, UnknownOutcome
+from bzzzd.mesh.ids import id_named
 from tests.mesh.kit import ECHO, Node, Town, eventually
 
 Handler = object
@@ -163,3 +166,33 @@ async def test_a_stopped_mesh_answers_unavailable(town: Town) -> None:
     await second.mesh.stop()
     with pytest.raises(Unavailable):
         await second.mesh.request(first.mesh.peer_id, ECHO, b"")
+
+
+async def test_a_question_goes_over_a_second_stream_when_the_first_ends_before_it_is_asked(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where two connections crossed, and the one that was chosen is parted at that moment."""
+    first, second = await town.pair()
+
+    async def answer(peer_id: str, data: bytes) -> bytes:
+        return data
+
+    await serve(first, answer)
+    assert second.mesh._node is not None
+    swarm, cuts = second.mesh._node._swarm, [True]
+    new_stream = swarm.new_stream
+
+    async def cut(peer_id: ID) -> INetStream:
+        stream = await new_stream(peer_id)
+        if cuts.pop():
+            await stream.reset()
+        return stream
+
+    monkeypatch.setattr(swarm, "new_stream", cut)
+    cuts[:] = [False, True]
+    assert await second.mesh.request(first.mesh.peer_id, ECHO, b"again") == b"again"
+    assert not cuts
+    second.mesh._node._requests._idle.forget(id_named(first.mesh.peer_id))
+    cuts[:] = [True, True]
+    with pytest.raises(Unavailable, match="cannot be asked"):
+        await second.mesh.request(first.mesh.peer_id, ECHO, b"never")
