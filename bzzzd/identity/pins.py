@@ -91,7 +91,7 @@ def root_of(chain: Sequence[bytes], mesh_id: str) -> bytes:
     envelope = open_envelope(chain[-1], kind="grant", mesh_id=mesh_id)
     try:
         issuer = msgspec.msgpack.decode(envelope.payload, type=Grant).issuer
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidEnvelope(f"a signed grant has a wrong shape: {error}") from error
     Trust(mesh_id, issuer).links(chain)
     return issuer

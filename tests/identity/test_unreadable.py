@@ -16,6 +16,7 @@ from bzzzd.identity.charter import open_document
 from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.invitation import open_ask, read_outcome
 from bzzzd.identity.noderecord import open_node_record
+from bzzzd.identity.pins import root_of
 from bzzzd.identity.policy import open_policy
 from bzzzd.identity.records import open_record
 from bzzzd.identity.revocations import read_list
@@ -34,6 +35,7 @@ def a_map(name: str) -> bytes:
 
 READERS: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "grant": (lambda payload: TRUST.admit([seal(KEY, "grant", MESH, payload)], now=1.0), a_map("id")),
+    "root of a chain": (lambda payload: root_of([seal(KEY, "grant", MESH, payload)], MESH), a_map("id")),
     "agent record": (lambda payload: open_record(seal(KEY, "agent-record", MESH, payload), MESH), a_map("id")),
     "node record": (
         lambda payload: open_node_record(seal(KEY, "node-record", MESH, payload), MESH),
