@@ -163,7 +163,7 @@ class Visits:
             raise Unavailable(f"joining by {peer_id} broke off: {describe(error)}") from error
 
     async def _reach(self, inviter: ID, addresses: Sequence[str]) -> None:
-        if self._host.is_peer_connected(inviter):
+        if self._swarm.open_to(inviter):
             return
         faults: list[str] = []
         try:

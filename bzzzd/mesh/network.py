@@ -247,10 +247,13 @@ class MemberSwarm(Swarm):
         for muxed in [muxed for muxed in self.meters if muxed.is_closed]:
             del self.meters[muxed]
 
+    def open_to(self, peer_id: ID) -> list[INetConn]:
+        """The connections to a peer that are open; the books hold also those that are being closed."""
+        return [connection for connection in self.get_connections(peer_id) if not connection.is_closed]
+
     def rivals(self, connection: INetConn) -> list[INetConn]:
         """Other connections to the same peer that are open."""
-        found = self.get_connections(connection.muxed_conn.peer_id)
-        return [other for other in found if other is not connection and not other.is_closed]
+        return [other for other in self.open_to(connection.muxed_conn.peer_id) if other is not connection]
 
     def dialled_here(self, connection: INetConn) -> bool:
         return connection.muxed_conn.is_initiator

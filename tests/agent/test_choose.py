@@ -31,7 +31,7 @@ def test_an_absent_model_is_a_reason_and_not_an_error(monkeypatch: pytest.Monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     chosen = choose(AiSection(), None)
     assert chosen.provider is None
-    assert "pip install" in chosen.why
+    assert "apt install bzzz-model-smollm2" in chosen.why
 
 
 async def test_an_endpoint_is_asked_with_the_key_of_its_file(endpoint: ModelEndpoint, tmp_path: Path) -> None:
