@@ -343,7 +343,7 @@ class Dialler:
         now = trio.current_time()
         doubled: dict[ID, float] = {}
         for member in self._admission.members.all():
-            connections = self._swarm.get_connections(id_of(member.raw_id))
+            connections = self._swarm.open_to(id_of(member.raw_id))
             if len(connections) < 2:
                 continue
             peer_id = id_of(member.raw_id)

@@ -80,6 +80,8 @@ class MemberYamux(Yamux):
     async def _write_frame(self, data: bytes) -> None:
         """As the library's, which describes each frame for a log that nobody keeps, and gives up a turn more."""
         async with self._write_lock:
+            # What is encrypted must be sent, or nothing after it can be read: a cancelled writer stops here.
+            await trio.lowlevel.checkpoint_if_cancelled()
             await self.secured_conn.write(data)
 
 

@@ -185,7 +185,9 @@ class Node:
                 self._drop_expired()
             for member in self._members.all():
                 peer_id = id_of(member.raw_id)
-                if self._host.is_peer_connected(peer_id) and peer_id not in self._pubsub.peers:
+                if not self._host.is_peer_connected(peer_id):
+                    self._ended(peer_id)  # it became a member when its connection had ended already
+                elif peer_id not in self._pubsub.peers:
                     self._start(self._introduce, member)
             self._dialler.part_doubles()
             for peer_id in self._dialler.make_room(self._most_members):

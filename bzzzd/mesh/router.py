@@ -15,6 +15,7 @@ from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import PROTOCOL_ID, PROTOCOL_ID_V11, GossipSub
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.rpc_queue import RpcQueue
+from libp2p.pubsub.utils import safe_bytes_from_hex
 
 from bzzzd.mesh.tally import Tally
 
@@ -104,6 +105,33 @@ class MemberRouter(GossipSub):
         self.max_iwant_requests_per_second = _REQUESTS_PER_S
         self.max_ihave_messages_per_second = _REQUESTS_PER_S
         self._tally = tally
+
+    # What a member asks for in a frame of its own costs no more here than there.
+
+    async def handle_iwant(self, iwant_msg: rpc_pb2.ControlIWant, sender_peer_id: ID) -> None:
+        """Give each message once, and no more than the queue holds; the library copies it each time it is named."""
+        queue = self.pubsub.peer_queues.get(sender_peer_id) if self.pubsub is not None else None
+        if queue is None or not self._check_iwant_rate_limit(sender_peer_id):
+            return
+        for wish in dict.fromkeys(iwant_msg.messageIDs):
+            name = safe_bytes_from_hex(wish)
+            found = self.mcache.get(name) if name is not None else None
+            if found is not None and not queue.push(rpc_pb2.RPC(publish=[found])):
+                self._tally.dropped += 1
+                return
+
+    async def handle_ihave(self, ihave_msg: rpc_pb2.ControlIHave, sender_peer_id: ID) -> None:
+        """As the library's, for topics that this node follows: it keeps a record of each one that is named."""
+        if self.pubsub is not None and ihave_msg.topicID in self.pubsub.topic_ids:
+            await super().handle_ihave(ihave_msg, sender_peer_id)
+
+    async def handle_prune(self, prune_msg: rpc_pb2.ControlPrune, sender_peer_id: ID) -> None:
+        """As the library's, for topics that this node follows."""
+        if self.pubsub is not None and prune_msg.topicID in self.pubsub.topic_ids:
+            await super().handle_prune(prune_msg, sender_peer_id)
+
+    async def _do_px(self, px_peers: list[rpc_pb2.PeerInfo]) -> None:
+        """Dial nobody whom a peer names here: that is the dialler's, with its bounds."""
 
     async def publish(self, msg_forwarder: ID, pubsub_msg: rpc_pb2.Message) -> None:
         self.spread(msg_forwarder, pubsub_msg)

@@ -69,6 +69,8 @@ class _Idle:
 
     def __init__(self) -> None:
         self._streams: dict[ID, dict[str, list[tuple[INetStream, float]]]] = {}
+        self.stale: list[INetStream] = []
+        """Streams that were kept too long: whoever asks next ends them, or they stay as long as their connection."""
 
     def take(self, peer_id: ID, protocol: str) -> INetStream | None:
         """One that may be used, newest first; whoever finds none opens one."""
@@ -77,6 +79,7 @@ class _Idle:
             stream, since = waiting.pop()
             if trio.current_time() - since < _IDLE_S:
                 return stream
+            self.stale.append(stream)
         return None
 
     def give(self, peer_id: ID, protocol: str, stream: INetStream) -> bool:
@@ -149,12 +152,16 @@ class Requests:
     async def _send(self, peer_id: ID, protocol: str, question: bytes) -> INetStream:
         """Write the question to an idle stream, or to a new one when that has died meanwhile."""
         stream = self._idle.take(peer_id, protocol)
+        while self._idle.stale:
+            with last_words(1):
+                await self._idle.stale.pop().reset()
         if stream is not None:
             try:
                 await stream.write(question)
                 return stream
             except Exception:  # closed or reset while it was idle: nothing of the question has arrived
-                self._idle.forget(peer_id)
+                with last_words(1):
+                    await stream.reset()
         stream = await self._open(peer_id, protocol)
         try:
             await stream.write(question)

@@ -1,7 +1,7 @@
 import trio
 import trio.testing
 
-from bzzzd.mesh.muxing import QuickLock
+from bzzzd.mesh.muxing import MemberYamux, QuickLock
 
 
 async def _take(lock: QuickLock, name: str, order: list[str]) -> None:
@@ -59,3 +59,30 @@ def test_a_free_lock_costs_no_turn() -> None:
 
     trio.run(main)
     assert turns == ["locked", "released", "other"]
+
+
+class _Secured:
+    """An encrypted connection, whose cipher has moved on as soon as it was given something to write."""
+
+    def __init__(self) -> None:
+        self.encrypted: list[bytes] = []
+
+    async def write(self, data: bytes) -> None:
+        self.encrypted.append(data)
+        await trio.lowlevel.checkpoint()
+
+
+def test_what_a_cancelled_writer_has_not_begun_is_not_encrypted() -> None:
+    """The peer could read nothing that comes after a frame that was encrypted and not sent."""
+    muxed, secured = MemberYamux.__new__(MemberYamux), _Secured()
+    muxed._write_lock = QuickLock()  # type: ignore[assignment]
+    muxed.secured_conn = secured  # type: ignore[assignment]
+
+    async def main() -> None:
+        await muxed._write_frame(b"one")
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await muxed._write_frame(b"two")
+
+    trio.run(main)
+    assert secured.encrypted == [b"one"]

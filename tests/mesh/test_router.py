@@ -1,7 +1,9 @@
 import trio
+from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 
-from bzzzd.mesh.router import OutboundQueue
+from bzzzd.mesh.router import MemberRouter, OutboundQueue
+from bzzzd.mesh.tally import Tally
 
 
 def message(size: int, number: int = 0) -> rpc_pb2.RPC:
@@ -87,5 +89,49 @@ def test_a_closed_queue_is_not_crowded_and_keeps_nobody_waiting() -> None:
             queue.close()
         assert not queue.crowded
         await queue.until_less()
+
+    trio.run(run)
+
+
+class _Gossip:
+    """What the router needs of its pubsub."""
+
+    def __init__(self, peer: ID) -> None:
+        self.queue = OutboundQueue()
+        self.peer_queues = {peer: self.queue}
+        self.topic_ids = {"news"}
+
+
+PEER = ID(b"peer")
+
+
+def routed() -> tuple[MemberRouter, _Gossip]:
+    router, gossip = MemberRouter(Tally()), _Gossip(PEER)
+    router.pubsub = gossip  # type: ignore[assignment]
+    return router, gossip
+
+
+def test_a_message_that_is_wanted_a_thousand_times_is_given_once() -> None:
+    async def run() -> None:
+        router, gossip = routed()
+        kept = rpc_pb2.Message(data=bytes(100_000), from_id=b"\xfe", seqno=b"\xff\x01", topicIDs=["news"])
+        router.mcache.put(kept)
+        (name,) = router.mcache.msgs
+        await router.handle_iwant(rpc_pb2.ControlIWant(messageIDs=[name] * 1000), PEER)
+        assert len(gossip.queue) == 1
+
+    trio.run(run)
+
+
+def test_topics_that_a_peer_invents_are_not_remembered_and_peers_that_it_names_not_dialled() -> None:
+    async def run() -> None:
+        router, _ = routed()
+        named = [rpc_pb2.PeerInfo(peerID=b"other")]
+        for number in range(100):
+            await router.handle_prune(rpc_pb2.ControlPrune(topicID=f"made up {number}", peers=named), PEER)
+            await router.handle_ihave(rpc_pb2.ControlIHave(topicID=f"made up {number}"), PEER)
+        await router.handle_prune(rpc_pb2.ControlPrune(topicID="news", peers=named), PEER)  # would look for a host
+        assert set(router.back_off) == {"news"}
+        assert not router.ihave_message_limits
 
     trio.run(run)

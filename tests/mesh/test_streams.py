@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 from libp2p.abc import INetStream
@@ -196,3 +197,34 @@ async def test_a_question_goes_over_a_second_stream_when_the_first_ends_before_i
     cuts[:] = [True, True]
     with pytest.raises(Unavailable, match="cannot be asked"):
         await second.mesh.request(first.mesh.peer_id, ECHO, b"never")
+
+
+async def test_streams_that_were_idle_for_too_long_end(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bzzzd.mesh.streams._IDLE_S", 0.0)
+    first, second = await town.pair()
+
+    async def answer(peer_id: str, data: bytes) -> bytes:
+        return data
+
+    await serve(first, answer)
+    assert second.mesh._node is not None
+    (connection,) = second.mesh._node._swarm.get_connections(id_named(first.mesh.peer_id))
+    for _ in range(20):
+        assert await second.mesh.request(first.mesh.peer_id, ECHO, b"one more") == b"one more"
+    asked = [stream for stream in connection.get_streams() if stream.get_protocol() == ECHO]
+    assert len(asked) <= 2
+
+
+async def test_a_member_whose_connection_ended_before_it_was_entered_is_none(town: Town) -> None:
+    first, second = await town.pair()
+    stranger = Node(town.realm, "third")
+    node = first.mesh._node
+    assert node is not None
+    assert first.mesh._bridge is not None
+
+    def enter() -> None:
+        node._members.add(id_named(stranger.mesh.peer_id).to_bytes(), stranger.chain, now=time.time(), how="inbound")
+
+    await first.mesh._bridge.call(enter)
+    await eventually("it to be gone", lambda: "third" in [event.id for event in first.events if event.kind == "left"])
+    assert second.mesh.peers()[0].connected
