@@ -169,6 +169,9 @@ def open_bundle(bundle: Bundle, mesh_id: str, *, topic: str) -> Numbered:
         raise InvalidEnvelope(f"this carry cannot be used: {error}") from error
     if carry.topic != topic:
         raise InvalidEnvelope(f"messages numbered for topic {carry.topic!r} came on topic {topic[:128]!r}")
+    # Heads tell numbers up to 2**53, one further than what is held.
+    if carry.first + len(carry.digests) >= 2**53:
+        raise InvalidEnvelope("this carry numbers messages beyond 2**53")
     if carry.after is not None and (carry.first != 1 or carry.after[0] == carry.journal):
         raise InvalidEnvelope("only the first message of a journal follows one of another journal")
     digests = carry.digests[bundle.start : bundle.start + len(bundle.messages)]

@@ -138,7 +138,7 @@ class Tracker:
                 return "repeated"
             self._clones.append(arrival.source)
             return "clone"
-        is_next = number == chain.position + 1
+        is_next = number == chain.position + 1 and self._follows(chain)
         if not is_next and not self._room(arrival.size):
             self._refresh(chain, now)
             return "full"
@@ -170,9 +170,13 @@ class Tracker:
     def told(self, peer: bytes, heads: dict[Source, Held], now: float) -> None:
         """A connected peer says what it has of the topic: all of it, or what has changed."""
         self._peers.setdefault(peer, 0)
+        # What is only claimed leaves half of the room to what was signed.
+        room = MAX_SOURCES // 2 - sum(not chain.known for chain in self._chains.values())
         for source, held in heads.items():
-            if self._crowded(source):
-                continue
+            if source not in self._chains:
+                if room <= 0 or self._crowded(source):
+                    continue
+                room -= 1
             chain = self._chain(source, now)
             if chain.held.get(peer) != held:
                 chain.denied.discard(peer)
@@ -201,6 +205,8 @@ class Tracker:
         for source in tuple(self._lagging):
             chain = self._chains[source]
             if chain.asked is not None or chain.position + 1 in chain.early:
+                continue
+            if not self._follows(chain) and not self._room(0):  # there would be no place to hold it
                 continue
             if not chain.eager and now < chain.since + self._grace_s:
                 continue
@@ -259,14 +265,18 @@ class Tracker:
 
     # Inside.
 
-    def _chain(self, source: Source, now: float) -> Chain:
+    def _chain(self, source: Source, now: float, *, beside: str = "") -> Chain:
+        """The chain of a source, made where there is none; to make room, no journal named ``beside`` is forgotten."""
         chain = self._chains.get(source)
         if chain is None:
             chain = self._chains[source] = Chain(source, 0, now)
             journals = self._journals.setdefault(source.node, {})
             journals[source.journal] = None
             if len(journals) > MAX_JOURNALS:
-                self._forget(self._chains[Source(source.node, next(iter(journals)))])
+                others = [self._chains[Source(source.node, name)] for name in journals]
+                others = [one for one in others if one.source.journal not in (source.journal, beside)]
+                # Peers can invent journals of anybody: those go before one that its node has signed.
+                self._forget(next((one for one in others if not one.known), others[0]))
         return chain
 
     def _crowded(self, source: Source) -> bool:
@@ -297,10 +307,7 @@ class Tracker:
         if chain.after is not None:
             return
         chain.after = after
-        # Making room for the journal before must not forget this one, which may be the oldest that is known.
-        journals = self._journals[chain.source.node]
-        journals[chain.source.journal] = journals.pop(chain.source.journal)
-        parent = self._chain(Source(chain.source.node, after.journal), now)
+        parent = self._chain(Source(chain.source.node, after.journal), now, beside=chain.source.journal)
         if parent is chain:
             return
         parent.children.add(chain.source.journal)
@@ -372,7 +379,7 @@ class Tracker:
 
     def _give_up(self, chain: Chain, now: float) -> Lost | None:
         needed = chain.position + 1
-        if needed in chain.early or chain.known < needed:
+        if needed in chain.early or chain.known < needed or not self._follows(chain):
             return None
         offers = [
             held for peer in {*chain.held, chain.source.node} if (held := offered(chain, peer, self._peers)) is not None

@@ -146,3 +146,10 @@ def test_a_packet_comes_back_as_it_went():
 def test_any_bytes_are_a_packet_or_are_refused(raw):
     with suppress(InvalidEnvelope, TooLarge):
         unpack(raw)
+
+
+def test_a_carry_that_numbers_beyond_what_heads_can_tell_is_invalid():
+    last = 2**53 - 2
+    assert open_bundle(carried(message(), first=last), MESH, topic="news").carry.first == last
+    with pytest.raises(InvalidEnvelope, match="beyond"):
+        open_bundle(carried(message(), message(), first=last), MESH, topic="news")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bzzzd.storage.order import Arrival, Ask, Held, Link, Lost, Source, Tracker
-from bzzzd.storage.sources import MAX_JOURNALS
+from bzzzd.storage.sources import MAX_JOURNALS, MAX_SOURCES
 
 N, M, P = b"n", b"m", b"p"
 A, B = Source(N, "a"), Source(N, "b")
@@ -293,3 +293,35 @@ def test_whatever_is_lost_repeated_or_reordered_every_message_comes_once_and_in_
         if not dies:
             assert len(keys) == len(said)
     assert len({frozenset((one.source, one.number) for one in member.delivered) for member in members}) == 1
+
+
+def test_sources_that_are_only_claimed_leave_room_for_those_that_speak():
+    tracker = Tracker()
+    invented = {Source(number.to_bytes(8, "big"), "j"): Held(1, 9) for number in range(MAX_SOURCES)}
+    tracker.told(P, invented, 0.0)
+    assert tracker.take(arrival(1), 0.0) == "new"
+
+
+def test_journals_that_are_only_claimed_do_not_push_out_one_that_was_heard():
+    tracker = Tracker()
+    tracker.know(A, 1000, None, 0.0)
+    tracker.told(P, {Source(N, f"invented{number}"): Held(1, 9) for number in range(MAX_JOURNALS)}, 0.0)
+    assert tracker.take(arrival(1001), 0.0) == "new"
+
+
+def test_first_messages_of_journals_that_wait_for_one_before_them_are_held_within_the_bound_too():
+    tracker = Tracker(hold_bytes=100)
+    journals = [Source(N, f"j{number:02}") for number in range(50)]
+    for source in journals:
+        tracker.take(arrival(1, source, Link("a", 2)), 0.0)
+        tracker.told(P, {source: Held(1, 1)}, 0.0)
+    assert tracker.holding == 10
+    assert tracker.losses(30.0) == []
+    tracker.take(arrival(1), 1.0)
+    tracker.take(arrival(2), 1.0)
+    for now in range(2, 100):
+        for ask in tracker.asks(float(now)):
+            tracker.take(arrival(1, ask.source, Link("a", 2)), float(now))
+            tracker.answered(ask, Held(1, 1), float(now))
+    assert len(numbers(tracker)) == 52
+    assert tracker.losses(1e6) == []

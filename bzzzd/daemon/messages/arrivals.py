@@ -229,6 +229,8 @@ class Arrivals:
                         continue
                 if not allowed[pair]:
                     received = None
+            if received is None and not self._speakers.chain_of(one.source.node):
+                continue  # anybody can invent a key; a number that counts is a known one's
             size = len(received.raw) if received is not None else 0
             verdict = tracker.take(Arrival(one.source, one.number, one.after, one.digest, received, size), now)
             if verdict == "repeated":
