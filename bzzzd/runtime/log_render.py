@@ -128,8 +128,7 @@ class RotatingFile:
 
     def _open(self) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._descriptor = descriptor
-        self._size = os.fstat(descriptor).st_size
+        self._descriptor, self._size = descriptor, os.fstat(descriptor).st_size
 
     def write(self, event: Mapping[str, Any]) -> None:
         line = (self._render(event) + "\n").encode("utf-8", "backslashreplace")
@@ -145,13 +144,15 @@ class RotatingFile:
                     print(f"cannot write the log file {self._path}: {error.strerror}", file=sys.stderr)
 
     def _rotate(self) -> None:
-        os.close(self._descriptor)
+        # The old one stays open until there is another: its number would be somebody else's by the next line.
+        former = self._descriptor
         for number in range(self._keep, 0, -1):
             older = self._path.with_name(f"{self._path.name}.{number}")
             newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path
             if newer.exists():
                 newer.replace(older)
         self._open()
+        os.close(former)
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -182,7 +183,7 @@ class JournalSink:
         with self._lock:
             try:
                 self._transport.send(self._fields(event))
-            except OSError:  # journald is being restarted: standard error still reaches it, or the console
+            except (OSError, ValueError):  # journald is being restarted, or it is no text: standard error has it
                 print(as_text(event), file=sys.stderr)
 
     def _fields(self, event: Mapping[str, Any]) -> list[tuple[str, Any]]:

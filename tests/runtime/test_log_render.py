@@ -1,4 +1,5 @@
 import json
+import os
 import socket
 import stat
 from pathlib import Path
@@ -145,3 +146,22 @@ def test_a_journald_that_is_away_loses_no_line(tmp_path: Path, capsys: pytest.Ca
     sink.close()
     assert "claimed" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_log_that_cannot_be_rotated_closes_no_descriptor_of_anybody_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "l.log"
+    log = RotatingFile(path, as_json, max_bytes=60, keep=3)
+    (tmp_path / "l.log.3").mkdir()
+    (tmp_path / "l.log.3" / "kept").touch()
+    (tmp_path / "l.log.2").touch()
+    for _ in range(2):
+        log.write({"event": "x" * 50})
+    with (tmp_path / "other").open("w") as other:
+        log.write({"event": "x" * 50})
+        other.write("whole")
+        other.flush()
+        assert os.fstat(other.fileno()).st_size == 5
+    assert "cannot write the log file" in capsys.readouterr().err
+    log.close()

@@ -94,14 +94,15 @@ class Api:
         return checked
 
     async def _enter(self, request: web.Request) -> web.Response:
-        if not self._sessions.may_try():
-            raise Overloaded("too many tries; wait a moment")
         try:
             word = msgspec.json.decode(await request.read(), type=_Enter).word
         except UNREADABLE as error:
             raise BadInput("signing in takes the word of the portal's URL") from error
         found = self._sessions.enter(word)
         if found is None:
+            # Only wrong words are counted: others on this machine must not keep out whoever has the right one.
+            if not self._sessions.may_try():
+                raise Overloaded("too many tries; wait a moment")
             raise NotAllowed("this address was used already, or is of an earlier start; open the portal's newest one")
         _, cookie, key = found
         await self._entered()

@@ -80,7 +80,7 @@ class Sessions:
         return len(self._sessions)
 
     def may_try(self) -> bool:
-        """Whether one more word may be tried now."""
+        """Whether one more wrong word is taken as such, and not as one of too many."""
         return self._tries.take(self._clock())
 
     def enter(self, word: str) -> tuple[Session, str, str] | None:
