@@ -147,7 +147,6 @@ class Connection(asyncio.Protocol):
         session = self.session
         assert session is not None
         routes, out, tasks = session.routes, self._out, self.tasks
-        most = self._limits.max_in_flight
         self._counters.frames += len(frames)
         size = 0
         waiting = iter(frames)
@@ -164,7 +163,7 @@ class Connection(asyncio.Protocol):
             name, args = message.method, message.params
             try:
                 method = routes.get(name) or session.route(name)
-                if tasks and len(tasks) >= most:
+                if tasks and self._full():
                     raise self._overloaded(name)
                 try:
                     params = method.decode(args[0] if len(args) == 1 else _only(method, args))
@@ -201,7 +200,7 @@ class Connection(asyncio.Protocol):
         name = message.method
         try:
             method = session.route(name)
-            if len(self.tasks) >= self._limits.max_in_flight:
+            if self._full():
                 raise self._overloaded(name)
             try:
                 params = method.decode(_only(method, message.params))
@@ -250,10 +249,16 @@ class Connection(asyncio.Protocol):
         _LOG.error("method %s failed", name[:64], exc_info=error)
         return BzzzError(f"an unexpected fault in {name[:64]}; the log of bzzzd has it: bzzz logs", method=name[:64])
 
+    def _full(self) -> bool:
+        """Whether no request more may be in work. One that is answered is noted as ended a turn after its answer."""
+        most = self._limits.max_in_flight
+        return len(self.tasks) >= most and sum(not task.done() for task in self.tasks) >= most
+
     def _overloaded(self, name: str) -> Overloaded:
         self._counters.overloaded += 1
         return Overloaded(
-            f"{len(self.tasks)} requests of this client are in work, the most there can be; wait for one to end",
+            f"{self._limits.max_in_flight} requests of this client are in work, the most there can be; "
+            "wait for one to end",
             method=name[:64],
         )
 

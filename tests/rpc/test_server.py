@@ -299,6 +299,25 @@ async def test_too_many_requests_in_work_are_refused(make_bench: Callable[..., B
     await bench.server.close()
 
 
+async def test_requests_that_are_answered_are_in_work_no_longer(make_bench: Callable[..., Bench]) -> None:
+    """Their tasks have ended, and nobody has noticed yet, when the client's next requests are there already."""
+    bench = make_bench(replace(QUICK, max_in_flight=3))
+    await bench.serve()
+    raw = await Raw(bench.path).connect()
+    for number in range(3):
+        await raw.frame([0, number, "slow.read", []])
+    (connection,) = bench.server._connections
+    await eventually(lambda: len(connection.tasks) == 3)
+    bench.gate.set()
+    await asyncio.sleep(0)
+    assert [task.done() for task in connection.tasks] == [True, True, True]
+    connection.data_received(msgpack.packb([0, 9, "add", [{"left": 1}]]))
+    told = {id: (error, value) for _, id, error, value in [await raw.next() for _ in range(4)]}
+    assert told[9] == (None, {"sum": 1})
+    raw.close()
+    await bench.server.close()
+
+
 async def test_connections_over_the_limit_are_told_so(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, max_connections=5, max_connections_per_uid=2))
     await bench.serve()
