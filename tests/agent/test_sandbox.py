@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from bzzzd.agent.bwrap import Fence, Limits, program_paths
 from bzzzd.agent.lease import Lease, boottime
 from bzzzd.agent.sandbox import Report, Sandbox, _feed
 from bzzzd.errors import BadInput, SandboxUnavailable
+from tests.loops import OurLoop
 
 SMALL = Limits(timeout_s=20.0, memory_mb=128, output_bytes=65536, processes=24)
 
@@ -267,7 +267,7 @@ def test_a_program_that_has_ended_before_it_is_given_its_input_is_no_fault() -> 
         for data in (b"", b"too late"):
             await _feed(stream, data)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=OurLoop) as runner:
         runner.run(late())
 
 

@@ -8,30 +8,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from bzzzd.rpc.client import AsyncClient
+from bzzzd.rpc.limits import Limits
+from tests.loops import OurLoop
 
 from .harness import QUICK, Bench, Raw
 
 
 def pytest_asyncio_loop_factories(config: Any, item: Any) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Every test of this folder on the loop that we run on, and on the plain one."""
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return {"uvloop": OurLoop, "asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture
-def make_bench(tmp_path: Path) -> Callable[..., Bench]:
-    return lambda limits=QUICK: Bench(tmp_path / "bzzzd.sock", limits)
+async def make_bench(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
+    """Makes servers, and closes them however the test ends."""
+    made: list[Bench] = []
+
+    def make(limits: Limits = QUICK) -> Bench:
+        made.append(Bench(tmp_path / "bzzzd.sock", limits))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        await bench.close()
 
 
 @pytest.fixture
-async def bench(make_bench: Callable[..., Bench]) -> AsyncIterator[Bench]:
+async def bench(make_bench: Callable[..., Bench]) -> Bench:
     found = make_bench()
     await found.serve()
-    yield found
-    found.gate.set()
-    await found.server.close(2.0)
+    return found
 
 
 @pytest.fixture
@@ -41,7 +49,5 @@ async def client(bench: Bench) -> AsyncIterator[AsyncClient]:
 
 
 @pytest.fixture
-async def raw(bench: Bench) -> AsyncIterator[Raw]:
-    found = await Raw(bench.path).connect()
-    yield found
-    found.close()
+async def raw(bench: Bench) -> Raw:
+    return await bench.raw()

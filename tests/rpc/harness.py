@@ -64,6 +64,7 @@ class Bench:
         self.closed: list[Session] = []
         self.done: list[str] = []
         self.gate = asyncio.Event()
+        self._raws: list[Raw] = []
         self._list_methods()
         self.server = RpcServer(
             self.registry,
@@ -141,6 +142,17 @@ class Bench:
         return AsyncClient(
             str(self.path), "test", **{"timeout": 5.0, "backoff": Backoff(0.005, 0.05), **options}
         )  # fmt: skip
+
+    async def raw(self, *, hello: bool = True) -> Raw:
+        """A connected bare socket; it is closed with the bench at the latest."""
+        self._raws.append(Raw(self.path))
+        return await self._raws[-1].connect(hello=hello)
+
+    async def close(self) -> None:
+        for raw in self._raws:
+            raw.close()
+        self.gate.set()
+        await self.server.close(2.0)
 
 
 class Raw:

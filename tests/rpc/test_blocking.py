@@ -28,7 +28,7 @@ from bzzzd.errors import (
 from bzzzd.rpc.blocking import BlockingClient
 from bzzzd.rpc.follower import Items, Snapshot
 
-from .harness import Bench
+from .harness import QUICK, Bench
 
 
 class Elsewhere:
@@ -46,8 +46,7 @@ class Elsewhere:
         await self.bench.serve()
         self._ready.set()
         await self._stop.wait()
-        self.bench.gate.set()
-        await self.bench.server.close()
+        await self.bench.close()
 
     def __enter__(self) -> Elsewhere:
         self._thread.start()
@@ -68,8 +67,8 @@ class Elsewhere:
 
 
 @pytest.fixture
-def server(make_bench: Callable[..., Bench]) -> Iterator[Elsewhere]:
-    with Elsewhere(make_bench()) as found:
+def server(tmp_path: Path) -> Iterator[Elsewhere]:
+    with Elsewhere(Bench(tmp_path / "bzzzd.sock", QUICK)) as found:
         yield found
 
 

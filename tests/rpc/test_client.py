@@ -59,7 +59,6 @@ async def test_a_call_may_wait_for_the_connection(make_bench: Callable[..., Benc
     await bench.serve()
     assert await calling == {"sum": 1}
     await client.close()
-    await bench.server.close()
 
 
 async def test_no_answer_in_time_is_unknown_for_commands_and_unreachable_for_reads(
@@ -118,7 +117,6 @@ async def test_it_survives_a_restart_of_the_server(make_bench: Callable[..., Ben
     assert [state.connected for state in states if state.connected or state is states[-1]] == [True, True, False]
     assert len({nonce for nonce, _ in signed}) == 2
     assert {mesh for _, mesh in signed} == {"m1"}
-    await second.server.close()
 
 
 async def test_a_new_life_of_the_stream_gives_a_snapshot_that_says_so(make_bench: Callable[..., Bench]) -> None:
@@ -132,7 +130,6 @@ async def test_a_new_life_of_the_stream_gives_a_snapshot_that_says_so(make_bench
         second.stream.incarnation = "reborn"
         await second.serve()
         assert await anext(reader) == Snapshot(None, True, ("reborn", 0))
-    await second.server.close()
 
 
 async def test_a_reader_that_is_slow_loses_nothing_that_the_server_still_has(client: AsyncClient, bench: Bench) -> None:
@@ -225,7 +222,6 @@ async def test_while_the_daemon_starts_an_attaching_client_waits(make_bench: Cal
     with pytest.raises(NotReady, match=r"does not serve 'session.attach' yet"):
         await client.ready(0.2)
     await client.close()
-    await bench.server.close()
 
 
 async def test_a_signer_that_fails_is_reported_and_tried_again(bench: Bench) -> None:

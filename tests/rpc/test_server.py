@@ -88,14 +88,13 @@ async def test_extension_types_and_wild_nesting_in_parameters_are_refused(raw: R
 )
 @pytest.mark.parametrize("hello", [True, False])
 async def test_garbage_gets_an_error_and_a_closed_connection(bench: Bench, data: bytes, hello: bool) -> None:
-    raw = await Raw(bench.path).connect(hello=hello)
+    raw = await bench.raw(hello=hello)
     await raw.send(data)
     kind, method, [error] = await raw.next()
     assert (kind, method, error["code"]) == (2, "error", "MALFORMED_FRAME")
     assert await raw.next() is None
     assert bench.server.counters.malformed == 1
     await still_serves(bench)
-    raw.close()
 
 
 async def test_requests_before_the_garbage_are_answered(raw: Raw) -> None:
@@ -108,7 +107,7 @@ async def test_requests_before_the_garbage_are_answered(raw: Raw) -> None:
 async def test_an_oversized_frame_gets_an_error_and_a_closed_connection(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, max_guest_frame=1000, max_frame=5000))
     await bench.serve()
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     await raw.frame([0, 1, "add", [{"left": bytes(900)}]])
     assert (await raw.next())[2]["code"] == "INVALID_PARAMS"
     assert (await raw.ask("become", {"kind": "agent"}))[2] is None
@@ -119,33 +118,27 @@ async def test_an_oversized_frame_gets_an_error_and_a_closed_connection(make_ben
     assert (error["code"], error["data"]["limit"]) == ("TOO_LARGE", 5000)
     assert await raw.next() is None
     await still_serves(bench)
-    raw.close()
-    await bench.server.close()
 
 
 async def test_a_guest_may_send_less_than_a_member(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, max_guest_frame=1000, max_frame=5000))
     await bench.serve()
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     await raw.frame([0, 1, "add", [{"left": bytes(1000)}]])
     assert (await raw.next())[2][0]["code"] == "TOO_LARGE"
     assert await raw.next() is None
-    raw.close()
-    await bench.server.close()
 
 
 async def test_half_a_frame_and_then_silence_is_cut_off(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, frame_s=0.05))
     await bench.serve()
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     await raw.send(msgpack.packb([0, 1, "add", [{"left": 1}]])[:-3])
     _, _, [error] = await raw.next()
     assert error["code"] == "MALFORMED_FRAME"
     assert "within 0.05 s" in error["message"]
     assert await raw.next() is None
     await still_serves(bench)
-    raw.close()
-    await bench.server.close()
 
 
 async def test_a_frame_that_trickles_in_is_answered(raw: Raw) -> None:
@@ -157,15 +150,13 @@ async def test_a_frame_that_trickles_in_is_answered(raw: Raw) -> None:
 async def test_a_connection_without_hello_is_cut_off(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, hello_s=0.05))
     await bench.serve()
-    raw = await Raw(bench.path).connect(hello=False)
+    raw = await bench.raw(hello=False)
     assert "no hello came" in (await raw.next())[2][0]["message"]
     assert await raw.next() is None
-    raw.close()
-    await bench.server.close()
 
 
 async def test_before_hello_only_hello(bench: Bench) -> None:
-    raw = await Raw(bench.path).connect(hello=False)
+    raw = await bench.raw(hello=False)
     for method in ("add", "no.such", "subscribe"):
         error = (await raw.ask(method))[2]
         assert error["code"] == "NOT_ALLOWED"
@@ -175,7 +166,6 @@ async def test_before_hello_only_hello(bench: Bench) -> None:
     assert {"core", "slow", "session"} <= set(answer["extensions"])
     assert len(answer["nonce"]) == 32
     assert (await raw.ask("add", {"left": 1}))[3] == {"sum": 1}
-    raw.close()
 
 
 async def test_the_two_version_errors(raw: Raw) -> None:
@@ -252,7 +242,7 @@ async def test_a_client_with_many_requests_lets_the_others_have_their_turn(bench
 
     bench.registry.add("work", guest(), None, work)
     await client.call("work")
-    greedy = await Raw(bench.path).connect()
+    greedy = await bench.raw()
     await greedy.send(b"".join(msgpack.packb([0, number, "work", []]) for number in range(2000)))
     await eventually(lambda: len(answered) > 1)
     await client.call("work")
@@ -260,7 +250,6 @@ async def test_a_client_with_many_requests_lets_the_others_have_their_turn(bench
     assert answered.count(mine) == 2
     assert answered[1:].index(mine) < 1000
     assert [(await greedy.next())[1] for _ in range(2000)] == list(range(2000))
-    greedy.close()
 
 
 async def test_any_msgpack_rpc_shape_is_understood(raw: Raw) -> None:
@@ -288,22 +277,20 @@ async def test_an_answer_to_nothing_is_dropped(raw: Raw) -> None:
 async def test_too_many_requests_in_work_are_refused(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, max_in_flight=3))
     await bench.serve()
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     for number in range(5):
         await raw.frame([0, number, "slow.read", []])
     refused = [await raw.next(), await raw.next()]
     assert [(id, error["code"]) for _, id, error, _ in refused] == [(3, "OVERLOADED"), (4, "OVERLOADED")]
     bench.gate.set()
     assert sorted([(await raw.next())[1] for _ in range(3)]) == [0, 1, 2]
-    raw.close()
-    await bench.server.close()
 
 
 async def test_requests_that_are_answered_are_in_work_no_longer(make_bench: Callable[..., Bench]) -> None:
     """Their tasks have ended, and nobody has noticed yet, when the client's next requests are there already."""
     bench = make_bench(replace(QUICK, max_in_flight=3))
     await bench.serve()
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     for number in range(3):
         await raw.frame([0, number, "slow.read", []])
     (connection,) = bench.server._connections
@@ -314,27 +301,22 @@ async def test_requests_that_are_answered_are_in_work_no_longer(make_bench: Call
     connection.data_received(msgpack.packb([0, 9, "add", [{"left": 1}]]))
     told = {id: (error, value) for _, id, error, value in [await raw.next() for _ in range(4)]}
     assert told[9] == (None, {"sum": 1})
-    raw.close()
-    await bench.server.close()
 
 
 async def test_connections_over_the_limit_are_told_so(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, max_connections=5, max_connections_per_uid=2))
     await bench.serve()
-    taken = [await Raw(bench.path).connect() for _ in range(2)]
-    late = await Raw(bench.path).connect(hello=False)
+    taken = [await bench.raw() for _ in range(2)]
+    late = await bench.raw(hello=False)
     assert (await late.next())[2][0]["code"] == "OVERLOADED"
     assert await late.next() is None
     taken[0].close()
     await eventually(lambda: len(bench.server.sessions) == 1)
-    again = await Raw(bench.path).connect()
-    for raw in (*taken, late, again):
-        raw.close()
-    await bench.server.close()
+    await bench.raw()
 
 
 async def test_a_disconnect_cancels_reads_and_lets_commands_finish(bench: Bench) -> None:
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     await raw.frame([0, 1, "slow.read", []])
     await raw.frame([0, 2, "slow.write", []])
     await eventually(lambda: bench.done == ["write began"])
@@ -363,7 +345,7 @@ async def test_goodbye_is_answered_and_then_the_connection_ends(raw: Raw) -> Non
 
 
 async def test_a_client_that_does_not_read_is_not_read_and_costs_little(bench: Bench) -> None:
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     request = msgpack.packb([0, 1, "blob", [{"size": 100_000}]])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sending = asyncio.create_task(raw.send(request * 100_000))  # ten thousand million bytes of answers
@@ -379,23 +361,21 @@ async def test_a_client_that_does_not_read_is_not_read_and_costs_little(bench: B
     assert not session.closed
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
-    raw.close()
 
 
 async def test_a_client_that_reads_again_gets_everything_in_order(bench: Bench) -> None:
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     requests = b"".join(msgpack.packb([0, number, "blob", [{"size": 30_000}]]) for number in range(300))
     sending = asyncio.create_task(raw.send(requests))
     await asyncio.sleep(0)
     assert [(await raw.next())[1] for _ in range(300)] == list(range(300))
     await sending
-    raw.close()
 
 
 async def test_answers_that_nobody_reads_are_bounded_by_cutting_off(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, max_unsent=1_000_000, high_water=65_536))
     await bench.serve()
-    raw = await Raw(bench.path).connect()
+    await bench.raw()
     await still_serves(bench)
     session = next(found for found in bench.server.sessions if found.client == "raw")
     await eventually(lambda: not session.notify("noise", bytes(30_000)))
@@ -404,18 +384,14 @@ async def test_answers_that_nobody_reads_are_bounded_by_cutting_off(make_bench: 
         session._link.send(msgpack.packb([2, "noise", [bytes(30_000)]]))
     assert session.closed
     assert bench.server.counters.cut_off == 1
-    raw.close()
-    await bench.server.close()
 
 
 async def test_an_answer_over_the_frame_limit_becomes_an_error(make_bench: Callable[..., Bench]) -> None:
     bench = make_bench(replace(QUICK, max_frame=100_000))
     await bench.serve()
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     assert (await raw.ask("blob", {"size": 100_000}))[2]["code"] == "TOO_LARGE"
     assert len((await raw.ask("blob", {"size": 90_000}))[3]["data"]) == 90_000
-    raw.close()
-    await bench.server.close()
 
 
 async def test_the_server_can_ask_the_client(client: AsyncClient) -> None:
@@ -435,7 +411,7 @@ async def test_a_client_that_does_not_answer_the_server_gives_an_unknown_outcome
 
 
 async def test_asking_a_client_that_goes_away_ends_with_an_unknown_outcome(bench: Bench) -> None:
-    raw = await Raw(bench.path).connect()
+    raw = await bench.raw()
     (session,) = bench.server.sessions
     asking = asyncio.create_task(session.request("offered"))
     await raw.next()

@@ -2,13 +2,13 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bzzzd.runtime import http_pages
 from bzzzd.runtime.http_pages import HEAD_BYTES, Page, Pages
 from bzzzd.runtime.ports import listen
+from tests.loops import OurLoop
 
 
 def _broken() -> Page:
@@ -146,7 +146,7 @@ def test_it_works_on_uvloop() -> None:
         finally:
             site.pages.close()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=OurLoop) as runner:
         assert runner.run(main()).endswith(b"alive\n")
 
 
