@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import (
@@ -48,6 +47,7 @@ from bzzzd.mesh.values import (
 if TYPE_CHECKING:
     from bzzzd.mesh.node import Node
 
+P = ParamSpec("P")
 _STUCK_S: Final = 20.0
 
 
@@ -252,12 +252,11 @@ class Mesh(Judging):
         if self._bridge is not None:
             self._bridge.release(size)
 
-    @contextmanager
-    def holding(self, size: int) -> Iterator[None]:
-        """``hold`` while a task works on what came: however much a member sends, no more of it waits here."""
+    async def holding(self, size: int, work: Callable[P, Awaitable[object]], *args: P.args, **kwargs: P.kwargs) -> None:
+        """``hold`` while ``work(…)`` goes on: however much a member sends, no more of it waits here."""
         self.hold(size)
         try:
-            yield
+            await work(*args, **kwargs)
         finally:
             self.release(size)
 

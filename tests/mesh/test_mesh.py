@@ -439,7 +439,11 @@ async def test_what_a_task_works_on_counts_as_waiting_until_it_is_done(town: Tow
     node = await town.node()
     bridge = node.mesh._bridge
     assert bridge is not None
-    with suppress(NotFound), node.mesh.holding(64 * 1024 * 1024):
+
+    async def work(why: str) -> None:
         assert bridge._full(), "peers wait from here on"
-        raise NotFound("the work has failed")
+        raise NotFound(why)
+
+    with pytest.raises(NotFound, match="has failed"):
+        await node.mesh.holding(64 * 1024 * 1024, work, "the work has failed")
     assert not bridge._full()

@@ -239,11 +239,8 @@ class CharterSync:
             self._say("invalid", f"no paper of the charter: {error.message}", peer_id)
             return
         if not self._stopped:
-            self._spawn(self.name, "learning", self._take(paper, peer_id, len(raw)), ends=True)
-
-    async def _take(self, paper: Paper, peer_id: str, size: int) -> None:
-        with self._mesh.holding(size):
-            await self._learn((paper,), peer_id, spread=False)
+            work = self._mesh.holding(len(raw), self._learn, (paper,), peer_id, spread=False)
+            self._spawn(self.name, "learning", work, ends=True)
 
     async def _learn(self, papers: tuple[Paper, ...], peer_id: str, *, spread: bool) -> bool:
         # Every member checks a paper before it keeps it, so one that does not hold is the fault of whoever gave it.

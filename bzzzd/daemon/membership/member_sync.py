@@ -151,11 +151,8 @@ class MemberSync:
             self._say(peer_id, f"these are no grants: {error.message}")
             return
         if not self._stopped:
-            self._spawn(self._owner, "new members", self._take(chains, peer_id, len(raw)), ends=True)
-
-    async def _take(self, chains: tuple[tuple[bytes, ...], ...], peer_id: str, size: int) -> None:
-        with self._mesh.holding(size):
-            await self._admit(chains, peer_id, told=True)
+            work = self._mesh.holding(len(raw), self._admit, chains, peer_id, told=True)
+            self._spawn(self._owner, "new members", work, ends=True)
 
     def _heard_of(self, entry: Entry, renewed: bool) -> None:
         """A grant is new here. New nodes are met, and compared with, one by one, so they are not told around."""

@@ -271,11 +271,8 @@ class Exchange:
             self._say("invalid", f"no node record: {error.message}", peer_id)
             return
         if not self._stopped:
-            self._spawn(self.name, "learning", self._take_in(told, peer_id, len(raw)), ends=True)
-
-    async def _take_in(self, told: Told, peer_id: str, size: int) -> None:
-        with self._mesh.holding(size):
-            await self._learn(told, peer_id)
+            work = self._mesh.holding(len(raw), self._learn, told, peer_id)
+            self._spawn(self.name, "learning", work, ends=True)
 
     def _publish(self) -> None:
         if not self._publishing and not self._stopped:
