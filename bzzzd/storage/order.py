@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bzzzd.storage.asking import choose, offered
+from bzzzd.storage.asking import LOOK, Rota, choose, given_up, offered
 from bzzzd.storage.sources import (
     MAX_JOURNALS,
     MAX_SOURCES,
@@ -63,7 +63,8 @@ class Tracker:
         self._grace_s, self._settle_s, self._patience_s = grace_s, settle_s, patience_s
         self._hold_items, self._hold_bytes = hold_items, hold_bytes
         self._chains: dict[Source, Chain] = {}
-        self._lagging: set[Source] = set()
+        # Those of which a peer may have more than was delivered, and among them those of which more surely exists.
+        self._wanted, self._missing = Rota(), Rota()
         # The nodes that anything was delivered of, and each node's journals, the newest last.
         self._nodes: set[bytes] = set()
         self._journals: dict[bytes, dict[str, None]] = {}
@@ -99,7 +100,7 @@ class Tracker:
 
     def held(self) -> dict[Source, int]:
         """The highest number of each source that is held for its turn: peers may lack it, and can have it."""
-        return {source: max(chain.early) for source in self._lagging if (chain := self._chains[source]).early}
+        return {chain.source: max(chain.early) for chain in self._missing if chain.early}
 
     def early(self, source: Source, after: int) -> list[Arrival]:
         """What is held of a source with numbers over ``after``, in order."""
@@ -109,7 +110,7 @@ class Tracker:
     @property
     def lagging(self) -> bool:
         """Whether something is missing, so that ``asks`` and ``losses`` are worth calling again shortly."""
-        return bool(self._lagging)
+        return len(self._wanted) > 0
 
     @property
     def holding(self) -> int:
@@ -200,23 +201,32 @@ class Tracker:
                 self._forget(chain)
 
     def asks(self, now: float) -> list[Ask]:
-        """Whom to ask for what, now. Each ask must be ended by ``answered``, ``put_off`` or ``failed``."""
+        """Whom to ask for what, now. Each ask must be ended by ``answered``, ``put_off`` or ``failed``.
+
+        One call looks at some of the sources (see ``asking.LOOK``), the next one at those behind them.
+        """
         found: list[Ask] = []
-        for source in tuple(self._lagging):
-            chain = self._chains[source]
-            if chain.asked is not None or chain.position + 1 in chain.early:
-                continue
-            if not self._follows(chain) and not self._room(0):  # there would be no place to hold it
-                continue
-            if not chain.eager and now < chain.since + self._grace_s:
-                continue
-            peer = choose(chain, now, self._peers)
-            if peer is not None:
-                chain.asked = (peer, chain.position)
-                chain.eager = False
-                self._peers[peer] += 1
-                found.append(Ask(peer, source, chain.position))
+        left = LOOK
+        for chain in self._wanted.turn():
+            left -= 1
+            if self._askable(chain, now):
+                left -= len(chain.held)
+                peer = choose(chain, now, self._peers)
+                if peer is not None:
+                    chain.asked = (peer, chain.position)
+                    chain.eager = False
+                    self._peers[peer] += 1
+                    found.append(Ask(peer, chain.source, chain.position))
+            if left <= 0:
+                break
         return found
+
+    def _askable(self, chain: Chain, now: float) -> bool:
+        if chain.asked is not None or chain.position + 1 in chain.early:
+            return False
+        if not self._follows(chain) and not self._room(0):  # there would be no place to hold it
+            return False
+        return chain.eager or now >= chain.since + self._grace_s
 
     def answered(self, ask: Ask, held: Held | None, now: float, *, helped: bool = True) -> None:
         """The peer has answered, and what it gave has been taken; ``held`` is what it says it has of the source.
@@ -236,14 +246,15 @@ class Tracker:
                 chain.held.pop(ask.peer, None)
             if chain.position == ask.after:
                 chain.denied.add(ask.peer)
-        chain.eager = helped and chain.position > ask.after
         self._refresh(chain, now)
+        if helped and chain.position > ask.after:
+            self._hurry(chain)
 
     def put_off(self, ask: Ask) -> None:
         """The answer had no room for this one; it is asked again at once."""
         chain = self._end_ask(ask)
         if chain is not None:
-            chain.eager = True
+            self._hurry(chain)
 
     def failed(self, ask: Ask, now: float) -> None:
         """The peer did not answer; it is left alone for a moment."""
@@ -252,16 +263,36 @@ class Tracker:
             chain.resting[ask.peer] = now + REST_S
 
     def losses(self, now: float) -> list[Lost]:
-        """Give up what nobody has, so that what was held behind it comes from ``ready``."""
+        """Give up what nobody has, so that what was held behind it comes from ``ready``.
+
+        One call looks at some of the sources, as ``asks`` does.
+        """
         found: list[Lost] = []
-        for source in tuple(self._lagging):
-            chain = self._chains.get(source)
-            if chain is None or chain.asked is not None or now < chain.since + self._settle_s:
-                continue
-            lost = self._give_up(chain, now)
-            if lost is not None:
-                found.append(lost)
+        left = LOOK
+        for chain in self._missing.turn():
+            left -= 1
+            if self._may_be_lost(chain, now):
+                left -= len(chain.held)
+                end = given_up(chain, now, self._peers, self._patience_s)
+                if end is not None:
+                    found.append(self._skip(chain, *end, now))
+            if left <= 0:
+                break
         return found
+
+    def _may_be_lost(self, chain: Chain, now: float) -> bool:
+        if chain.asked is not None or now < chain.since + self._settle_s:
+            return False
+        return chain.position + 1 not in chain.early and self._follows(chain)
+
+    def _skip(self, chain: Chain, why: Why, number: int, now: float) -> Lost:
+        """Go on with ``number``."""
+        lost = Lost(chain.source, chain.position + 1, number - 1, why, chain.source.node not in self._nodes)
+        chain.position = number - 1
+        chain.since = now
+        chain.denied.clear()
+        self._flow(chain, now, moved=True)
+        return lost
 
     # Inside.
 
@@ -286,7 +317,8 @@ class Tracker:
     def _forget(self, chain: Chain) -> None:
         self._drop_early(chain, chain.known)
         del self._chains[chain.source]
-        self._lagging.discard(chain.source)
+        self._wanted.discard(chain)
+        self._missing.discard(chain)
         journals = self._journals[chain.source.node]
         del journals[chain.source.journal]
         if not journals:
@@ -360,14 +392,24 @@ class Tracker:
             self._holding_bytes -= arrival.size
 
     def _refresh(self, chain: Chain, now: float) -> None:
-        claimed = chain.top > chain.position
-        if chain.known > chain.position or (claimed and any(offered(chain, peer, self._peers) for peer in chain.held)):
-            if chain.source not in self._lagging:
-                self._lagging.add(chain.source)
+        missing, claimed = chain.known > chain.position, chain.top > chain.position
+        if missing:
+            self._missing.add(chain)
+        else:
+            self._missing.discard(chain)
+        if missing or (claimed and any(offered(chain, peer, self._peers) for peer in chain.held)):
+            if chain not in self._wanted:
+                self._wanted.add(chain)
                 chain.since = now
         else:
-            self._lagging.discard(chain.source)
+            self._wanted.discard(chain)
             chain.eager = False
+
+    def _hurry(self, chain: Chain) -> None:
+        """What follows is asked for at the next look, without a moment's grace."""
+        if chain in self._wanted:
+            chain.eager = True
+            self._wanted.first(chain)
 
     def _end_ask(self, ask: Ask) -> Chain | None:
         if ask.peer in self._peers:
@@ -376,30 +418,3 @@ class Tracker:
         if chain is not None and chain.asked == (ask.peer, ask.after):
             chain.asked = None
         return chain
-
-    def _give_up(self, chain: Chain, now: float) -> Lost | None:
-        needed = chain.position + 1
-        if needed in chain.early or chain.known < needed or not self._follows(chain):
-            return None
-        offers = [
-            held for peer in {*chain.held, chain.source.node} if (held := offered(chain, peer, self._peers)) is not None
-        ]
-        if any(held.first <= needed <= held.highest for held in offers):
-            return None
-        later = [held.first for peer, held in chain.held.items() if peer in self._peers and held.first > needed]
-        why: Why
-        if later:
-            why = "trimmed"
-        elif chain.source.node in chain.denied:
-            why = "refused"
-        elif now >= chain.since + self._patience_s:
-            why = "unreachable"
-        else:
-            return None
-        target = min([*later, *chain.early, chain.known + 1])
-        lost = Lost(chain.source, needed, target - 1, why, chain.source.node not in self._nodes)
-        chain.position = target - 1
-        chain.since = now
-        chain.denied.clear()
-        self._flow(chain, now, moved=True)
-        return lost

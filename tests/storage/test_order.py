@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bzzzd.storage.asking import ASKS_PER_PEER
 from bzzzd.storage.order import Arrival, Ask, Held, Link, Lost, Source, Tracker
 from bzzzd.storage.sources import MAX_JOURNALS, MAX_SOURCES
 
@@ -325,3 +330,71 @@ def test_first_messages_of_journals_that_wait_for_one_before_them_are_held_withi
             tracker.answered(ask, Held(1, 1), float(now))
     assert len(numbers(tracker)) == 52
     assert tracker.losses(1e6) == []
+
+
+def lines_of(act: Callable[[], Any]) -> int:
+    """How many lines of Python run: the cost of ``act``, on whatever machine and however busy."""
+    count = 0
+
+    def note(frame: Any, event: str, arg: Any) -> Any:
+        nonlocal count
+        count += event == "line"
+        return note
+
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        act()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def invented(count: int) -> list[Source]:
+    return [Source(b"i%d" % (number // 128), f"j{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize("peers", [1, 12])
+def test_a_look_costs_the_same_however_many_sources_peers_invent(peers: int):
+    def cost(count: int) -> int:
+        tracker = Tracker()
+        for peer in range(peers):
+            tracker.told(b"p%d" % peer, dict.fromkeys(invented(count), Held(1, 9)), 0.0)
+        return max(lines_of(lambda now=now: tracker.asks(now)) for now in range(1, 9))
+
+    assert cost(8192) <= cost(2048) * 1.1
+
+
+def test_to_give_up_costs_the_same_however_many_sources_lack_something():
+    def cost(count: int) -> int:
+        tracker = Tracker()
+        for source in invented(count):
+            tracker.take(arrival(2, source), 0.0)
+        return max(lines_of(lambda now=now: tracker.losses(now)) for now in range(1, 9))
+
+    assert cost(4096) <= cost(2048) * 1.1
+
+
+def test_a_gap_is_asked_for_and_given_up_in_its_turn_among_invented_ones():
+    tracker = Tracker()
+    tracker.told(P, dict.fromkeys(invented(8000), Held(1, 9)), 0.0)
+    tracker.told(M, {A: Held(1, 9)}, 0.0)
+    asks = [ask for turn in range(8) for ask in tracker.asks(1.0 + turn / 100)]
+    assert Ask(M, A, 0) in asks
+    assert len(asks) == ASKS_PER_PEER + 1
+    tracker = Tracker(hold_items=8192)
+    for source in (*invented(8000), A):
+        tracker.take(arrival(2, source), 0.0)
+    lost = [lost for _ in range(8) for lost in tracker.losses(61.0)]
+    assert Lost(A, 1, 1, "unreachable", True) in lost
+    assert len(lost) == 8001
+
+
+def test_what_an_answer_has_helped_is_gone_on_with_before_all_others():
+    tracker = Tracker()
+    tracker.told(M, {A: Held(1, 9)}, 0.0)
+    (ask,) = tracker.asks(1.0)
+    tracker.told(P, dict.fromkeys(invented(8192), Held(1, 9)), 1.0)
+    tracker.take(arrival(1), 1.0)
+    tracker.answered(ask, Held(1, 9), 1.0)
+    assert Ask(M, A, 1) in tracker.asks(1.0)

@@ -246,6 +246,7 @@ class CatchUp:
                 continue
             for channel in lagging:
                 await self._look_after(channel)
+                await asyncio.sleep(0)  # a look at one topic is short, and there may be a thousand
             await asyncio.sleep(_LOOK_S)
 
     async def _look_after(self, channel: Channel) -> None:
