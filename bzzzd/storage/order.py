@@ -1,4 +1,4 @@
-"""The order of messages: what may be delivered, what is missing, whom to ask for it, when to give it up.
+"""The order of messages: what may be delivered, and what has to wait; ``gaps`` says what to do about the rest.
 
 Rules over values, without clock or I/O. One ``Tracker`` serves one topic on one node. Each sender numbers what it
 says on the topic from 1, under a journal name that is new at each of its starts; message 1 of a journal names the
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bzzzd.storage.asking import LOOK, Rota, choose, given_up, offered
+from bzzzd.storage.gaps import Gaps
 from bzzzd.storage.sources import (
     MAX_JOURNALS,
     MAX_SOURCES,
@@ -43,7 +43,6 @@ __all__ = ["Arrival", "Ask", "Held", "Link", "Lost", "Source", "Tracker", "Verdi
 GRACE_S: Final = 0.05
 SETTLE_S: Final = 1.0
 PATIENCE_S: Final = 60.0
-REST_S: Final = 1.0
 HOLD_ITEMS: Final = 4096
 HOLD_BYTES: Final = 16 * 1024 * 1024
 
@@ -60,15 +59,14 @@ class Tracker:
         hold_items: int = HOLD_ITEMS,
         hold_bytes: int = HOLD_BYTES,
     ) -> None:
-        self._grace_s, self._settle_s, self._patience_s = grace_s, settle_s, patience_s
         self._hold_items, self._hold_bytes = hold_items, hold_bytes
         self._chains: dict[Source, Chain] = {}
-        # Those of which a peer may have more than was delivered, and among them those of which more surely exists.
-        self._wanted, self._missing = Rota(), Rota()
+        self._gaps = Gaps(
+            self._follows, lambda: self._room(0), grace_s=grace_s, settle_s=settle_s, patience_s=patience_s
+        )
         # The nodes that anything was delivered of, and each node's journals, the newest last.
         self._nodes: set[bytes] = set()
         self._journals: dict[bytes, dict[str, None]] = {}
-        self._peers: dict[bytes, int] = {}
         self._holding = self._holding_bytes = 0
         self._ready: list[Arrival] = []
         self._clones: list[Source] = []
@@ -92,7 +90,7 @@ class Tracker:
         """What was delivered after ``position`` could not be kept; it will come again."""
         chain = self._chain(source, now)
         chain.position = min(chain.position, position)
-        self._refresh(chain, now)
+        self._gaps.watch(chain, now)
 
     def positions(self) -> dict[Source, int]:
         """Up to where each source is done with."""
@@ -100,7 +98,7 @@ class Tracker:
 
     def held(self) -> dict[Source, int]:
         """The highest number of each source that is held for its turn: peers may lack it, and can have it."""
-        return {chain.source: max(chain.early) for chain in self._missing if chain.early}
+        return {chain.source: max(chain.early) for chain in self._gaps.missing if chain.early}
 
     def early(self, source: Source, after: int) -> list[Arrival]:
         """What is held of a source with numbers over ``after``, in order."""
@@ -110,7 +108,7 @@ class Tracker:
     @property
     def lagging(self) -> bool:
         """Whether something is missing, so that ``asks`` and ``losses`` are worth calling again shortly."""
-        return len(self._wanted) > 0
+        return len(self._gaps) > 0
 
     @property
     def holding(self) -> int:
@@ -141,7 +139,7 @@ class Tracker:
             return "clone"
         is_next = number == chain.position + 1 and self._follows(chain)
         if not is_next and not self._room(arrival.size):
-            self._refresh(chain, now)
+            self._gaps.watch(chain, now)
             return "full"
         chain.early[number] = arrival
         self._holding += 1
@@ -154,7 +152,7 @@ class Tracker:
         if not self._crowded(source):
             chain = self._chain(source, now)
             self._certain(chain, number)
-            self._refresh(chain, now)
+            self._gaps.watch(chain, now)
 
     def ready(self) -> list[Arrival]:
         """What may be delivered now, in order; each comes once."""
@@ -170,7 +168,7 @@ class Tracker:
 
     def told(self, peer: bytes, heads: dict[Source, Held], now: float) -> None:
         """A connected peer says what it has of the topic: all of it, or what has changed."""
-        self._peers.setdefault(peer, 0)
+        self._gaps.met(peer)
         # What is only claimed leaves half of the room to what was signed.
         room = MAX_SOURCES // 2 - sum(not chain.known for chain in self._chains.values())
         for source, held in heads.items():
@@ -179,111 +177,69 @@ class Tracker:
                     continue
                 room -= 1
             chain = self._chain(source, now)
-            if chain.held.get(peer) != held:
-                chain.denied.discard(peer)
-            chain.held[peer] = held
-            chain.top = max(chain.top, held.highest)
+            self._gaps.claimed(chain, peer, held)
             if peer == source.node:
                 self._certain(chain, held.last)
-            self._refresh(chain, now)
+            self._gaps.watch(chain, now)
 
     def gone(self, peer: bytes, now: float) -> None:
         """A peer is no longer connected."""
-        self._peers.pop(peer, None)
+        self._gaps.left(peer)
         for chain in tuple(self._chains.values()):
-            chain.held.pop(peer, None)
-            chain.denied.discard(peer)
-            chain.resting.pop(peer, None)
-            if chain.asked is not None and chain.asked[0] == peer:
-                chain.asked = None
-            self._refresh(chain, now)
+            self._gaps.unclaimed(chain, peer)
+            self._gaps.watch(chain, now)
             if not chain.known and not chain.held:
                 self._forget(chain)
 
     def asks(self, now: float) -> list[Ask]:
         """Whom to ask for what, now. Each ask must be ended by ``answered``, ``put_off`` or ``failed``.
 
-        One call looks at some of the sources (see ``asking.LOOK``), the next one at those behind them.
+        One call looks at some of the sources (see ``gaps.LOOK``), the next one at those behind them.
         """
-        found: list[Ask] = []
-        left = LOOK
-        for chain in self._wanted.turn():
-            left -= 1
-            if self._askable(chain, now):
-                left -= len(chain.held)
-                peer = choose(chain, now, self._peers)
-                if peer is not None:
-                    chain.asked = (peer, chain.position)
-                    chain.eager = False
-                    self._peers[peer] += 1
-                    found.append(Ask(peer, chain.source, chain.position))
-            if left <= 0:
-                break
-        return found
-
-    def _askable(self, chain: Chain, now: float) -> bool:
-        if chain.asked is not None or chain.position + 1 in chain.early:
-            return False
-        if not self._follows(chain) and not self._room(0):  # there would be no place to hold it
-            return False
-        return chain.eager or now >= chain.since + self._grace_s
+        return self._gaps.asks(now)
 
     def answered(self, ask: Ask, held: Held | None, now: float, *, helped: bool = True) -> None:
         """The peer has answered, and what it gave has been taken; ``held`` is what it says it has of the source.
 
         ``helped`` says that it gave something that had not come by itself meanwhile: the next is asked for at once.
         """
-        chain = self._end_ask(ask)
+        chain = self._chains.get(ask.source)
+        here = self._gaps.ended(ask, chain)
         if chain is None:
             return
-        if ask.peer in self._peers:
+        if here:
             if held is not None:
-                chain.held[ask.peer] = held
-                chain.top = max(chain.top, held.highest)
+                self._gaps.claimed(chain, ask.peer, held)
                 if ask.peer == ask.source.node:
                     self._certain(chain, held.last)
             else:
                 chain.held.pop(ask.peer, None)
             if chain.position == ask.after:
                 chain.denied.add(ask.peer)
-        self._refresh(chain, now)
+        self._gaps.watch(chain, now)
         if helped and chain.position > ask.after:
-            self._hurry(chain)
+            self._gaps.hurry(chain)
 
     def put_off(self, ask: Ask) -> None:
         """The answer had no room for this one; it is asked again at once."""
-        chain = self._end_ask(ask)
+        chain = self._chains.get(ask.source)
+        self._gaps.ended(ask, chain)
         if chain is not None:
-            self._hurry(chain)
+            self._gaps.hurry(chain)
 
     def failed(self, ask: Ask, now: float) -> None:
         """The peer did not answer; it is left alone for a moment."""
-        chain = self._end_ask(ask)
+        chain = self._chains.get(ask.source)
+        self._gaps.ended(ask, chain)
         if chain is not None:
-            chain.resting[ask.peer] = now + REST_S
+            self._gaps.rest(chain, ask.peer, now)
 
     def losses(self, now: float) -> list[Lost]:
         """Give up what nobody has, so that what was held behind it comes from ``ready``.
 
         One call looks at some of the sources, as ``asks`` does.
         """
-        found: list[Lost] = []
-        left = LOOK
-        for chain in self._missing.turn():
-            left -= 1
-            if self._may_be_lost(chain, now):
-                left -= len(chain.held)
-                end = given_up(chain, now, self._peers, self._patience_s)
-                if end is not None:
-                    found.append(self._skip(chain, *end, now))
-            if left <= 0:
-                break
-        return found
-
-    def _may_be_lost(self, chain: Chain, now: float) -> bool:
-        if chain.asked is not None or now < chain.since + self._settle_s:
-            return False
-        return chain.position + 1 not in chain.early and self._follows(chain)
+        return [self._skip(chain, why, number, now) for chain, why, number in self._gaps.given_up(now)]
 
     def _skip(self, chain: Chain, why: Why, number: int, now: float) -> Lost:
         """Go on with ``number``."""
@@ -317,8 +273,7 @@ class Tracker:
     def _forget(self, chain: Chain) -> None:
         self._drop_early(chain, chain.known)
         del self._chains[chain.source]
-        self._wanted.discard(chain)
-        self._missing.discard(chain)
+        self._gaps.forget(chain)
         journals = self._journals[chain.source.node]
         del journals[chain.source.journal]
         if not journals:
@@ -350,7 +305,7 @@ class Tracker:
         elif parent.child[0] != chain.source.journal:
             self._clones.append(parent.source)
         parent.known = max(parent.known, after.number)
-        self._refresh(parent, now)
+        self._gaps.watch(parent, now)
 
     def _flow(self, chain: Chain, now: float, *, moved: bool = False) -> None:
         """Hand out what is next, here and in the journals that waited for this one; ``moved``: it has advanced."""
@@ -361,7 +316,7 @@ class Tracker:
                 children = (self._chains.get(Source(one.source.node, name)) for name in sorted(one.children))
                 waiting += [child for child in children if child is not None]
             moved = False
-            self._refresh(one, now)
+            self._gaps.watch(one, now)
 
     def _advance(self, chain: Chain, now: float) -> bool:
         begun = chain.position
@@ -390,31 +345,3 @@ class Tracker:
             arrival = chain.early.pop(number)
             self._holding -= 1
             self._holding_bytes -= arrival.size
-
-    def _refresh(self, chain: Chain, now: float) -> None:
-        missing, claimed = chain.known > chain.position, chain.top > chain.position
-        if missing:
-            self._missing.add(chain)
-        else:
-            self._missing.discard(chain)
-        if missing or (claimed and any(offered(chain, peer, self._peers) for peer in chain.held)):
-            if chain not in self._wanted:
-                self._wanted.add(chain)
-                chain.since = now
-        else:
-            self._wanted.discard(chain)
-            chain.eager = False
-
-    def _hurry(self, chain: Chain) -> None:
-        """What follows is asked for at the next look, without a moment's grace."""
-        if chain in self._wanted:
-            chain.eager = True
-            self._wanted.first(chain)
-
-    def _end_ask(self, ask: Ask) -> Chain | None:
-        if ask.peer in self._peers:
-            self._peers[ask.peer] = max(0, self._peers[ask.peer] - 1)
-        chain = self._chains.get(ask.source)
-        if chain is not None and chain.asked == (ask.peer, ask.after):
-            chain.asked = None
-        return chain

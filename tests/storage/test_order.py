@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bzzzd.storage.asking import ASKS_PER_PEER
+from bzzzd.storage.gaps import ASKS_PER_PEER
 from bzzzd.storage.order import Arrival, Ask, Held, Link, Lost, Source, Tracker
 from bzzzd.storage.sources import MAX_JOURNALS, MAX_SOURCES
 
