@@ -12,8 +12,11 @@ from types import TracebackType
 from typing import Any
 
 import trio
-from libp2p.abc import IMuxedStream
-from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
+from libp2p.abc import IMuxedConn, IMuxedStream, ISecureConn
+from libp2p.custom_types import TProtocol
+from libp2p.peer.id import ID
+from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
+from libp2p.stream_muxer.yamux.yamux import FLAG_ACK, PROTOCOL_ID, TYPE_PING, Yamux, YamuxStream
 
 
 class QuickLock:
@@ -82,7 +85,22 @@ class MemberYamux(Yamux):
         async with self._write_lock:
             # What is encrypted must be sent, or nothing after it can be read: a cancelled writer stops here.
             await trio.lowlevel.checkpoint_if_cancelled()
+            if data[1] == TYPE_PING and not data[3] & FLAG_ACK:
+                # The library looks at the clock when its write is over, and a near peer's answer can be read before
+                # that: it was then counted from the ping before, or from the beginning of time.
+                self._ping_sent_time = trio.current_time()
             await self.secured_conn.write(data)
+
+
+class MemberMuxers(MuxerMultistream):
+    """Speaks Yamux alone, by ``MemberYamux``: the library makes its own class whatever it was given for Yamux."""
+
+    def __init__(self, negotiate_timeout: int) -> None:
+        super().__init__({TProtocol(PROTOCOL_ID): MemberYamux}, negotiate_timeout)
+
+    async def new_conn(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
+        protocol, muxer = await self._selector.select(conn, conn.is_initiator, self.negotiate_timeout)
+        return self._annotate_connection(muxer(conn, peer_id), conn, protocol)
 
 
 def _quick(stream: YamuxStream) -> YamuxStream:

@@ -18,7 +18,6 @@ from libp2p.abc import IMuxedConn, INetConn
 from libp2p.crypto.ed25519 import Ed25519PrivateKey
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.x25519 import create_new_key_pair as new_noise_key
-from libp2p.custom_types import TProtocol
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.auto_connector import AutoConnector
@@ -29,7 +28,6 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
-from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
@@ -39,7 +37,7 @@ from bzzzd.errors import P2PInitFailed
 from bzzzd.mesh.frames import last_words
 from bzzzd.mesh.library import resolver_optional
 from bzzzd.mesh.meter import CURRENT, Meter, metered
-from bzzzd.mesh.muxing import MemberYamux
+from bzzzd.mesh.muxing import MemberMuxers
 from bzzzd.mesh.redial import stays
 from bzzzd.mesh.values import MeshSettings
 
@@ -310,9 +308,10 @@ def build_swarm(seed: bytes, settings: MeshSettings) -> MemberSwarm:
     store.add_key_pair(peer_id, keys)
     upgrader = TransportUpgrader(
         {NOISE: NoiseTransport(keys, noise_privkey=new_noise_key().private_key)},
-        {TProtocol(YAMUX): MemberYamux},
+        {},
         negotiate_timeout=int(_HANDSHAKE_S),
     )
+    upgrader.muxer_multistream = MemberMuxers(int(_HANDSHAKE_S))
     config = ConnectionConfig(
         max_connections=settings.max_connections,
         high_watermark=settings.max_connections,
