@@ -132,10 +132,14 @@ class Dialler:
                 known.redial.news()
                 known.woken.set()
 
-    def lost(self, peer_id: ID) -> None:
-        """A peer's last connection has ended."""
+    def lost(self, peer_id: ID, *, news: bool) -> None:
+        """A member's last connection has ended; it is ``news`` unless the peer never took us for a member.
+
+        Connections that led to no member end all the time, each after a try: they tell nothing of when to try again.
+        """
         if known := self.known.get(peer_id):
-            known.redial.news()
+            if news:
+                known.redial.news()
             known.woken.set()
 
     def how(self, peer_id: ID, otherwise: How) -> How:

@@ -117,6 +117,8 @@ class Node:
             lambda peer: self._left_out_s(peer.to_bytes()) > 0,
         )
         self._bootstrap = self._dialler.configure(settings.static_peers, settings.bootstrap_peers)
+        # Whoever was told of, until its last connection has ended; one whose grant we alone take is not among them.
+        self._joined: set[bytes] = set()
         self._peers = Peers(self._host, self._swarm, self._members, self._dialler)
         self._swarm.register_notifee(Connections(self._ended))
 
@@ -216,6 +218,7 @@ class Node:
 
     def _entered(self, member: Member) -> None:
         self._tally.joined += 1
+        self._joined.add(member.raw_id)
         # The table first: whoever hears of the event looks there at once.
         self._tell_peers()
         self._event("joined", member.grant.role, str(id_of(member.raw_id)), member.grant.id)
@@ -260,10 +263,14 @@ class Node:
         self._requests.forget(peer_id)
         self._host.forget(peer_id)
         member = self._members.remove(peer_id.to_bytes())
+        joined = peer_id.to_bytes() in self._joined
+        self._joined.discard(peer_id.to_bytes())
         if member is not None:
             self._tell_peers()
-            self._event("left", "", str(peer_id), member.grant.id)
-        self._dialler.lost(peer_id)
+            if joined:
+                self._event("left", "", str(peer_id), member.grant.id)
+        if member is not None or joined:
+            self._dialler.lost(peer_id, news=joined)
 
     def _drop_expired(self) -> None:
         ended = self._members.expired()

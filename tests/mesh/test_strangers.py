@@ -161,6 +161,17 @@ async def test_a_static_peer_that_has_no_grant_is_refused_by_who_dialled_it(town
     assert [peer.connected for peer in node.mesh.peers()] == [False]
 
 
+async def test_a_node_that_was_refused_does_not_knock_again_and_again(town: Town) -> None:
+    first = await town.node("first")
+    first.admit = Realm(b"z" * 32).admit
+    second = await town.node("second", static_peers=first.mesh.addresses)
+    await eventually("the refusal", lambda: "refused" in second.kinds())
+    # Its own hanging up was taken for the loss of a member, and it dialled at once, ten times a second.
+    now = time.monotonic()
+    await eventually("a while", lambda: time.monotonic() > now + 1.5)
+    assert second.mesh.counters.dials == 1
+
+
 async def test_a_refused_static_peer_is_asked_again_at_once_when_grants_are_rechecked(town: Town) -> None:
     first = await town.node("first")
     allowed = first.admit
@@ -187,6 +198,7 @@ async def test_a_node_that_lets_everybody_in_is_still_refused_by_the_other_side(
     await node.mesh.dht_put("/bzzz/a", node.record("/bzzz/a", 1))
     assert await lax.mesh.dht_get("/bzzz/a") is None
     assert (lax.messages, await node.mesh.followers(TOPIC)) == ([], [])
+    assert {"joined", "left"}.isdisjoint(lax.kinds()), "nobody that it alone took for a member came or went"
 
 
 async def test_a_member_whose_grant_is_no_longer_accepted_is_cut_off(town: Town) -> None:
