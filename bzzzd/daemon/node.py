@@ -160,7 +160,7 @@ class Node:
         )  # fmt: skip
         self._peering.open(mesh, who, members, self._settings.state_dir)
         around = MeshCheckup(self._peering)
-        checkup = Checkup(self._settings, self._identity, mesh)
+        checkup = Checkup(self._settings, self._identity, self._peering)
         status = StatusDesk(
             self._manager, ledger, agents, gate,
             facts=self._facts, peers=self._peering.rows, logs=self._logs.since,
@@ -348,6 +348,7 @@ class Node:
         """Somebody was revoked: its sessions end here, and a node is cut off."""
         if self._sessions is not None:
             self._sessions.recheck(self._door.server.sessions)
+        self._peering.recheck()
         self._manager.spawn("mesh", "recheck", self._mesh.mesh.recheck(), ends=True)
 
     def _facts(self) -> dict[str, Any]:

@@ -86,10 +86,13 @@ class StatusDesk:
             facts |= {"durability": "unknown", "standby": ""}
             facts["warnings"] = [*facts["warnings"], f"the ledger does not answer: {error.message}"]
         reason = self._manager.not_ready()
+        peers = self._peers()
+        connected = sum(bool(peer["connected"]) for peer in peers)
         return {
             **facts, "build": __version__, "phase": self._manager.phases.reached, "ready": not reason, "reason": reason,
-            "since": self._started, "uptime_s": round(time.time() - self._started, 3), "peers": len(self._peers()),
-            "agents": len(self._agents), "tasks": tasks, "dead_letters": dead, "term": term,
+            "since": self._started, "uptime_s": round(time.time() - self._started, 3), "peers": connected,
+            "peers_missing": len(peers) - connected, "agents": len(self._agents), "tasks": tasks, "dead_letters": dead,
+            "term": term,
             "phases": [phase.to_map() for phase in self._manager.phases.times],
         }  # fmt: skip
 
@@ -146,9 +149,8 @@ class StatusDesk:
         registry.add(
             "status", anybody, NoParams, self.status, reads=True,
             result="{node_id, peer_id, mesh_id, build, phase, ready, reason, since, uptime_s, addresses, peers, "
-            "agents, tasks, dead_letters, term, durability, coordinator, standby, authority, join_requests, epoch, "
-            "role_keys, "
-            "development, warnings, clones, phases}",
+            "peers_missing, agents, tasks, dead_letters, term, durability, coordinator, standby, authority, "
+            "join_requests, epoch, role_keys, development, warnings, clones, phases}",
         )  # fmt: skip
         registry.add("health", anybody, NoParams, self.health, result="{ok, reason, services}", reads=True)
         registry.add("peers", anybody, NoParams, self.peers, result="{peers}", reads=True)

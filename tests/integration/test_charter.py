@@ -179,3 +179,6 @@ def test_a_revoked_node_is_cut_off_and_stays_out_also_where_it_was_not_heard_and
         node.start()
     wait_for("the two to meet", lambda: connected(one) == {three.peer_id} and connected(three) == {one.peer_id})
     assert state_of(one, "n2", "node") == state_of(three, "n2", "node") == "revoked"
+    # Nobody looks for it any more, and no doctor complains that it is not there.
+    assert {row["id"] for row in one.json("peers")["peers"]} == {"n3"}
+    assert not [row for row in three.json("doctor")["findings"] if row["what"].startswith("peer ")]

@@ -64,6 +64,12 @@ def test_members_that_know_one_get_to_know_all_and_meet_again(three: list[Node])
     # Killed and returned: by the book alone it is back within moments of its listening.
     three_.daemon.kill()
     wait_for("the loss to be noticed", lambda: not connected(two, three_))
+    # Who is missing is told by name, everywhere.
+    gone = rows(two)[three_.peer_id]
+    assert (gone["id"], gone["role"]) == ("n3", "node")
+    assert "peer n3" in {row["what"] for row in two.json("doctor")["findings"]}
+    told = two.json("status")
+    assert (told["peers"], told["peers_missing"]) == (0, 2)
     three_.start()
     began = time.monotonic()
     wait_for("the return", lambda: connected(two, three_))
@@ -87,3 +93,5 @@ def test_the_doctor_asks_peers_how_they_see_this_node(three: list[Node]) -> None
 
     found = wait_for("the answer of the peers", lambda: f if "reachable" in (f := findings()) else None)
     assert (found["reachable"], found["one mesh"], found["versions"], found["clocks"]) == ("ok", "ok", "ok", "ok")
+    # Asked again at once, the peers tell what they found a moment ago.
+    assert findings()["reachable"] == "ok"

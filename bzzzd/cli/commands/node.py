@@ -29,7 +29,7 @@ def _show_status(run: Run, found: Mapping[str, Any]) -> None:
             ("phase", ready),
             ("running", f"{duration(found.get('uptime_s'))}, since {when(found.get('since'))}"),
             ("addresses", words(found.get("addresses"))),
-            ("peers", found.get("peers")),
+            ("peers", _counted(found.get("peers"), found.get("peers_missing"))),
             ("agents", found.get("agents")),
             ("tasks", counted or "none"),
             ("dead letters", found.get("dead_letters") or ""),
@@ -43,6 +43,10 @@ def _show_status(run: Run, found: Mapping[str, Any]) -> None:
         run.print("development: one user runs everything, so approvals are not protected from local agents")
     for warning in found.get("warnings") or ():
         run.print(f"warning: {clean(warning)}")
+
+
+def _counted(connected: object, missing: object) -> object:
+    return f"{clean(connected)}, and {clean(missing)} not reached (bzzz peers)" if missing else connected
 
 
 def peers(run: Run) -> int:

@@ -11,9 +11,9 @@ from typing import Final
 from bzzzd.config.settings import Settings
 from bzzzd.crypto.keys import check_private
 from bzzzd.daemon.identity import IdentityService
+from bzzzd.daemon.peers.peering import Peering
 from bzzzd.daemon.status import Finding, grant_ends
 from bzzzd.errors import KeyExposed
-from bzzzd.mesh.mesh import Mesh
 
 _LOW_DISK_BYTES: Final = 500 * 1024**2
 _UNPROTECTED: Final = (
@@ -32,10 +32,10 @@ def warnings(settings: Settings) -> list[str]:
 
 
 class Checkup:
-    def __init__(self, settings: Settings, identity: IdentityService, mesh: Mesh) -> None:
+    def __init__(self, settings: Settings, identity: IdentityService, peering: Peering) -> None:
         self._settings = settings
         self._identity = identity
-        self._mesh = mesh
+        self._peering = peering
 
     def keys(self) -> list[Finding]:
         """Key files that others could read."""
@@ -97,7 +97,7 @@ class Checkup:
     def mesh(self) -> list[Finding]:
         """Peers that are configured and not there."""
         found: list[Finding] = []
-        for peer in self._mesh.peers():
+        for peer in self._peering.peers():
             if not peer.connected:
                 found.append(
                     (
@@ -105,4 +105,4 @@ class Checkup:
                         "check that bzzzd runs there, that the port is open, and that both have grants of one mesh",
                     )
                 )  # fmt: skip
-        return found or [("ok", "mesh", f"listening on {', '.join(self._mesh.addresses)}", "")]
+        return found or [("ok", "mesh", f"listening on {', '.join(self._peering.mesh.addresses)}", "")]

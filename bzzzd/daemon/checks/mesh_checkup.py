@@ -8,6 +8,7 @@ from statistics import median
 from typing import Final
 
 from bzzzd import __version__
+from bzzzd.daemon.peers.exchange import Answer
 from bzzzd.daemon.peers.peering import Peering
 from bzzzd.daemon.peers.skew import LIMIT_S, Skew
 from bzzzd.daemon.status import Finding
@@ -16,6 +17,7 @@ from bzzzd.mesh.interfaces import beyond_this_machine
 from bzzzd.mesh.values import PeerInfo
 
 _ASKED: Final = 3
+_CLOCKS_ASKED: Final = 16
 
 
 def clock_findings(skews: dict[str, Skew], names: dict[str, str]) -> list[Finding]:
@@ -56,11 +58,10 @@ class MeshCheckup:
         self._peering = peering
 
     def look(self) -> list[Finding]:
-        """What is known without asking anybody."""
+        """What is known without asking anybody: the versions, and what is heard on the network."""
         peering = self._peering
-        peers = peering.mesh.peers()
-        found = clock_findings(peering.exchange.clocks.all(), {peer.peer_id: peer.id or peer.peer_id for peer in peers})
-        found += version_findings(peers, f"bzzz/{__version__}")
+        peers = peering.peers()
+        found = version_findings(peers, f"bzzz/{__version__}")
         nearby = peering.nearby
         if nearby is not None and nearby.failure:
             fix = "allow UDP port 5353 and multicast, or name nodes in network.bootstrap_peers and set mdns: false"
@@ -73,29 +74,40 @@ class MeshCheckup:
         return found
 
     async def ask(self) -> list[Finding]:
-        """What others see of this node: whether they can reach it, and whom they are connected to."""
-        peers = {peer.peer_id: peer for peer in self._peering.mesh.peers() if peer.connected}
+        """What others say: the time, whether they can reach this node, and whom they are connected to."""
+        exchange = self._peering.exchange
+        peers = {peer.peer_id: peer.id or peer.peer_id for peer in self._peering.peers() if peer.connected}
+        # A clock that was set a moment ago is looked at as it is now.
+        await exchange.compare_clocks(list(peers)[:_CLOCKS_ASKED])
+        found = clock_findings(exchange.clocks.all(), peers)
         asked = list(peers)[:_ASKED]
-        answers = await asyncio.gather(*(self._peering.exchange.seen_by(one) for one in asked), return_exceptions=True)
-        reached: dict[str, str] = {}
-        beyond: set[str] = set()
-        for answer in answers:
-            if isinstance(answer, BzzzError):
-                continue
-            if isinstance(answer, BaseException):
+        answers = await asyncio.gather(*(exchange.seen_by(one) for one in asked), return_exceptions=True)
+        seen: list[Answer] = []
+        silent: dict[str, str] = {}
+        for peer_id, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Answer):
+                seen.append(answer)
+            elif isinstance(answer, BzzzError):
+                silent[peers[peer_id]] = answer.message
+            else:
                 raise answer
-            for address, why in answer.unreachable.items():
-                reached[address] = "" if not why else reached.get(address, why)
-            beyond |= {name for name in answer.connected if name not in peers and name != self._peering.mesh.peer_id}
-        return [*_reach(reached, len(asked)), *_split(beyond, len(peers))]
+        return [*found, *reach_findings(seen, silent), *_split(seen, {*peers, self._peering.mesh.peer_id})]
 
 
-def _reach(reached: dict[str, str], asked: int) -> list[Finding]:
-    if not reached:
-        return []
+def reach_findings(seen: list[Answer], silent: dict[str, str]) -> list[Finding]:
+    """Whether peers reach this node's addresses; ``silent`` are those that did not answer, and why. Pure."""
+    reached: dict[str, str] = {}
+    for answer in seen:
+        for address, why in answer.unreachable.items():
+            reached[address] = "" if not why else reached.get(address, why)
+    if silent and not seen:
+        fix = "run bzzz doctor again; if it stays, look at the machines that are named, and at the network between"
+        told = "; ".join(f"{name}: {why}" for name, why in silent.items())
+        return [("warn", "reachable", f"no peer that was asked whether it reaches this node has answered: {told}", fix)]
     shut = {address: why for address, why in reached.items() if why}
     if not shut:
-        return [("ok", "reachable", f"{asked} peers were asked, and reach {', '.join(reached)}", "")]
+        why = f"{len(seen)} peers were asked, and reach {', '.join(reached)}"
+        return [("ok", "reachable", why, "")] if reached else []
     found: list[Finding] = []
     for address, why in shut.items():
         away = beyond_this_machine(address)
@@ -105,9 +117,10 @@ def _reach(reached: dict[str, str], asked: int) -> list[Finding]:
     return found
 
 
-def _split(beyond: set[str], connected: int) -> list[Finding]:
+def _split(seen: list[Answer], here: set[str]) -> list[Finding]:
+    beyond = {peer_id for answer in seen for peer_id in answer.connected} - here
     if not beyond:
-        return [("ok", "one mesh", f"connected to all that {connected} peers reach", "")] if connected else []
+        return [("ok", "one mesh", f"connected to all that {len(seen)} peers reach", "")] if seen else []
     why = f"peers are connected to {len(beyond)} nodes that this one does not reach; records kept there may be missed"
     fix = f"see why they are not reached (bzzz peers): {', '.join(sorted(beyond)[:4])}"
     return [("warn", "mesh and DHT split", why, fix)]

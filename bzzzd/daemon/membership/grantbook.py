@@ -73,6 +73,11 @@ class GrantBook:
         entry = self.roll.get(key)
         return entry.chain if entry is not None else ()
 
+    def known(self, key: bytes) -> Grant | None:
+        """The newest grant of a key, whether it holds now or not."""
+        entry = self.roll.get(key)
+        return entry.grant if entry is not None else None
+
     def name_of(self, key: bytes) -> str:
         """The id that a key's grant gives it; the key itself, shortened, where no grant is known."""
         entry = self.roll.get(key) or self.roll.delegation(key)
@@ -95,6 +100,10 @@ class GrantBook:
     def holds(self, key: bytes, *, admin: bool) -> bool:
         """Whether a key's grant, and its delegation where it is an ``admin``'s, holds now."""
         return self.is_member(key) and (not admin or self.is_admin(key))
+
+    def revoked(self, key: bytes) -> bool:
+        """Whether a key was taken out of the mesh, and has no newer grant."""
+        return self._identity.trust.revocations.removed(key) and not self.is_member(key)
 
     def is_admin(self, key: bytes) -> bool:
         """Whether a key's delegation holds now."""

@@ -13,7 +13,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -89,6 +89,13 @@ _TOLD: Final = msgspec.msgpack.Decoder(Told)
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
+class _DialledBack(NamedTuple):
+    """When a peer's addresses were tried last, by the monotonic clock, and what was found; None until it is."""
+
+    at: float
+    found: dict[str, str] | None
+
+
 class Exchange:
     """``spawn(service, name, work, ends=…)`` runs a background task."""
 
@@ -107,13 +114,14 @@ class Exchange:
         self._spawn = spawn
         self._records: dict[bytes, tuple[NodeRecord, Told]] = {}
         self._own: Told | None = None
-        self._dialled_back: dict[str, float] = {}
+        self._dialled_back: dict[str, _DialledBack] = {}
         self._publishing = False
         self._stopped = False
         self.clocks = Clocks()
 
     async def start(self) -> None:
         await asyncio.to_thread(self._book.load)
+        self.forget_revoked()
         self.moved(self._mesh.addresses)
         self._mesh.subscribe(PEERS_TOPIC, self._heard)
         self._mesh.handle(PEERS_PROTOCOL, self._answer)
@@ -151,6 +159,15 @@ class Exchange:
         self._book.seen(key, self._members.name_of(key), time.time())
         if not self._stopped and self._mesh.peer_id < peer_id:
             self._spawn(self.name, f"exchange with {peer_id}", self._meet(peer_id), ends=True)
+
+    def forget_revoked(self) -> None:
+        """Neither remember where nodes are that were revoked, nor tell others."""
+        for key in list(self._records):
+            if self._members.revoked(key):
+                del self._records[key]
+        for entry in self._book.all():
+            if self._members.revoked(key := bytes.fromhex(entry.key)):
+                self._book.forget(key)
 
     def left(self, peer_id: str) -> None:
         self.clocks.forget(peer_id)
@@ -223,17 +240,22 @@ class Exchange:
         return tuple(found)
 
     async def _dial_back(self, peer_id: str) -> dict[str, str]:
-        """Try the addresses of the asker's own record, and no others; not often."""
+        """Try the addresses of the asker's own record, and no others; not often: else it is told what was found."""
         now = time.monotonic()
-        if now - self._dialled_back.get(peer_id, -_DIAL_BACK_PAUSE_S) < _DIAL_BACK_PAUSE_S:
-            raise Overloaded(f"this node was dialled back just now; try again in {_DIAL_BACK_PAUSE_S:g} s")
-        self._dialled_back[peer_id] = now
-        while len(self._dialled_back) > _MOST:
-            del self._dialled_back[next(iter(self._dialled_back))]
+        before = self._dialled_back.get(peer_id)
+        if before is not None and now - before.at < _DIAL_BACK_PAUSE_S:
+            if before.found is None:
+                raise Overloaded(f"{self._identity.id} is dialling this node back already; try again in a moment")
+            return before.found
         record = self._records.get(key_of(peer_id))
         addresses = record[0].addresses if record is not None else ()
+        self._dialled_back[peer_id] = _DialledBack(now, None)
+        while len(self._dialled_back) > _MOST:
+            del self._dialled_back[next(iter(self._dialled_back))]
         whys = await asyncio.gather(*(self._mesh.dial_back(address, _DIAL_BACK_S) for address in addresses))
-        return dict(zip(addresses, whys, strict=True))
+        found = dict(zip(addresses, whys, strict=True))
+        self._dialled_back[peer_id] = _DialledBack(now, found)
+        return found
 
     # ── learning ─────────────────────────────────────────────────────────────
 
@@ -313,10 +335,17 @@ class Exchange:
             unasked = [peer_id for peer_id in peers if self.clocks.of(peer_id) is None]
             peers = secrets.SystemRandom().sample(unasked, min(len(unasked), _CLOCKS_AT_ONCE))
         for peer_id in peers:
-            try:
-                await self._request(peer_id, Time())
-            except BzzzError as error:
-                self._say("clock_not_compared", error.message, peer_id)
+            await self._compare_clock(peer_id)
+
+    async def compare_clocks(self, peers: Sequence[str]) -> None:
+        """Ask these few peers for their time, all at once."""
+        await asyncio.gather(*map(self._compare_clock, peers))
+
+    async def _compare_clock(self, peer_id: str) -> None:
+        try:
+            await self._request(peer_id, Time())
+        except BzzzError as error:
+            self._say("clock_not_compared", error.message, peer_id)
 
     async def _save(self) -> None:
         for peer in self._mesh.peers():

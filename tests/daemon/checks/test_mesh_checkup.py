@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bzzzd.daemon.checks.mesh_checkup import clock_findings, version_findings
+from bzzzd.daemon.checks.mesh_checkup import clock_findings, reach_findings, version_findings
+from bzzzd.daemon.peers.exchange import Answer
 from bzzzd.daemon.peers.skew import Skew
 from bzzzd.mesh.values import PeerInfo
 
@@ -35,6 +36,23 @@ def test_a_difference_that_the_round_trip_explains_is_never_blamed(skews: dict[s
     found = clock_findings(skews, NAMES)
     if all(abs(skew.seconds) <= skew.error for skew in skews.values()):
         assert [row[0] for row in found] == (["ok"] if skews else [])
+
+
+def test_an_address_is_shut_when_no_peer_reaches_it() -> None:
+    good, shut = "/ip4/10.0.0.1/tcp/8075", "/ip4/10.0.0.2/tcp/8075"
+    one = Answer(0.0, unreachable={good: "", shut: "refused"})
+    other = Answer(0.0, unreachable={good: "timed out", shut: "refused"})
+    (found,) = reach_findings([one, other], {})
+    assert found[:3] == ("warn", f"address {shut}", "peers do not reach it: refused")
+    assert reach_findings([one, Answer(0.0, unreachable={shut: ""})], {})[0][0] == "ok"
+
+
+def test_peers_that_do_not_answer_are_no_proof_that_this_node_is_reached() -> None:
+    (found,) = reach_findings([], {"n2": "did not answer within 10 s"})
+    assert found[:2] == ("warn", "reachable")
+    assert "n2: did not answer within 10 s" in found[2]
+    assert reach_findings([Answer(0.0, unreachable={"/ip4/10.0.0.1/tcp/1": ""})], {"n2": "too slow"})[0][0] == "ok"
+    assert reach_findings([], {}) == []
 
 
 def test_versions_that_differ_are_counted() -> None:
