@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bzzzd.hap import composing, happening, inbox, opened, rooms, talking
+from bzzzd.hap import composing, happening, inbox, opened, pulse, rooms, talking
 from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.events import Happened
 from bzzzd.hap.feeds.prompts import PromptChanged
@@ -21,6 +21,7 @@ from bzzzd.hap.messages import (
     Began,
     Came,
     Effects,
+    Message,
     Offline,
     Online,
     Prompts,
@@ -74,7 +75,7 @@ def ask(model: Model, what: str) -> Result:
 
 
 def online(model: Model, message: Online) -> Result:
-    link = replace(model.link, state="online", since=model.now, why="")
+    link = replace(model.link, state="online", since=model.now, why="", asked=0, silent=False)
     same = model.status.node_id == message.status.node_id
     status = replace(model.status, phase=message.status.phase, build=message.status.build) if same else message.status
     model = replace(model, link=link, me=message.me, status=status)
@@ -86,14 +87,39 @@ def online(model: Model, message: Online) -> Result:
     if not message.me.guest:
         effects += (inbox.QUESTION,)
     model, more = rooms.entered(settled(with_needs(model)))
+    effects += more
+    model, more = pulse.begin(model)
     return model, effects + more
+
+
+def heard(model: Model, message: Message) -> Result:
+    """Take note that bzzzd is there; if it was taken for away, it is back."""
+    if not pulse.is_sign(message):
+        return model, ()
+    if model.link.silent:
+        return online(model, Online(model.me, model.status))
+    return replace(model, link=replace(model.link, asked=0, seen=_seen(model.link, model.now))), ()
+
+
+def silent(model: Model) -> Result:
+    """Bzzzd owes an answer for too long: it is away until something comes from it."""
+    asked = model.link.asked
+    model, effects = offline(model, Offline(pulse.WHY))
+    return replace(model, link=replace(model.link, silent=True, since=asked, asked=asked)), effects
 
 
 def offline(model: Model, message: Offline) -> Result:
     was = model.link
     since = was.since if was.state == "offline" else model.now
-    link = replace(was, state="offline", since=since, why=message.why)
+    # Until it went, everything was heard; a silent one had said its last before it was asked.
+    seen = _seen(was, model.now) if was.state == "online" and not was.asked else was.seen
+    link = replace(was, state="offline", since=since, why=message.why, seen=seen, asked=0, silent=False)
     return settled(replace(model, link=link)), (SaveCache(),) if was.state == "online" else ()
+
+
+def _seen(link: Link, now: float) -> float:
+    """When something was heard last; before the first tasks nothing counts as seen."""
+    return now if link.seen else 0.0
 
 
 def merged(old: Task | None, new: Task) -> Task:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from bzzzd.hap import standing
 from bzzzd.hap.model import Bare, Filter, Model
 
 WIDE = 120
 """Columns from which a list has the chosen row's facts beside it."""
 
+ROOMY = 16
+"""Rows from which what is told may take more than one."""
 
 FORM_LABEL = 13
 
@@ -33,7 +36,7 @@ def layout(model: Model) -> Layout:
         return Layout(header=0, banner=0, body=height, hints=0, status=0)
     header = int(height >= 3)
     status = int(height >= 2)
-    banner = int(height >= 5 and (model.link.state != "online" or bool(model.me.mend)))
+    banner = min(len(standing.lines(model, model.width)), 2 if height >= ROOMY else int(height >= 5))
     hints = int(height >= 8)
     return Layout(
         header=header,
@@ -48,11 +51,17 @@ def filter_shown(model: Model) -> bool:
     return bool(model.lists[model.view].filter) or isinstance(model.overlay, Filter)
 
 
+def list_columns(model: Model) -> int:
+    """Columns of the list in view: in a wide window the chosen row's facts stand beside it."""
+    wide = model.width >= WIDE and bool(model.lists[model.view].chosen)
+    return model.width - (min(60, model.width * 2 // 5) if wide else 0)
+
+
 def head_rows(model: Model) -> int:
     """Rows above the health list that tell about the node."""
     if model.view != "health" or layout(model).body < 9 or not model.status.node_id:
         return 0
-    return 3 + len(model.status.warnings[:3]) + int(model.status.development)
+    return 3 + len(standing.warned(model, list_columns(model)))
 
 
 def list_rows(model: Model) -> int:

@@ -42,7 +42,11 @@ class Me(Struct, frozen=True):
 
 
 class Link(Struct, frozen=True):
-    """The connection to the daemon; ``number`` and ``seen`` tell the newest thing heard of the task stream."""
+    """The connection to the daemon: ``number`` is the newest of the task stream, ``seen`` when anything was heard.
+
+    ``asked`` is when it was asked for a sign of life that has not come yet; ``silent`` that it is taken for away
+    because of that, though the connection stands.
+    """
 
     state: Literal["connecting", "online", "offline"] = "connecting"
     since: float = 0
@@ -50,6 +54,8 @@ class Link(Struct, frozen=True):
     socket: str = ""
     number: int = 0
     seen: float = 0
+    asked: float = 0
+    silent: bool = False
 
 
 class Draft(Struct, frozen=True):

@@ -73,6 +73,8 @@ def _refusal(model: Model, form: Form, draft: Draft) -> str:
     wrong = forms.faults(form.sheet, {**form.values})
     if wrong:
         return next(iter(wrong.values()))
+    if (message := composed(form)).sends == "escalation" and not message.to:
+        return "To: an escalation names whom it calls, such as otto or role:operator"
     if model.me.guest:
         return f"to send it you need a person's grant: {model.me.mend}" if model.me.mend else (
             "the daemon has not let you in yet; the draft is kept"

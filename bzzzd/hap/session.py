@@ -314,7 +314,7 @@ class Session:
         except BzzzError as error:
             self._send(Refused(tag, _fault(error)))
         else:
-            self._send(Answered(tag, (str(path), size)))
+            self._send(Answered(tag, (str(path.absolute()), size)))
 
     async def _unlock(self, passphrase: str) -> None:
         """Open the key off the loop, and attach with it."""

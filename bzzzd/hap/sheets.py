@@ -9,6 +9,18 @@ from bzzzd.hmmm.forms import Form as Sheet
 
 KINDS = ("question", "answer", "proposal", "agreement", "concern", "objection", "summary", "escalation")
 
+KIND_HELP: Mapping[str, str] = {
+    "question": "asks those who read it",
+    "answer": "answers what was said",
+    "proposal": "what you are about to do; others may object within a window",
+    "agreement": "withdraws your objection to what it answers",
+    "concern": "says what worries you, and stops nothing",
+    "objection": "answers a proposal while its window is open, and keeps it from being settled",
+    "summary": "closes the thread, for everybody",
+    "escalation": "calls people or roles, and says why",
+}
+"""What each kind does, in the line below the form."""
+
 TASK = Sheet(
     version=1,
     title="New task",
@@ -29,7 +41,7 @@ TASK = Sheet(
 
 _KIND = Field(name="kind", label="Kind", kind="choice", choices=KINDS, default="answer", required=True)
 _TEXT = Field(name="text", label="Text", kind="lines", most=32_000, help="only its readers can decrypt it")
-_TO = Field(name="to", label="To", help="people, or role:NAME, who should see it")
+_TO = Field(name="to", label="To", help="who should see it: people by name, roles as role:NAME, with commas")
 _WINDOW = Field(
     name="window", label="Window", kind="number", least=0, most=10_080,
     help="minutes within which others may object; empty for none", when=When(field="kind", equals=("proposal",)),
@@ -69,4 +81,4 @@ THREAD = Sheet(
 
 BUILT_IN: Mapping[str, Sheet] = {"task": TASK, "message": MESSAGE, "thread": THREAD}
 
-__all__ = ["BUILT_IN", "Field", "Sheet"]
+__all__ = ["BUILT_IN", "KIND_HELP", "Field", "Sheet"]

@@ -85,7 +85,7 @@ class Health(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """The node that the portal is attached to."""
+    """The node that the portal is attached to; ``ledger_away`` when it cannot reach the ledger."""
 
     node_id: str = ""
     mesh_id: str = ""
@@ -94,6 +94,7 @@ class Status(Struct, frozen=True):
     durability: str = ""
     coordinator: str = ""
     development: bool = False
+    ledger_away: bool = False
     warnings: tuple[str, ...] = ()
 
 

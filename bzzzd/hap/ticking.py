@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bzzzd.hap.asked import WAITING
 from bzzzd.hap.model import Model
+from bzzzd.hap.pulse import SILENT_S
 
 _BY_SECONDS = 60.0
 """A time that is left is shown to the second from here on."""
@@ -18,6 +19,8 @@ def next_tick(model: Model) -> float | None:
         waits.append(1.0)
     if model.view == "inbox":
         waits += _ends(model)
+    if model.link.state == "online" and model.link.asked:
+        waits.append(model.link.asked + SILENT_S - model.now)
     if model.link.state != "online":
         waits.append(5.0)
     elif model.tasks and model.view == "tasks":

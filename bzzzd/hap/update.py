@@ -26,6 +26,7 @@ from bzzzd.hap import (
     opened,
     orders,
     pointer,
+    pulse,
     reading,
     referring,
     replying,
@@ -96,9 +97,10 @@ LEAVE_S = 3.0
 
 def update(model: Model, message: Message) -> Result:
     """The state after ``message``, and what is to be done outside."""
+    model, first = arrivals.heard(model, message)
     model, effects = _update(model, message)
     model = inbox.marked(model)
-    return _in_window(model), effects
+    return _in_window(model), (*first, *effects)
 
 
 def _in_window(model: Model) -> Model:
@@ -137,7 +139,8 @@ def _update(model: Model, message: Message) -> Result:
             return lists.whole(replace(model, width=max(1, width), height=max(1, height))), (Redraw(),)
         case Tick(now=now):
             notice = model.notice if model.notice.until > now else Notice("")
-            return replace(model, now=now, notice=notice), ()
+            model = replace(model, now=now, notice=notice)
+            return arrivals.silent(model) if pulse.missed(model) else (model, ())
         case Online():
             return arrivals.online(model, message)
         case Offline():
@@ -186,6 +189,8 @@ def _due(model: Model, what: str, id: str) -> Result:
             return composing.save(model)
         case "ask":
             return arrivals.ask(model, id)
+        case "pulse":
+            return pulse.beat(model)
         case "leave":
             return model, (SaveCache(), Quit())
     return model, ()

@@ -27,13 +27,14 @@ def view(model: Model, width: int, height: int) -> Frame:
     rows: list[Row] = []
     if parts.header:
         rows.append(chrome.header(model, width))
-    if parts.banner:
-        rows.append(chrome.banner(model, width))
+    rows += chrome.banner(model, width, parts.banner)
     rows += body
     if parts.hints:
         rows.append(chrome.hints(model, width))
     if parts.status:
         rows.append(chrome.status(model, width))
+    if parts.status and (long := chrome.long_notice(model, width)):
+        rows[-len(long) :] = long
     if cursor is not None:
         cursor = (cursor[0], cursor[1] + parts.body_top)
     return frame(rows, width, height, cursor)

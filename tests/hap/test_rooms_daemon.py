@@ -55,7 +55,7 @@ async def test_every_view_shows_what_a_real_node_has(node: Home, open_terminal: 
         ("\r", "Nothing is missing."),
         ("[", "The keys are missing."),
         ("]=", r"2 - The keys are missing\..*2 \+ Nothing is missing\."),
-        ("v", r"●    2 .*lena .*latest, at 1"),
+        ("v", r"●    2 .*lena .*latest, on 1 node"),
         ("p", r"holders +node-1"),
         ("w", "Save to: t-9-notes-backups-v2[.]txt"),
         (f"\x15{node.folder}\r", "saved 41 B as"),

@@ -153,6 +153,32 @@ def test_an_incident_calls_its_lead_and_the_role() -> None:
     assert (sent.message.sends, sent.message.reason) == ("escalation", "down")
 
 
+def test_the_chosen_value_is_in_sight_however_many_there_are() -> None:
+    model = after(ready(opened()), *keys("m"))
+    for value in form_of(model).field.choices * 2:
+        chosen = form_of(model).buffers[0].text
+        line = window(model).split("\n")[3]
+        assert f"[{chosen}]" in line, value
+        assert line.rstrip().endswith("…") == (chosen not in ("summary", "escalation"))
+        model = after(model, Key("right"))
+
+
+def test_the_line_below_says_what_a_kind_does() -> None:
+    model = after(ready(opened()), *keys("m s"))
+    assert "closes the thread, for everybody; left and right choose" in window(model)
+
+
+def test_an_escalation_that_calls_nobody_stays_in_its_form() -> None:
+    model = after(ready(opened()), *keys("m e tab"), Paste("Please decide"), *keys("tab tab"), Paste("we do not agree"))
+    model, effects = update(model, Key("ctrl+s"))
+    assert "names whom it calls" in form_of(model).fault
+    assert not [effect for effect in effects if isinstance(effect, Post)]
+    model = after(model, *keys("shift+tab"), Paste("role:operator"))
+    (_, sent) = effects_of(model, Key("ctrl+s"))
+    assert isinstance(sent, Post)
+    assert sent.message.to == ("role:operator",)
+
+
 def test_a_task_request_becomes_a_task() -> None:
     model = filled("task-request", what="Check it", details="all", role="worker", by="2026-03-01")
     (_, sent) = effects_of(model, Key("ctrl+s"))

@@ -70,5 +70,6 @@ def status(value: object) -> Status:
         durability=clean(row.get("durability"), 40),
         coordinator=clean(row.get("coordinator"), 80),
         development=row.get("development") is True,
+        ledger_away=row.get("durability") == "unknown",
         warnings=names(row.get("warnings")),
     )

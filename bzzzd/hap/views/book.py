@@ -114,7 +114,7 @@ def _version(model: Model, edition: Edition, shown: bool, other: bool, columns: 
     notes = [
         "latest" if edition.head else "",
         "compared" if other else "",
-        f"at {len(edition.holders)}" if edition.holders else "",
+        f"on {words.plural(len(edition.holders), 'node')}" if edition.holders else "",
     ]
     note = ", ".join(part for part in notes if part)
     return clip(

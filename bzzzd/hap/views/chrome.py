@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
-from bzzzd.hap import lists, words
-from bzzzd.hap.model import LISTS, Model, mode
+from bzzzd.hap import lists, standing, words
+from bzzzd.hap.layout import ROOMY
+from bzzzd.hap.model import LISTS, Chooser, Filter, Form, Help, Model, Palette, mode
 from bzzzd.hap.offers import applies
-from bzzzd.hap.rows import Row, Segment, clip, joined, on, row_width, spread
+from bzzzd.hap.rows import Row, Segment, clip, joined, on, plain, row_width, spread
 from bzzzd.hap.sources import ROWS
+from bzzzd.hap.text import fit, wrap
 
+# Rows that a long notice may take, by what is open: never those of a question that is about to be confirmed.
+_NOTICE_ROWS: Mapping[type, int] = {type(None): 4, Form: 3, Palette: 4, Help: 4, Chooser: 4, Filter: 4}
 _STATE_ORDER = ("working", "input_required", "submitted", "completed", "failed", "rejected", "canceled")
 
 
@@ -88,18 +93,9 @@ def _who(model: Model) -> Row:
     return (("bar", model.me.id), ("bar", f" · {kind}"))
 
 
-def banner(model: Model, columns: int) -> Row:
-    """Why what is shown may be old, or why some of it is closed."""
-    link, now, offset = model.link, model.now, model.utc_offset
-    seen = f"seen up to #{link.number}, {words.clock(link.seen, now, offset)}" if link.seen else "nothing seen yet"
-    if link.state == "connecting":
-        text = f" ○ connecting to {link.socket} · {seen}"
-    elif link.state == "offline":
-        lag = words.age(now - link.since)
-        text = f" ▲ offline{'' if lag == 'now' else f' for {lag}'} · {seen} · {link.why}"
-    else:
-        text = f" ▲ guest: {model.me.mend}"
-    return clip((("banner", text),), columns, "banner")
+def banner(model: Model, columns: int, rows: int) -> tuple[Row, ...]:
+    """Why what is shown may be old, or why some of it is closed; in so many rows."""
+    return tuple(clip((("banner", f" {line}"),), columns, "banner") for line in standing.lines(model, columns)[:rows])
 
 
 def hints(model: Model, columns: int) -> Row:
@@ -128,6 +124,22 @@ def status(model: Model, columns: int) -> Row:
     fresh = f"#{link.number} · {words.clock(link.seen, model.now, model.utc_offset)} " if link.seen else ""
     left = joined([_badge(model), _notice(model) or _counts(model)], ("bar", "  "))
     return spread((("bar", " "), *left), (("bar", fresh),), columns, "bar")
+
+
+def long_notice(model: Model, columns: int) -> tuple[Row, ...]:
+    """A notice that the status line has no room for, in rows that take its place and that of what is above it.
+
+    None where the line is enough. What is being written or confirmed keeps its place.
+    """
+    said = _notice(model)
+    most = 1 if model.height < ROOMY else _NOTICE_ROWS.get(type(model.overlay), 2)
+    if not said or most < 2 or 1 + row_width(joined([_badge(model), said], ("bar", "  "))) <= columns:
+        return ()
+    style, room = said[0][0], max(1, columns - 2)
+    lines = wrap(plain(said), room)
+    if len(lines) > most:
+        lines = (*lines[: most - 1], fit(" ".join(lines[most - 1 :]), room))
+    return tuple(clip((("bar", " "), (style, line)), columns, "bar") for line in lines)
 
 
 def _badge(model: Model) -> Row:

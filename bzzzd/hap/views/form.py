@@ -6,9 +6,9 @@ from bzzzd.hap.buffer import Buffer
 from bzzzd.hap.composing import shown
 from bzzzd.hap.layout import FORM_LABEL, layout
 from bzzzd.hap.model import Form, Model
-from bzzzd.hap.rows import Row, clip, spread
+from bzzzd.hap.rows import Row, Segment, clip, row_width, spread
 from bzzzd.hap.sending import composed
-from bzzzd.hap.sheets import Field
+from bzzzd.hap.sheets import KIND_HELP, Field
 from bzzzd.hap.text import chunks, fit, width
 
 Cursor = tuple[int, int]
@@ -71,7 +71,7 @@ def _row(model: Model, form: Form, place: int, offset: int, part: str, columns: 
     field, focused = form.sheet.fields[place], place == form.focus
     label = _label(form, place, offset)
     if field.kind == "choice":
-        return (*label, *_choices(field, form.buffers[place].text))
+        return (*label, *_choices(field, form.buffers[place].text, columns - FORM_LABEL))
     note = _known(model, field) if field.kind in ("role", "person") else ""
     if note and not focused and not part.strip():
         return (*label, ("dim", note))
@@ -91,9 +91,16 @@ def _label(form: Form, place: int, offset: int) -> Row:
     return (mark, said)
 
 
-def _choices(field: Field, now: str) -> Row:
-    """All values, the chosen one in brackets: colour alone says nothing."""
-    return tuple(("strong", f"[{value}] ") if value == now else ("dim", f" {value}  ") for value in field.choices)
+def _choices(field: Field, now: str, room: int) -> Row:
+    """The values, the chosen one in brackets: colour alone says nothing. Too many are moved so that it is in sight."""
+    parts: list[Segment] = [("strong", f"[{one}] ") if one == now else ("dim", f" {one}  ") for one in field.choices]
+    if row_width(tuple(parts)) <= room:
+        return tuple(parts)
+    first, chosen = 0, field.choices.index(now) if now in field.choices else 0
+    while first < chosen and row_width(tuple(parts[first : chosen + 2])) + 4 > room:
+        first += 1
+    found: Row = (("dim", "… "), *parts[first:]) if first else tuple(parts)
+    return found if row_width(found) <= room else (*clip(found, max(1, room - 2)), ("dim", " …"))
 
 
 def _known(model: Model, field: Field) -> str:
@@ -114,7 +121,9 @@ def _foot(model: Model, form: Form, columns: int) -> Row:
     known = _known(model, field) if field.kind == "role" else ""
     hint = ": ".join(part for part in (field.help, known) if part)
     if field.kind == "choice":
-        hint = f"{field.help + '; ' if field.help else ''}left and right choose"
+        of_kind = KIND_HELP.get(form.buffers[form.focus].text, "") if field.name == "kind" else ""
+        about = field.help or of_kind
+        hint = f"{about + '; ' if about else ''}left and right choose"
     return (("dim", f" {hint}"),)
 
 

@@ -9,7 +9,10 @@ from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Segment
 from bzzzd.hap.views.tables import Column, Table
 
-EMPTY = "Nothing needs you. Questions to you, mentions, and tasks that wait for you appear here."
+EMPTY = (
+    "Nothing needs you. Questions to you, mentions, and tasks that wait for you appear here. "
+    "n gives the agents a task, 2 shows all tasks, ? every key."
+)
 
 
 def table(model: Model, columns: int) -> Table:

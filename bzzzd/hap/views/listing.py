@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bzzzd.hap import lists
-from bzzzd.hap.layout import WIDE, filter_shown, head_rows
+from bzzzd.hap.layout import filter_shown, head_rows, list_columns
 from bzzzd.hap.model import Filter, Model
 from bzzzd.hap.rows import Row, clip, spread
 from bzzzd.hap.text import chunks, wrap
@@ -16,9 +16,9 @@ from bzzzd.hap.views.tables import Table, body_row, heading
 
 def listing(model: Model, columns: int, height: int) -> tuple[Row, ...]:
     """The list in view; in a wide window the chosen row's facts stand beside it."""
-    if columns < WIDE or not model.lists[model.view].chosen:
+    side = columns - list_columns(model)
+    if not side:
         return list_view(model, columns, height)
-    side = min(60, columns * 2 // 5)
     left = list_view(model, columns - side, height)
     right = _side(model, side - 2, height)
     return tuple((*row, ("faint", "│"), ("base", " "), *other) for row, other in zip(left, right, strict=True))
@@ -36,7 +36,7 @@ def list_view(model: Model, columns: int, height: int) -> tuple[Row, ...]:
     """The list alone, without what may stand beside it."""
     table, cells = _TABLES[model.view](model, columns)
     state, ids = model.lists[model.view], lists.ids(model)
-    rows: list[Row] = list(mesh.node(model)) if head_rows(model) else []
+    rows: list[Row] = list(mesh.node(model, columns)) if head_rows(model) else []
     if height >= 4:
         if filter_shown(model):
             rows.append(filter_row(model, columns))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from bzzzd.hap import words
 from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Row, Segment, joined
+from bzzzd.hap.standing import warned
 from bzzzd.hap.text import fit
 from bzzzd.hap.things import Agent, Peer, Service
 from bzzzd.hap.views.tables import Column, Table, state_column, with_sign
@@ -15,8 +16,14 @@ from bzzzd.hap.views.tables import Column, Table, state_column, with_sign
 SKEW_S = 5.0
 SLOW_MS = 1000.0
 """From here on a clock or a round trip is told to be wrong."""
-NO_AGENTS = "No agent is attached. `systemctl start bzzz-agent` starts one."
-NO_PEERS = "No peers: this node is alone in its mesh."
+NO_AGENTS = (
+    "No agent is attached, so tasks wait. `systemctl start bzzz-agent` starts one here; `bzzz doctor` tells "
+    "what keeps it."
+)
+NO_PEERS = (
+    "No peers: this node is alone in its mesh. `bzzz mesh invite` here and `bzzz mesh join` on another machine "
+    "bring it in."
+)
 NO_HEALTH = "bzzzd has not told how its services are."
 
 
@@ -110,7 +117,7 @@ def health(model: Model, columns: int) -> Table:
     return table, cells
 
 
-def node(model: Model) -> tuple[Row, ...]:
+def node(model: Model, columns: int) -> tuple[Row, ...]:
     """Two lines about the node, its warnings, and a blank."""
     known = model.status
     names = (("node", known.node_id), ("mesh", known.mesh_id), ("build", known.build))
@@ -122,7 +129,5 @@ def node(model: Model) -> tuple[Row, ...]:
         )
         for row in (names, state)
     ]
-    if known.development:
-        lines.append((("warn", " ▲ development: processes share one uid, so approvals are not protected from agents"),))
-    lines += [(("warn", f" ▲ {warning}"),) for warning in known.warnings[:3]]
+    lines += [(("warn", f" {line}"),) for line in warned(model, columns)]
     return (*lines, ())

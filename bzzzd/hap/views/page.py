@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bzzzd.hap import words
-from bzzzd.hap.layout import layout
+from bzzzd.hap.layout import ROOMY, layout
 from bzzzd.hap.model import TABS, Model, Page
-from bzzzd.hap.rows import Row, Segment, clip, joined, spread
+from bzzzd.hap.rows import Row, Segment, clip, joined, row_width, spread
 from bzzzd.hap.text import fit, wrap
 from bzzzd.hap.things import FINAL, Content, Task
 from bzzzd.hap.views import asking, book, conversation, prompt
@@ -152,7 +152,7 @@ def _decision(model: Model, page: Page, columns: int) -> list[Row]:
             rows = told(f"No decision: the task is {ended}.", columns)
             return rows if page.explanation is None else [*rows, (), *prose(page.explanation.text, columns)]
         return _missing(model, page, "decision", columns, "reading…")
-    rows = [_provenance(model, page.decision), ()]
+    rows = [*_provenance(model, page.decision, columns), ()]
     if "decision" in page.faults:
         rows = [*told(f"▲ {page.faults['decision']}", columns, "warn"), *rows]
     if page.decision.conflict or page.history.conflict:
@@ -162,14 +162,18 @@ def _decision(model: Model, page: Page, columns: int) -> list[Row]:
     return [*rows, *prose(page.decision.text, columns)]
 
 
-def _provenance(model: Model, content: Content) -> Row:
+def _provenance(model: Model, content: Content, columns: int) -> list[Row]:
+    """Which version it is and whose; who reads it in a row of its own where one is too short."""
     parts: list[Row] = [
         (("dim", f" version {content.number}"),) if content.number else (("dim", " decided"),),
         (("base", content.author),) if content.author else (),
         (("dim", words.clock(content.at, model.now, model.utc_offset)),) if content.at else (),
-        (("dim", f"read by {', '.join(content.readers)}"),) if content.readers else (),
     ]
-    return joined(parts, _DOT)
+    readers = f"read by {', '.join(content.readers)}" if content.readers else ""
+    whole = joined([*parts, (("dim", readers),) if readers else ()], _DOT)
+    if not readers or row_width(whole) <= columns or model.height < ROOMY:
+        return [whole]
+    return [joined(parts, _DOT), *told(readers, columns)]
 
 
 def _trace(model: Model, page: Page, columns: int) -> list[Row]:

@@ -10,7 +10,7 @@ from bzzzd.hap.rows import Segment
 from bzzzd.hap.things import Task
 from bzzzd.hap.views.tables import Column, Table, state_column, with_sign
 
-EMPTY = "No tasks yet. Press n to write the first one."
+EMPTY = "No tasks yet. n writes the first one; 5 shows which agents there are and what they can do."
 
 
 def table(model: Model, columns: int) -> Table:
