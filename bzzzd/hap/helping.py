@@ -12,6 +12,9 @@ from bzzzd.hap.layout import list_rows
 from bzzzd.hap.model import Help, Model, Palette
 from bzzzd.hap.moving import step
 
+_FAR = 1_000_000
+"""Lines: more than any help has; what is scrolled stays within its text."""
+
 
 def chosen(model: Model) -> tuple[Model, str]:
     """The model with the palette closed, and the action that was chosen in it, if any."""
@@ -56,4 +59,6 @@ HANDLERS: Handlers = {
     "help-up": _scroll(lambda _: -1),
     "help-page-down": _scroll(list_rows),
     "help-page-up": _scroll(lambda model: -list_rows(model)),
+    "help-first": _scroll(lambda _: -_FAR),
+    "help-last": _scroll(lambda _: _FAR),
 }

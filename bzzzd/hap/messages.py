@@ -188,12 +188,16 @@ class Submit(Struct, frozen=True):
 
 
 class Post(Struct, frozen=True):
-    """Sign and send a message of a thread, of a new one if ``thread`` is empty; answered with ``("post", id)``."""
+    """Sign and send a message of a thread, of a new one if ``thread`` is empty; answered with ``("post", id)``.
+
+    ``project`` is that of the task that the thread is about.
+    """
 
     id: str
     message: Composed
     thread: str = ""
     reply_to: str = ""
+    project: str = "default"
 
 
 class Order(Struct, frozen=True):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bzzzd.hap import actions, orders
+from bzzzd.hap import actions, answering, orders
 from bzzzd.hap.keymap.action import Action
-from bzzzd.hap.model import Model, mode_below
+from bzzzd.hap.model import Model, chosen_id, mode_below
 from bzzzd.hap.things import Content
+
+_MOVING = frozenset({"list", "page"})
 
 
 def applies(model: Model, name: str) -> bool:
@@ -14,7 +16,14 @@ def applies(model: Model, name: str) -> bool:
         case "cancel" | "retry":
             return not orders.refusal(model, name, {})
         case "undo":
-            return bool(model.pending)
+            return bool(model.pending or model.answers)
+        case "answer" | "deny":
+            return not answering.refusal(model, model.prompts.get(chosen_id(model)))
+        case "about":
+            thread = model.talk.threads.get(chosen_id(model))
+            return ((thread.task if thread is not None else "") or chosen_id(model)) in model.tasks
+        case "message-before" | "message-after":
+            return len(model.talk.spoken.get(chosen_id(model), ())) > 1
         case "earlier" | "later":
             page = model.page
             return page is not None and (len(page.history.versions) > 1 or (page.decision or Content("")).of > 1)
@@ -26,4 +35,7 @@ def applies(model: Model, name: str) -> bool:
 def found(model: Model, query: str) -> tuple[Action, ...]:
     """The palette's answer: the actions that can be run now and fit ``query``, the best first."""
     fitting = actions.find(model.registry, mode_below(model), query)
-    return tuple(action for action in fitting if applies(model, action.name))
+    offered = [action for action in fitting if applies(model, action.name)]
+    if not query:  # who looks around knows how to move by then
+        offered.sort(key=lambda action: action.context in _MOVING)
+    return tuple(offered)

@@ -60,7 +60,7 @@ def _send(model: Model, form: Form, draft: Draft, *, shown: bool) -> Result:
     if message.sends == "task":
         effect = Submit(draft.id, message)
     else:
-        effect = Post(draft.id, message, draft.thread, draft.reply_to)
+        effect = Post(draft.id, message, draft.thread, draft.reply_to, _project(model, draft.thread))
     model = say(replace(model, flying=model.flying | {draft.id}), f"sending “{message.title or draft.title}”")
     if not shown:
         return model, (effect,)
@@ -73,13 +73,23 @@ def _refusal(model: Model, form: Form, draft: Draft) -> str:
     wrong = forms.faults(form.sheet, {**form.values})
     if wrong:
         return next(iter(wrong.values()))
-    if (message := composed(form)).sends == "escalation" and not message.to:
+    message = composed(form)
+    if message.sends == "escalation" and not message.to:
         return "To: an escalation names whom it calls, such as otto or role:operator"
+    if message.sends == "summary" and not message.body.strip():
+        return "a summary says how the thread ended; an empty one closes nothing"
     if model.me.guest:
         return f"to send it you need a person's grant: {model.me.mend}" if model.me.mend else (
             "the daemon has not let you in yet; the draft is kept"
         )  # fmt: skip
     return "it is on its way already" if draft.id in model.flying else ""
+
+
+def _project(model: Model, thread: str) -> str:
+    """The project of the task that the thread is about; a free one has none of its own."""
+    known = model.talk.threads.get(thread)
+    task = model.tasks.get((known.task if known is not None else "") or thread)
+    return (task.project if task is not None else "") or "default"
 
 
 def _unread(form: Form) -> tuple[str, ...]:

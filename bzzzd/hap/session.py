@@ -46,7 +46,7 @@ from bzzzd.hap.messages import (
 )
 from bzzzd.hap.outbox import Outbox
 from bzzzd.hap.prompter import Prompter
-from bzzzd.hap.signing import Person, place_to_write
+from bzzzd.hap.signing import Person, place_of_summary, place_to_write
 from bzzzd.hap.things import Fault, Status
 from bzzzd.rpc.client import AsyncClient, State, Subscription
 from bzzzd.rpc.follower import Snapshot as StreamSnapshot
@@ -359,10 +359,25 @@ class Session:
         if isinstance(effect, Submit):
             return self._person.submit(state.attached, state.hello.mesh_id, effect.id, effect.task)
         if isinstance(effect, Post):
-            place = place_to_write(state.attached, effect.thread)
+            place = place_to_write(state.attached, effect)
             readers = await self._client.call("context.prepare", place, effects=False)
-            return self._person.post(state.attached, state.hello.mesh_id, readers, effect)
+            refs = await self._keep_summary(self._person, state.attached, state.hello.mesh_id, effect)
+            return self._person.post(state.attached, state.hello.mesh_id, readers, effect, refs)
         return self._person.order(state.hello.mesh_id, effect)
+
+    async def _keep_summary(
+        self, person: Person, attached: Mapping[str, Any], mesh_id: str, effect: Post
+    ) -> tuple[str, ...]:
+        """Keep what closes a thread as context, where it is found without the thread; its address and version."""
+        if effect.message.sends != "summary" or not effect.thread:
+            return ()
+        assert self._client is not None
+        place = place_of_summary(attached, effect)
+        prepared = await self._client.call("context.prepare", place, effects=False)
+        version, params = person.summary(attached, mesh_id, prepared, effect)
+        # The same bytes are one version however often they arrive, and nothing was posted yet if this fails.
+        await self._client.call("context.put", params, effects=False)
+        return str(place["address"]), version
 
     def _keep(self, id: str, params: Mapping[str, Any]) -> None:
         self._params[id] = params

@@ -19,7 +19,15 @@ from bzzzd.hap.asked import Sending
 from bzzzd.hap.messages import Order, Post
 from bzzzd.hap.outbox import Letter
 from bzzzd.hmmm.forms import Composed
-from bzzzd.hmmm.message import CONTENT_TYPE, Text, new_thread_id, post_params, thread_address
+from bzzzd.hmmm.message import (
+    CONTENT_TYPE,
+    SUMMARY_TYPE,
+    Text,
+    new_thread_id,
+    post_params,
+    summary_address,
+    thread_address,
+)
 from bzzzd.identity.attach import attach_params
 from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.node import read_grants
@@ -28,7 +36,6 @@ from bzzzd.slurp.brief import Brief, Writer, submit_params, write_version
 from bzzzd.slurp.commands import Answer, Cancel, Command, Retry, Seen, Settle, new_command_id, new_task_id, seal_command
 from bzzzd.slurp.question import VALUE_TYPE, value_address
 
-PROJECT = "default"
 _NOT_CODE = re.compile(r"[^a-z0-9]+")
 
 
@@ -169,10 +176,31 @@ class Person:
         )  # fmt: skip
         return params
 
+    def summary(
+        self, attached: Mapping[str, Any], mesh_id: str, prepared: Mapping[str, Any], effect: Post
+    ) -> tuple[str, Mapping[str, Any]]:
+        """The text that closes a thread as a version of its own: its id, and the parameters of ``context.put``."""
+        caller = attached["caller"]
+        writer = Writer(self._key, mesh_id, str(caller["id"]), str(caller["role"]), int(prepared["epoch"]))
+        version = write_version(
+            writer, address=place_of_summary(attached, effect)["address"], content=effect.message.body.encode(),
+            content_type=SUMMARY_TYPE, readers=[str(name) for name in prepared["readers"]], at=time.time(),
+            parents=[str(head) for head in prepared.get("heads") or ()],
+        )  # fmt: skip
+        return version.id, {"version": version.header, "content": version.content}
+
     def post(
-        self, attached: Mapping[str, Any], mesh_id: str, readers: Mapping[str, Any], effect: Post
+        self,
+        attached: Mapping[str, Any],
+        mesh_id: str,
+        readers: Mapping[str, Any],
+        effect: Post,
+        refs: tuple[str, ...] = (),
     ) -> Mapping[str, Any]:
-        """The parameters of ``hmmm.post``; a message without a thread begins one, named by its title."""
+        """The parameters of ``hmmm.post``; a message without a thread begins one, named by its title.
+
+        ``refs`` are what it refers to beside what its form says.
+        """
         now, message = time.time(), effect.message
         caller = attached["caller"]
         writer = Writer(self._key, mesh_id, str(caller["id"]), str(caller["role"]), int(readers["epoch"]))
@@ -180,12 +208,12 @@ class Person:
         text = f"{message.title}\n\n{message.body}".strip() if message.title and not first else message.body
         said = Text(
             text=text or message.title, subject=message.title[:200] if first else "", to=message.to,
-            refs=message.references, reason=message.reason,
+            refs=(*message.references, *refs), reason=message.reason,
         )  # fmt: skip
         _, params = post_params(
             writer, said, thread=effect.thread or new_thread_id(now), kind=message.sends, at=now,
-            readers=[str(name) for name in readers["readers"]], project=PROJECT, reply_to=effect.reply_to or None,
-            window_s=message.window_s,
+            readers=[str(name) for name in readers["readers"]], project=effect.project,
+            reply_to=effect.reply_to or None, window_s=message.window_s,
         )  # fmt: skip
         return params
 
@@ -208,11 +236,19 @@ class Person:
         return {"envelope": seal_command(self._key, mesh_id, command)}
 
 
-def place_to_write(attached: Mapping[str, Any], thread: str) -> Mapping[str, Any]:
-    """The parameters of ``context.prepare`` for a message of ``thread``, or of a new one."""
+def place_to_write(attached: Mapping[str, Any], effect: Post) -> Mapping[str, Any]:
+    """The parameters of ``context.prepare`` for a message of a thread, or of a new one."""
     caller = attached["caller"]
-    address = thread_address(str(caller["id"]), str(caller["role"]), PROJECT, thread or "x-new", "message")
+    thread = effect.thread or "x-new"
+    address = thread_address(str(caller["id"]), str(caller["role"]), effect.project, thread, "message")
     return {"address": address, "content_type": CONTENT_TYPE}
+
+
+def place_of_summary(attached: Mapping[str, Any], effect: Post) -> Mapping[str, Any]:
+    """The parameters of ``context.prepare`` for the summary that closes a thread."""
+    caller = attached["caller"]
+    address = summary_address(str(caller["id"]), str(caller["role"]), effect.project, effect.thread)
+    return {"address": address, "content_type": SUMMARY_TYPE}
 
 
 def _about(sending: Sending, now: float) -> dict[str, Any]:

@@ -4,13 +4,14 @@ import pytest
 from msgspec.structs import replace
 
 from bzzzd.errors import ConfigInvalid
-from bzzzd.hap import actions
+from bzzzd.hap import actions, offers
 from bzzzd.hap.actions import ACTIONS, MODES
 from bzzzd.hap.keymap.action import Action
+from bzzzd.hap.messages import Act
 from bzzzd.hap.model import LISTS
 from bzzzd.hap.update import act
 
-from .builders import online
+from .builders import after, online, prompt_page
 
 
 def _with(name: str, *keys: str) -> list[Action]:
@@ -85,3 +86,18 @@ def test_the_palette_offers_everything_of_a_mode_for_an_empty_query_and_nothing_
 def test_the_reference_names_every_key() -> None:
     text = actions.reference(actions.load(ACTIONS))
     assert all(f"`{key}`" in text for action in ACTIONS for key in action.keys)
+
+
+def test_what_only_leads_to_a_refusal_is_not_offered() -> None:
+    model = prompt_page(online())
+    assert offers.applies(model, "answer")
+    answered = replace(model.prompts["p-0001"], state="executed")
+    assert not offers.applies(replace(model, prompts={"p-0001": answered}), "answer")
+    thread = after(online(), Act("conversation", {"task": "t-0003"}))
+    assert offers.applies(thread, "about")
+    assert not offers.applies(thread, "message-after")
+
+
+def test_who_looks_around_in_the_palette_finds_moving_last() -> None:
+    contexts = [action.context for action in offers.found(online(), "")]
+    assert contexts.index("list") > max(place for place, name in enumerate(contexts) if name not in ("list", "page"))

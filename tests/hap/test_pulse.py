@@ -138,8 +138,8 @@ def _pid_behind(path: str) -> int:
 
 @pytest.mark.integration
 async def test_a_frozen_bzzzd_is_told_and_comes_back(node: Home, open_terminal: Callable[..., Terminal]) -> None:
-    terminal = open_terminal(100, 30)
-    await terminal.shows("● lena · admin", 40)
+    terminal = open_terminal(120, 30)
+    await terminal.shows("● lena", 40)
     daemon = _pid_behind(str(node.socket))
     os.kill(daemon, signal.SIGSTOP)
     try:
@@ -148,4 +148,4 @@ async def test_a_frozen_bzzzd_is_told_and_comes_back(node: Home, open_terminal: 
         await terminal.shows("ledger")
     finally:
         os.kill(daemon, signal.SIGCONT)
-    await terminal.shows("● lena · admin", 40)
+    await terminal.shows("● lena", 40)

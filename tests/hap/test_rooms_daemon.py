@@ -90,6 +90,25 @@ async def test_every_view_shows_what_a_real_node_has(node: Home, open_terminal: 
     assert await terminal.ends() == 0
 
 
+async def test_a_summary_closes_a_thread_and_is_kept_as_context(node: Home, open_terminal: Open) -> None:
+    begun = json.loads(await bzzz(node, "hmmm", "post", "new", "Shall we?", "--subject", "The store"))
+    thread = begun["message"]["thread"]
+    terminal = open_terminal(100, 30)
+    await terminal.shows("● lena", 40)
+    await terminal.walk(
+        ("3", "open +question +lena.*The store"),
+        ("\r", "Shall we[?]"),
+        ("m", r"\[answer\]"),
+        ("s", r"\[summary\]"),
+        ("\tWe move it on Monday.\x13", "■ closed"),
+        ("", f"ucxl://lena:admin@default:{thread}"),
+        ("o", "version 1 of 1"),
+        ("", "We move it on Monday."),
+    )
+    kept = await bzzz(node, "context", "get", f"ucxl://lena:admin@default:{thread}/*^/thread/summary")
+    assert "We move it on Monday." in kept
+
+
 async def test_what_was_read_is_readable_in_the_next_portal_without_the_daemon(tmp_path: Path) -> None:
     async with one_node(tmp_path) as home:
         await bzzz(home, "context", "put", ADDRESS, "--body", NOW)

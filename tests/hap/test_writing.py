@@ -179,6 +179,15 @@ def test_an_escalation_that_calls_nobody_stays_in_its_form() -> None:
     assert sent.message.to == ("role:operator",)
 
 
+def test_a_summary_has_words_and_goes_to_the_project_of_its_task() -> None:
+    model = after(ready(opened()), *keys("m s"))
+    model = after(model, Key("ctrl+s"))
+    assert "says how the thread ended" in form_of(model).fault
+    (_, sent) = effects_of(after(model, *keys("tab"), Paste("We move it.")), Key("ctrl+s"))
+    assert isinstance(sent, Post)
+    assert (sent.message.sends, sent.project) == ("summary", "default")
+
+
 def test_a_task_request_becomes_a_task() -> None:
     model = filled("task-request", what="Check it", details="all", role="worker", by="2026-03-01")
     (_, sent) = effects_of(model, Key("ctrl+s"))

@@ -39,4 +39,6 @@ ACTIONS: tuple[Action, ...] = (
     action("help", "k up", "help-up", "one line up", hint="up"),
     action("help", "pgdn space ctrl+f", "help-page-down", "one window down"),
     action("help", "pgup ctrl+b", "help-page-up", "one window up"),
+    action("help", "g home", "help-first", "to the beginning"),
+    action("help", "G end", "help-last", "to the end"),
 )  # fmt: skip

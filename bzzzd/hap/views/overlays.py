@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from bzzzd.hap import actions, offers
 from bzzzd.hap.choosing import offered
 from bzzzd.hap.model import Chooser, Help, Model, Palette, mode_below
 from bzzzd.hap.rows import Row, Segment, clip, lay_over, on, spread
-from bzzzd.hap.text import chunks, fit, width
+from bzzzd.hap.text import chunks, fit, width, wrap
 
 _PALETTE_ROWS = 10
+_NAME = 18
+_KEYS = 22
+_TWO_COLUMNS = 100
 
 
 Laid = tuple[tuple[Row, ...], int, int]
@@ -41,7 +45,8 @@ def _laid_over(
     rest = overlay.query.line[overlay.query.column :]
     lines: list[Row] = [on(clip((("key", " : "), ("strong", query + rest)), box), "over")]
     for number, (name, help, note) in enumerate(offers[top : top + room], top):
-        told: tuple[Segment, ...] = (("strong", f" {fit(name, 18)}"), ("base", help))
+        about = fit(help, max(1, box - _NAME - 3 - width(note))) if box > 2 * _NAME else help
+        told: tuple[Segment, ...] = (("strong", f" {fit(name, _NAME)}"), ("base", about))
         row = spread(told, (("key", f"{note} "),), box)
         lines.append(on(row, "selected" if number == overlay.chosen else "over"))
     if not offers:
@@ -68,10 +73,10 @@ def help_view(model: Model, overlay: Help, columns: int, height: int) -> tuple[R
 def help_lines(model: Model, columns: int) -> tuple[Row, ...]:
     here = actions.MODES[mode_below(model)]
     contexts = [*here, *(name for name in actions.CONTEXT_TITLES if name not in here)]
-    blocks = [_block(model, context) for context in contexts]
-    if columns < 100:
+    half = columns if columns < _TWO_COLUMNS else columns // 2
+    blocks = [_block(model, context, half) for context in contexts]
+    if half == columns:
         return tuple(row for block in blocks for row in block)
-    half = columns // 2
     left: list[Row] = []
     right: list[Row] = []
     for block in blocks:
@@ -82,10 +87,13 @@ def help_lines(model: Model, columns: int) -> tuple[Row, ...]:
     return tuple((*clip(one, half), *other) for one, other in zip(left, right, strict=True))
 
 
-def _block(model: Model, context: str) -> list[Row]:
+def _block(model: Model, context: str, columns: int) -> list[Row]:
     rows: list[Row] = [(("accent", f" {actions.CONTEXT_TITLES[context]}"),)]
     for action in model.registry.actions:
         if action.context == context:
             undo = " (can be taken back)" if action.risk == "undo" else ""
-            rows.append((("key", f"  {fit(' '.join(action.keys), 22)} "), ("base", f"{action.help}{undo}")))
+            keys = wrap(" ".join(action.keys), _KEYS)
+            told = wrap(f"{action.help}{undo}", max(10, columns - _KEYS - 4))
+            for key, line in itertools.zip_longest(keys, told, fillvalue=""):
+                rows.append((("key", f"  {fit(key, _KEYS)} "), ("base", line)))
     return [*rows, ()]
