@@ -45,6 +45,7 @@ _ANSWER_S_PER_MB: Final = 1.0
 _CLAIM_S: Final = 20.0
 _PROGRESS_EVERY_S: Final = 0.5
 _NOTE_CHARS: Final = 200
+_DATES_APART_S: Final = 0.001
 
 log = structlog.get_logger()
 
@@ -101,6 +102,7 @@ class Errand:
         self._report: tuple[Outcome, str, dict[str, Any]] | None = None
         self._told_at = -_PROGRESS_EVERY_S
         self._telling = False
+        self._dated = 0.0
 
     @property
     def task(self) -> str:
@@ -279,7 +281,9 @@ class Errand:
 
     async def _renew(self) -> None:
         work = self.work
-        params = {"envelope": self._signer.command(RenewCommand, self.task, token=work.token)}
+        # The ledger takes a lease's renewals in the order of their dates, and the wall clock may be set back.
+        self._dated = max(self._wall(), self._dated + _DATES_APART_S)
+        params = {"envelope": self._signer.command(RenewCommand, self.task, at=self._dated, token=work.token)}
         sent = self._clock()
         self._counters.renewals += 1
         try:

@@ -70,9 +70,9 @@ class Signer:
         grant = msgspec.msgpack.decode(envelope.payload, type=Grant)
         return max(0.0, (grant.not_before + grant.not_after) / 2 - self._wall())
 
-    def command(self, kind: type[Command], task: str, **fields: Any) -> bytes:
-        """A signed command about ``task`` with a fresh id; sent again, it is the same bytes."""
-        now = self._wall()
+    def command(self, kind: type[Command], task: str, *, at: float | None = None, **fields: Any) -> bytes:
+        """A signed command about ``task`` with a fresh id, dated ``at`` (now); sent again, it is the same bytes."""
+        now = self._wall() if at is None else at
         return seal_command(self._key, self.mesh_id, kind(id=new_command_id(now), task=task, at=now, **fields))
 
     def writer(self, epoch: int) -> Writer:

@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from bzzzd.crypto.envelope import Envelope, open_envelope, seal
+from bzzzd.crypto.envelope import Envelope, open_envelope, payload_of_stored, seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import UNREADABLE, InvalidEnvelope, NotAllowed
 from bzzzd.identity.grants import Grant
@@ -73,7 +73,7 @@ class _Held(_Command, frozen=True):
 
 
 class Renew(_Held, frozen=True, tag="renew"):
-    """Keep the lease for one more period."""
+    """Keep the lease for one more period. Those of one lease are dated in their order."""
 
 
 class Complete(_Held, frozen=True, tag="complete"):
@@ -177,7 +177,7 @@ class Settle(_Command, frozen=True, tag="settle"):
 PromptCommand = Ask | Seen | Answer | Begin | Finish | Withdraw | Settle
 Command = Submit | Claim | Renew | Complete | Fail | Release | Cancel | Retry | PromptCommand
 
-_DECODER: Final = msgspec.msgpack.Decoder(Command)
+_DECODER: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)
 
 
 class Author(Struct, frozen=True):
@@ -221,6 +221,11 @@ def open_command(raw: bytes, mesh_id: str, limit: int = COMMAND_LIMIT) -> tuple[
     elif isinstance(command, Ask):
         check_asked(command.kind, command.risk, command.default, command.choices, command.quorum, command.to)
     return envelope, command
+
+
+def stored_command(raw: bytes) -> Command:
+    """The command in bytes that the ledger accepted before; they are not verified again."""
+    return _DECODER.decode(payload_of_stored(raw))
 
 
 def new_id(prefix: str, at: float, entropy: Callable[[int], bytes] = os.urandom) -> str:

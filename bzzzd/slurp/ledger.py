@@ -11,7 +11,10 @@ Guarantees
   held under a lease that will end.
 - Idempotent: a command id, scoped to its author and kept for ``Rules.command_keep_s``, takes effect
   once. The same bytes again give the recorded outcome; other bytes under the same id are a
-  ``Conflict``. A refused command changed nothing and is judged afresh when it comes again.
+  ``Conflict``. A refused command changed nothing and is judged afresh when it comes again. Of a lease's
+  renewals the last one's id is kept, and one dated no later than that is refused.
+- Bounded: a task that is held leaves no more entries the longer it is held. Numbers rise, with gaps where
+  an entry was superseded; the last entry always stays.
 - Authorised by its author: the grant of the key that signed decides, never who forwarded.
 - The term rises with every promotion, restore and migration, and takes back every lease.
 """

@@ -147,6 +147,7 @@ def _apply(conn: sqlite3.Connection, row: Row) -> None:
         _ENTER,
         (row.number, row.task, row.at, row.kind, row.by, row.command, row.raw, row.after, row.prompt, row.left),
     )
+    schema.supersede(conn, row.task, row.kind, row.number)
     if row.prompt is not None and row.left is not None:
         promptrows.put(conn, row.task, row.prompt, promptrows.decode(row.left))
     if row.fixed:

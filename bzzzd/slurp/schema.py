@@ -5,6 +5,9 @@ accepted command and every decision of the ledger itself in the order in which t
 (``slurp_entries``), and the term. An entry keeps the author's envelope as it came, the changing part of
 the task as it was left and the prompt that it is about, so one row serves as event, as step of the trace
 and as the recorded outcome of its command.
+
+Of a task's entries that only give its lease more time, the last of each kind stays: each says all that the one
+before it said, and a task may be held for months. Numbers of entries rise, then, but not every number is there.
 """
 # ruff: noqa: S608 - statements are put together from the names in this file alone, never from input.
 
@@ -20,6 +23,7 @@ from msgspec.structs import astuple
 
 from bzzzd.errors import NotFound
 from bzzzd.slurp import promptrows
+from bzzzd.slurp.commands import Renew, stored_command
 from bzzzd.slurp.ledger import LedgerEvent
 from bzzzd.slurp.prompt import Prompt
 from bzzzd.slurp.promptrows import Placed
@@ -28,6 +32,8 @@ from bzzzd.slurp.task import STATES, State, Task
 NAME: Final = "slurp"
 MAJOR: Final = 1
 LEDGER: Final = "ledger"
+SUPERSEDED: Final = frozenset({"renewed", "lease_prolonged"})
+"""Kinds of entries of which a task keeps its last."""
 
 TABLES: Final[tuple[str, ...]] = (
     """CREATE TABLE IF NOT EXISTS slurp_tasks (
@@ -136,6 +142,12 @@ _ROOM: Final = """SELECT n, EXISTS (SELECT 1 FROM slurp_tasks WHERE id = ?) FROM
     WHERE state = 'submitted'"""
 _ENTER: Final = """INSERT INTO slurp_entries (task, at, kind, by, command, raw, after, prompt, left)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_LAST_OF: Final = "SELECT number, raw FROM slurp_entries WHERE task = ? AND kind = ? ORDER BY number DESC LIMIT 1"
+_SUPERSEDE: Final = """DELETE FROM slurp_entries WHERE number =
+    (SELECT number FROM slurp_entries WHERE task = ? AND kind = ? AND number < ? ORDER BY number DESC LIMIT 1)"""
+_LEFT_OVER: Final = """DELETE FROM slurp_entries WHERE number > ? AND number <= ? AND kind = ? AND EXISTS
+    (SELECT 1 FROM slurp_entries AS later WHERE later.task = slurp_entries.task AND later.number > slurp_entries.number
+     AND later.kind = slurp_entries.kind)"""
 _RECORDED: Final = f"""SELECT raw, after, left, {FIXED_COLUMNS} FROM slurp_entries
     JOIN slurp_tasks ON slurp_tasks.seq = slurp_entries.task WHERE by = ? AND command = ?"""
 _OVERDUE: Final = f"SELECT seq, {COLUMNS} FROM slurp_tasks WHERE due <= ? ORDER BY due LIMIT ?"
@@ -223,12 +235,26 @@ def enter(
 ) -> LedgerEvent:
     """Write an entry; numbers rise by one. ``sqlite3.IntegrityError`` when its author has used the command's id.
 
-    ``prompt`` is the row of the prompt that it is about, and the prompt as it leaves it.
+    ``prompt`` is the row of the prompt that it is about, and the prompt as it leaves it. An entry that makes an
+    earlier one say nothing any more takes that away.
     """
     after = _ENCODER.encode(astuple(task)[_FIXED:])
     place, left = (None, None) if prompt is None else (prompt[0], promptrows.encode(prompt[1]))
     number = conn.execute(_ENTER, (seq, at, kind, by, command, raw, after, place, left)).lastrowid
+    supersede(conn, seq, kind, cast(int, number))
     return LedgerEvent(cast(int, number), at, kind, by, task, None if prompt is None else prompt[1])
+
+
+def supersede(conn: sqlite3.Connection, seq: int, kind: str, number: int) -> None:
+    """Take away what entry ``number`` makes superfluous: the one of its kind before it, where the last is enough."""
+    if kind in SUPERSEDED:
+        conn.execute(_SUPERSEDE, (seq, kind, number))
+
+
+def last_renewal(conn: sqlite3.Connection, seq: int) -> Renew | None:
+    """The last renewal of a task that was accepted, of whatever lease."""
+    row = conn.execute(_LAST_OF, (seq, "renewed")).fetchone()
+    return None if row is None else cast(Renew, stored_command(row[1]))
 
 
 def recorded(conn: sqlite3.Connection, by: str, command: str) -> tuple[bytes, Task, Prompt | None] | None:
@@ -286,7 +312,8 @@ def recount(conn: sqlite3.Connection) -> None:
 def forget_ids(conn: sqlite3.Connection, before: float, limit: int) -> int:
     """Make ids of commands entered before ``before`` usable again, in the next ``limit`` entries at most.
 
-    Gives how many it passed. The entries themselves stay: they are the trace.
+    Gives how many it passed. The entries themselves stay: they are the trace; but for those that a later one
+    made superfluous before ledgers took them away at once.
     """
     start = conn.execute("SELECT pruned FROM slurp_meta").fetchone()[0]
     rows = conn.execute(
@@ -296,5 +323,7 @@ def forget_ids(conn: sqlite3.Connection, before: float, limit: int) -> int:
     if old:
         end = old[-1][0]
         conn.execute("UPDATE slurp_entries SET command = NULL WHERE number > ? AND number <= ?", (start, end))
+        for kind in SUPERSEDED:
+            conn.execute(_LEFT_OVER, (start, end, kind))
         conn.execute("UPDATE slurp_meta SET pruned = ?", (end,))
     return len(old)

@@ -81,6 +81,8 @@ def _change(
     _check_clock(rules, command, clock)
     seq, before = schema.find(conn, command.task)
     kind, after = _apply(conn, rules, author, command, before, clock)
+    if isinstance(command, Renew):
+        _check_order(conn, seq, command)
     # The entry comes first: it is what an id that was used before breaks, and nothing has changed then.
     event = schema.enter(conn, seq, after, at=clock.wall, kind=kind, by=by, command=command.id, raw=raw)
     if kind == "renewed":
@@ -88,6 +90,20 @@ def _change(
         return Outcome(after, (event,))
     schema.update(conn, seq, before.state, after)
     return Outcome(after, (event, *prompting.follow(conn, seq, before, after, clock)))
+
+
+def _check_order(conn: sqlite3.Connection, seq: int, command: Renew) -> None:
+    """Refuse a renewal that is dated no later than the lease's last: ids of those before that are not remembered.
+
+    So one that comes again, whoever brings it, gives no lease more time.
+    """
+    last = schema.last_renewal(conn, seq)
+    if last is not None and last.token == command.token and command.at <= last.at:
+        raise Conflict(
+            f"a renewal of the lease on task {command.task} with this date, or a later one, was counted already; date "
+            "each renewal after the one before",
+            task=command.task,
+        )
 
 
 def _again(conn: sqlite3.Connection, by: str, command: Command, raw: bytes) -> Outcome | None:

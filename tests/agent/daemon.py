@@ -72,6 +72,7 @@ class Held:
     approve: bool = False
     readers: tuple[str, ...] = ()
     log: list[str] = field(default_factory=list)
+    renewed: list[float] = field(default_factory=list)  # what the renewals are dated
 
     def map(self) -> dict[str, Any]:
         return {
@@ -228,6 +229,7 @@ class Daemon:
 
     def _renew(self, task: Held, command: Renew, params: Params) -> dict[str, Any]:
         task.lease_end = boottime() + self.lease_s
+        task.renewed.append(command.at)
         return {"task": task.map(), "lease_s": self.lease_s}
 
     def _written(self, task: Held, params: Params, named: str | None) -> None:

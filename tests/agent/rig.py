@@ -48,17 +48,21 @@ class Rig:
 
     def __init__(self, daemon: Daemon, handler: Handler, *, slots: int, finish_s: float = 0.2) -> None:
         self.daemon = daemon
+        self.behind_s = 0.0  # how far the agent's wall clock was set back
         self.counters = Counters()
         self.dead: list[BaseException] = []
         self._background: list[asyncio.Task[None]] = []
-        self.signer = Signer(SigningKey.generate(), "a1", "worker", wall=time.time)
+        self.signer = Signer(SigningKey.generate(), "a1", "worker", wall=self.wall)
         self.link = DaemonLink(str(daemon.path), self.signer, background=self._spawn)
         handlers = Handlers({"empty": handler})
         self.runner = Runner(
             self.link, self.signer, handlers, self.counters, slots=slots, finish_s=finish_s, background=self._spawn,
-            people=Approvals(self.link, self.signer, Library(), time.time),
+            wall=self.wall, people=Approvals(self.link, self.signer, Library(), time.time),
         )  # fmt: skip
         self.link.serve(handlers.capabilities, self.runner.slots, self.runner.offered)
+
+    def wall(self) -> float:
+        return time.time() - self.behind_s
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)

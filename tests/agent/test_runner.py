@@ -179,6 +179,22 @@ async def test_a_lease_is_renewed_while_the_work_goes_on(daemon: Daemon, make: M
     assert rig.counters.renewals >= 3
 
 
+async def test_renewals_are_dated_in_their_order_also_when_the_wall_clock_is_set_back(
+    daemon: Daemon, make: Make
+) -> None:
+    daemon.lease_s = 0.9
+    gate = Gate()
+    rig = await make(gate.handler)
+    task = daemon.submit()
+    await daemon.until(lambda: len(task.renewed) >= 1)
+    rig.behind_s = 3600.0
+    await daemon.until(lambda: len(task.renewed) >= 3)
+    gate.open.set()
+    await ended(daemon, task)
+    assert task.renewed == sorted(set(task.renewed))
+    assert task.renewed[0] <= time.time()
+
+
 async def test_work_stops_a_margin_before_a_lease_that_cannot_be_renewed(daemon: Daemon, make: Make) -> None:
     daemon.lease_s = 5.0  # its margin is half a second, which a busy machine may need
 

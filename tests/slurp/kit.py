@@ -111,7 +111,7 @@ def may(author: Author, operation: str, task: Task) -> bool:
 
 
 class Maker:
-    """Makes signed commands with ids of their own."""
+    """Makes signed commands with ids of their own, each dated a little after the one before."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -131,8 +131,9 @@ class Maker:
                 fields.setdefault("expires", self.clock.wall + 3600.0)
         if token is not None:
             fields["token"] = token
-        fields.setdefault("id", f"c-{next(self._numbers)}")
-        fields.setdefault("at", self.clock.wall)
+        number = next(self._numbers)
+        fields.setdefault("id", f"c-{number}")
+        fields.setdefault("at", self.clock.wall + number * 1e-5)
         command: Command = OPS[op](task=task, **fields)
         return command
 

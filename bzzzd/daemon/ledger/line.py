@@ -1,12 +1,14 @@
 """The ledger's entries in their order, once each: told to whoever follows here, and to other nodes that wait for more.
 
 Commands are answered side by side, so their entries may come out of order, and one whose caller went
-away does not come at all. What is missing for longer than a moment is read from the ledger itself.
+away does not come at all. What is missing for longer than a moment is read from the ledger itself; what is
+missing there was superseded by a later entry, and is passed over.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
@@ -52,17 +54,19 @@ class Line:
         for event in events:
             if event.number > self.number:
                 self._early[event.number] = event
-        told = False
+        before = self.number
         while (event_ := self._early.pop(self.number + 1, None)) is not None:
-            self.number += 1
-            self._kept.append(event_)
-            self._tell(event_)
-            told = True
-        if told:
+            self._next(event_)
+        if self.number != before:
             self._wake()
         if self._early and not self._filling:
             self._filling = True
             asyncio.get_running_loop().call_later(_PATIENCE_S, self._fill_soon)
+
+    def _next(self, event: LedgerEvent) -> None:
+        self.number = event.number
+        self._kept.append(event)
+        self._tell(event)
 
     def _fill_soon(self) -> None:
         self._spawn("filling a gap of events", self._fill())
@@ -76,7 +80,12 @@ class Line:
                 if not found:
                     return
                 self._filling = True
-                self.add(found)
+                for event in found:
+                    if event.number > self.number:
+                        self._next(event)
+                self._early = {number: event for number, event in self._early.items() if number > self.number}
+                self._wake()
+                self.add(())
         except BzzzError:
             return  # the ledger's own health says so, and the next entry asks again
         finally:
@@ -107,7 +116,7 @@ class Line:
         if since >= self.number:
             return EventPage((), self.number)
         if self._kept and self._kept[0].number <= since + 1:
-            skip = since + 1 - self._kept[0].number
+            skip = bisect_right(self._kept, since, key=lambda event: event.number)
             found = [self._kept[at] for at in range(skip, min(skip + limit, len(self._kept)))]
             return EventPage(tuple(found), self.number)
         page = await self._ledger.events(since, limit)

@@ -130,7 +130,7 @@ class TaskDesk:
         }  # fmt: skip
 
     async def renew(self, call: Call, params: CommandParams) -> dict[str, Any]:
-        """Keep the lease for one more period."""
+        """Keep the lease for one more period. One dated no later than the lease's last renewal is refused."""
         author, command = self._clerk.open(params.envelope, Renew)
         task = (await self._clerk.run(author, command, params.envelope)).task
         return {"task": self._view.map(task, call.caller), "lease_s": task.lease_s}
