@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any, Final
 
 from simulation.mesh import Mesh, wall_s
@@ -18,19 +19,16 @@ LIMIT_S: Final = 300.0
 Figure = dict[str, Any]
 
 
-def live(count: int, seed: int) -> list[Figure]:
-    """Every chapter, in order; a chapter that does not converge has ``seconds`` ``None``."""
-    world = World(seed)
-    mesh = Mesh(world, count)
-    return [
-        starting(mesh),
-        talking(mesh, "messages, 1 of 100 frames lost"),
-        churning(mesh),
-        parting(mesh),
-        policy(mesh),
-        revoking(mesh),
-        placing(mesh),
-    ]
+def live(count: int, seed: int) -> Iterator[Figure]:
+    """Every chapter, as it ends; one that does not converge has ``seconds`` ``None``."""
+    mesh = Mesh(World(seed), count)
+    yield starting(mesh)
+    yield talking(mesh, "messages, 1 of 100 frames lost")
+    yield churning(mesh)
+    yield parting(mesh)
+    yield policy(mesh)
+    yield revoking(mesh)
+    yield placing(mesh)
 
 
 def _chapter(mesh: Mesh, name: str, seconds: float | None, before: dict[str, int], began: float, **more: Any) -> Figure:
@@ -137,13 +135,16 @@ def main() -> int:
     given = parser.parse_args()
     if given.nodes < 10:
         parser.error("a mesh of fewer than 10 nodes is no subject for this; run real ones")
-    figures = live(given.nodes, given.seed)
+    if not given.json:
+        print(f"{given.nodes} nodes, seed {given.seed}; seconds are virtual", flush=True)
+    figures = []
+    for figure in live(given.nodes, given.seed):  # minutes, when they are many
+        figures.append(figure)
+        if not given.json:
+            print(_line(figure, given.nodes), flush=True)
     if given.json:
         print(json.dumps({"nodes": given.nodes, "seed": given.seed, "chapters": figures}, indent=1))
     else:
-        print(f"{given.nodes} nodes, seed {given.seed}; seconds are virtual")
-        for figure in figures:
-            print(_line(figure, given.nodes))
         print(f"simulated in {sum(figure['wall_s'] for figure in figures):.0f} s")
     return 0 if all(figure["seconds"] is not None for figure in figures) else 1
 
