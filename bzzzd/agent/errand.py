@@ -16,6 +16,7 @@ from bzzzd.agent.people.approval import Approvals
 from bzzzd.agent.people.asker import Refused
 from bzzzd.agent.signer import Signer
 from bzzzd.agent.talk.discussion import Discussion
+from bzzzd.agent.text import words
 from bzzzd.agent.work import (
     Action,
     Begin,
@@ -267,7 +268,7 @@ class Errand:
         self._spawn(self._tell_progress(done, total, note))
 
     async def _tell_progress(self, done: float, total: float | None, note: str) -> None:
-        params = {"task": self.task, "token": list(self.work.token), "done": done, "note": note[:_NOTE_CHARS]}
+        params = {"task": self.task, "token": list(self.work.token), "done": done, "note": words(note, _NOTE_CHARS)}
         if total is not None:
             params["total"] = total
         try:

@@ -17,7 +17,7 @@ from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import guest, kinds
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Feed, Stream, StreamTable
-from bzzzd.slurp.commands import Id
+from bzzzd.slurp.commands import Half, Id
 from bzzzd.slurp.ledger import Ledger, LedgerEvent
 from bzzzd.slurp.task import State, Task
 from bzzzd.storage.context import ContextStore
@@ -30,6 +30,10 @@ _UNSEEN: Final = frozenset(
         "prompt_executed", "prompt_failed", "prompt_settled", "prompt_reopened",
     }
 )  # fmt: skip
+
+# NaN is refused by the bounds too: no comparison holds for it.
+Units = Annotated[float, Meta(ge=0, le=1e15)]
+_ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z"
 
 
 class _Params(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,10 +58,10 @@ class ProgressParams(_Params, frozen=True):
     """``done`` of ``total`` units, or of an unknown number; ``note`` is one line. ``token`` is the lease's."""
 
     task: Id
-    token: tuple[int, int]
-    done: float
-    total: float | None = None
-    note: Annotated[str, Meta(max_length=200)] = ""
+    token: tuple[Half, Half]
+    done: Units
+    total: Units | None = None
+    note: Annotated[str, Meta(max_length=200, pattern=_ONE_LINE)] = ""
 
 
 class Call(Protocol):
