@@ -165,10 +165,17 @@ def _show(decision: Decision, folder: Folder, steps: Steps) -> None:
     steps.say(decision.address)
     steps.say()
     steps.heading("To try next" if sys.stdin.isatty() else "To try next, while scripts/run is running")
+    steps.say(f"  {_portal(folder)}    (in another terminal: all of it in one window)")
     steps.say(f"  {command} task trace {decision.task}")
     steps.say(f"  {command} context history '{decision.address}'")
     steps.say(f"  {command} task submit 'Summarise this' --body - --wait < docs/architecture.md")
     steps.say()
+
+
+def _portal(folder: Folder) -> str:
+    """The line that opens the portal on this node."""
+    state = "" if folder.path == ROOT / "state" else f" --state {_short(folder.path)}"
+    return f"{_short(ROOT / 'scripts' / 'run')} --portal{state}"
 
 
 def _short(path: Path) -> str:

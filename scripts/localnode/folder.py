@@ -22,6 +22,8 @@ from bzzzd.errors import BadInput, StorageFailed
 from bzzzd.runtime.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "etc"
+"""What a package puts into /etc/bzzz: forms, texts for people, roles."""
 SOCKET_PATH_BYTES = 107
 LONGEST_SOCKET = "supervisor.sock"
 HEADER = """\
@@ -108,7 +110,7 @@ def write_configuration(folder: Folder) -> list[str]:
     written: dict[str, str] = memory.get("written", {})
     ports, said = _ports(memory.get("ports", {}))
     files = {name: HEADER + yaml.safe_dump(data, sort_keys=False) for name, data in _files(folder, ports).items()}
-    files["roles.yaml"] = (ROOT / "etc" / "roles.yaml").read_text()
+    files["roles.yaml"] = (SHIPPED / "roles.yaml").read_text()
     for name, text in files.items():
         target = folder.path / name
         if target.exists() and _digest(target.read_text()) != written.get(name):
@@ -158,6 +160,7 @@ def _files(folder: Folder, ports: Mapping[str, int]) -> dict[str, dict[str, Any]
             "agent": {"role": "worker"},
             "ai": {"provider": "embedded"},
             **common,
+            "interface": {"prompt_library_path": str(SHIPPED / "prompts")},
             "security": {},
             "ports": {"http_port": 0, "health_port": ports["bzzz-agent health"]},
             "storage": {"state_dir": str(folder.path / "agent")},
@@ -167,6 +170,7 @@ def _files(folder: Folder, ports: Mapping[str, int]) -> dict[str, dict[str, Any]
             "agent": {"role": "operator"},
             "ai": {},
             **common,
+            "interface": {"message_templates_path": str(SHIPPED / "templates")},
             "security": {},
             "storage": {"state_dir": str(folder.path / "person")},
         },

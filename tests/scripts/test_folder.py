@@ -9,6 +9,7 @@ from localnode.folder import SOCKET_PATH_BYTES, open_folder, write_configuration
 from bzzzd.config.load import check, load
 from bzzzd.config.settings import Surroundings
 from bzzzd.errors import ConfigInvalid, StorageFailed
+from bzzzd.hmmm.folders import read_forms
 from bzzzd.runtime.ports import listen
 
 
@@ -24,6 +25,17 @@ def test_the_files_are_a_valid_configuration(tmp_path: Path) -> None:
     assert settings.config.security.development
     assert settings.socket == str(folder.path / "bzzzd.sock")
     assert settings.state_dir == folder.path / "bzzzd"
+
+
+def test_the_portal_and_the_agent_have_the_forms_and_texts_that_ship(tmp_path: Path) -> None:
+    folder = open_folder(tmp_path / "state")
+    write_configuration(folder)
+    portal = load("hap", folder.path / "hap.yaml", around=_around(tmp_path)).config.interface
+    agent = load("agent", folder.path / "agent.yaml", around=_around(tmp_path)).config.interface
+    forms, faults = read_forms([Path(portal.message_templates_path)])
+    assert "proposal" in forms
+    assert not faults
+    assert list(Path(agent.prompt_library_path).glob("*.yaml"))
 
 
 def test_everything_lies_in_the_folder_and_is_private(tmp_path: Path) -> None:
