@@ -54,6 +54,8 @@ _NEWS: Mapping[str, Effects] = {
 # Events after which there is more context, and how long it is waited for more of them.
 _KEPT = frozenset({"decision", "replicated"})
 _LATER_S = 2.0
+# So many addresses are asked for again now and then; more would cost an idle portal too much.
+_FEW_ENTRIES = 500
 
 
 def refresh() -> Effects:
@@ -99,6 +101,15 @@ def heard(model: Model, message: Message) -> Result:
     if model.link.silent:
         return online(model, Online(model.me, model.status))
     return replace(model, link=replace(model.link, asked=0, seen=_seen(model.link, model.now))), ()
+
+
+def beat(model: Model) -> Result:
+    """Ask for a sign of life; and for the context in view, of which no stream tells."""
+    model, effects = pulse.beat(model)
+    if model.view == "context" and len(model.shelf.entries) <= _FEW_ENTRIES:
+        model, more = soon(model, "context")
+        effects += more
+    return model, effects
 
 
 def silent(model: Model) -> Result:

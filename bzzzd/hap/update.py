@@ -190,7 +190,7 @@ def _due(model: Model, what: str, id: str) -> Result:
         case "ask":
             return arrivals.ask(model, id)
         case "pulse":
-            return pulse.beat(model)
+            return arrivals.beat(model)
         case "leave":
             return model, (SaveCache(), Quit())
     return model, ()

@@ -61,6 +61,11 @@ def test_a_connection_that_ends_is_asked_no_more_until_it_is_back() -> None:
     assert Later(pulse.PULSE_S, BEAT) in update(model, Online(LENA, STATUS))[1]
 
 
+def test_the_context_in_view_is_asked_for_again_now_and_then() -> None:
+    assert Later(0.4, Due("ask", "context")) in update(after(online(), *keys("4")), BEAT)[1]
+    assert Later(0.4, Due("ask", "context")) not in update(online(), BEAT)[1]
+
+
 def test_what_was_heard_until_bzzzd_went_counts_as_seen() -> None:
     model = after(online(), Tick(NOW + 300), Offline("no socket"))
     assert model.link.seen == NOW + 300

@@ -12,7 +12,7 @@ from bzzzd.hap.rows import Row, Segment, clip, lay_over, on, spread
 from bzzzd.hap.text import chunks, fit, width, wrap
 
 _PALETTE_ROWS = 10
-_NAME = 18
+_NAME = 21
 _KEYS = 22
 _TWO_COLUMNS = 100
 
@@ -45,8 +45,8 @@ def _laid_over(
     rest = overlay.query.line[overlay.query.column :]
     lines: list[Row] = [on(clip((("key", " : "), ("strong", query + rest)), box), "over")]
     for number, (name, help, note) in enumerate(offers[top : top + room], top):
-        about = fit(help, max(1, box - _NAME - 3 - width(note))) if box > 2 * _NAME else help
-        told: tuple[Segment, ...] = (("strong", f" {fit(name, _NAME)}"), ("base", about))
+        about = fit(help, max(1, box - _NAME - 4 - width(note))) if box > 2 * _NAME else help
+        told: tuple[Segment, ...] = (("strong", f" {fit(name, _NAME)} "), ("base", about))
         row = spread(told, (("key", f"{note} "),), box)
         lines.append(on(row, "selected" if number == overlay.chosen else "over"))
     if not offers:
