@@ -69,11 +69,6 @@ class Follower:
         """Whether it should be subscribed now: it is not, and its reader has room."""
         return self.id is None and not self.ended and self.error is None and not self._events
 
-    @property
-    def ready(self) -> bool:
-        """Whether ``take`` has something to say."""
-        return bool(self._events) or self.ended or self.error is not None
-
     def opened(self, answer: Any) -> None:
         """The answer to ``subscribe``; raises ``MalformedFrame`` when it is not one."""
         try:

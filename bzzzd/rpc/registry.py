@@ -7,7 +7,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -20,8 +20,6 @@ Handler = Callable[[Any, Any], Any]
 
 A plain function is answered in place; what it returns may still be awaitable. A coroutine function gets a task.
 """
-
-F = TypeVar("F", bound=Handler)
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
@@ -99,24 +97,6 @@ class Registry:
         self._methods[name] = method
         return method
 
-    def method(
-        self,
-        name: str,
-        *,
-        access: Access,
-        params: type[Struct] | None = None,
-        doc: str = "",
-        result: str = "{}",
-        reads: bool = False,
-    ) -> Callable[[F], F]:
-        """``add`` as a decorator."""
-
-        def listed(handler: F) -> F:
-            self.add(name, access, params, handler, doc=doc, result=result, reads=reads)
-            return handler
-
-        return listed
-
     def find(self, name: str) -> Method:
         """Raises ``UnknownMethod`` with the nearest name, or ``NotReady`` while more methods are to come."""
         method = self._methods.get(name)
@@ -127,10 +107,6 @@ class Registry:
                 f"bzzzd is still starting and does not serve {_short(name)} yet; try again", method=name[:64]
             )
         raise UnknownMethod(f"no method is called {_short(name)}{nearest(name, self._methods)}", method=name[:64])
-
-    def without_access(self) -> tuple[str, ...]:
-        """Names of methods that lack a rule: none, because ``add`` refuses them."""
-        return tuple(name for name, method in self._methods.items() if not isinstance(method.access, Access))
 
     @property
     def extensions(self) -> tuple[str, ...]:

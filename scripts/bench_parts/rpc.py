@@ -88,9 +88,10 @@ async def serve_bare(path: str) -> None:
 async def serve_ours(path: str) -> None:
     registry = Registry()
 
-    @registry.method("bench.echo", access=attached(), params=Echo, reads=True)
     def echo(call: Call, params: Echo) -> dict[str, Any]:
         return {"key": params.key, "n": params.n}
+
+    registry.add("bench.echo", attached(), Echo, echo, reads=True)
 
     def guest(peer: PeerCred) -> Caller:
         return Caller(peer.uid, peer.gid, peer.pid)
