@@ -382,11 +382,13 @@ def _tree(root: type[BzzzError]) -> Iterator[type[BzzzError]]:
         yield from _tree(child)
 
 
-def from_map(error: Mapping[str, Any]) -> BzzzError:
+def from_map(error: Any) -> BzzzError:
     """Turn a received ``{code, message, data}`` back into its error; an unknown code gives ``BzzzError``.
 
-    The received code is kept in ``data["code"]`` when this version does not know it.
+    The received code is kept in ``data["code"]`` when this version does not know it. What is no map is the message.
     """
+    if not isinstance(error, Mapping):
+        error = {"message": error}
     code, message = str(error.get("code", "FAILED")), str(error.get("message", "unknown error"))
     data = error.get("data")
     details = {str(key): value for key, value in data.items()} if isinstance(data, Mapping) else {}

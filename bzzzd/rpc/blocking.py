@@ -9,7 +9,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from bzzzd.errors import BzzzError, NotReady, Unreachable, from_map
+from bzzzd.errors import NotReady, Unreachable, from_map
 from bzzzd.rpc.client_core import ClientCore, cannot_connect, cut_off, no_answer
 from bzzzd.rpc.follower import Cursor, Event, Follower, Items
 from bzzzd.rpc.wire import MAX_FRAME, READ_SIZE, REQUEST, RESPONSE
@@ -160,7 +160,7 @@ class BlockingClient:
                 break
             self._other(found)
         if found[2] is not None:
-            raise _received(found[2])
+            raise from_map(found[2])
         if follower is not None:
             self._core.opened(follower, found[3])
         return found[3]
@@ -223,7 +223,3 @@ class BlockingClient:
         if self._sock is None:
             raise Unreachable(f"the connection to {self._path} is closed")
         return self._sock
-
-
-def _received(error: Any) -> BzzzError:
-    return from_map(error if isinstance(error, dict) else {"message": str(error)})

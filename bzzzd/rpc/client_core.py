@@ -82,7 +82,7 @@ class ClientCore:
         """Take in a notification: the follower that it was for, if one, and what to send because of it."""
         told = params[0] if params else None
         if method == "error":
-            self.refusal = from_map(told if isinstance(told, dict) else {"message": str(told)})
+            self.refusal = from_map(told)
             return None, b""
         if not method.startswith("stream.") or not isinstance(told, dict):
             return None, b""

@@ -16,9 +16,18 @@ from typing import Any, Final, Protocol, cast
 
 import msgspec
 
-from bzzzd.errors import BadInput, BzzzError, InvalidParams, MalformedFrame, Overloaded, TooLarge, Unavailable
+from bzzzd.errors import (
+    UNREADABLE,
+    BadInput,
+    BzzzError,
+    InvalidParams,
+    MalformedFrame,
+    Overloaded,
+    TooLarge,
+    Unavailable,
+)
 from bzzzd.rpc.access import Caller
-from bzzzd.rpc.frames import UNREADABLE, Frame, Request, Response, carried, decode, encode, encode_error, fault
+from bzzzd.rpc.frames import Frame, Request, Response, carried, decode, encode, encode_error, fault
 from bzzzd.rpc.limits import Counters, Limits
 from bzzzd.rpc.registry import Method, Registry, params_fault
 from bzzzd.rpc.session import PeerCred, Session

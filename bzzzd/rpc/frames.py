@@ -40,10 +40,7 @@ _DECODER: Final = msgspec.msgpack.Decoder(Frame)
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 decode = _DECODER.decode
-"""bytes of one whole value -> ``Frame``; raises one of ``UNREADABLE`` (see ``fault``)."""
-
-UNREADABLE: Final = (msgspec.DecodeError, RecursionError, ValueError)
-"""What decoding raises: the wrong shape, nested too deep, text that is not UTF-8."""
+"""bytes of one whole value -> ``Frame``; raises one of ``errors.UNREADABLE`` (see ``fault``)."""
 
 encode = _ENCODER.encode
 """A value that MessagePack can carry -> bytes; raises ``TypeError`` or ``ValueError``."""

@@ -85,7 +85,7 @@ class Link(asyncio.Protocol):
                 future = waiting[0]
                 if frame[2] is not None:
                     if not future.done():
-                        future.set_exception(_received(frame[2]))
+                        future.set_exception(from_map(frame[2]))
                     continue
                 if waiting[5] is not None:
                     # At once, not when the waiting task runs: items may follow in these same bytes.
@@ -186,7 +186,3 @@ class Link(asyncio.Protocol):
                 future.set_exception(no_answer(method, seconds, effects=effects))
         if self._pending:
             self._watch(min(waiting[1] for waiting in self._pending.values()))
-
-
-def _received(error: Any) -> BzzzError:
-    return from_map(error if isinstance(error, dict) else {"message": str(error)})

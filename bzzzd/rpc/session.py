@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bzzzd.errors import BadInput, NotAllowed, Overloaded, UnknownOutcome, Unreachable, from_map
+from bzzzd.errors import UNREADABLE, BadInput, NotAllowed, Overloaded, UnknownOutcome, Unreachable, from_map
 from bzzzd.rpc.access import Caller, allowed
-from bzzzd.rpc.frames import UNREADABLE, Response, encode
+from bzzzd.rpc.frames import Response, encode
 from bzzzd.rpc.limits import Counters, Limits
 from bzzzd.rpc.registry import Method, Registry
 from bzzzd.rpc.subscriptions import Subscriptions
@@ -176,7 +176,7 @@ class Session:
         if error is None:
             answer.set_result(result)
         else:
-            answer.set_exception(from_map(error if isinstance(error, dict) else {"message": str(error)}))
+            answer.set_exception(from_map(error))
 
     def notify(self, method: str, params: Any) -> bool:
         """Send a notification; ``False`` (and nothing is sent) when the client is gone or does not read.

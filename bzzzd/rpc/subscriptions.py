@@ -175,8 +175,11 @@ class Subscriptions:
             size += entry.size
             if size >= BATCH_BYTES:
                 break
-        if items:
-            batch = {"subscription": found.id, "cursor": (stream.incarnation, found.number), "items": items}
+        self._send_items(found, items)
+
+    def _send_items(self, found: Subscription, items: list[Any]) -> None:
+        if items:  # a view may hide them all
+            batch = {"subscription": found.id, "cursor": (found.feed.stream.incarnation, found.number), "items": items}
             self._outlet.send(encode((NOTIFICATION, "stream.items", (batch,))))
 
     def _fell_behind(self, found: Subscription) -> None:
@@ -204,9 +207,7 @@ class Subscriptions:
                 size += len(raw)
             if size >= BATCH_BYTES:
                 break
-        if items:
-            batch = {"subscription": found.id, "cursor": (feed.stream.incarnation, found.number), "items": items}
-            self._outlet.send(encode((NOTIFICATION, "stream.items", (batch,))))
+        self._send_items(found, items)
         self._start(found)
 
     async def _catch_up(self, found: Subscription, *, trimmed: bool | UnsetType = UNSET) -> None:
