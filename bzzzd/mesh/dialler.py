@@ -27,9 +27,8 @@ from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.ids import id_of
 from bzzzd.mesh.network import Endpoint, MemberSwarm, connected, endpoints_of
 from bzzzd.mesh.redial import RETRIES_AT_ONCE, RETRIES_PER_S, Contact, Outcome, Redial
-from bzzzd.mesh.tally import Tally
 from bzzzd.mesh.turnstile import Bucket
-from bzzzd.mesh.values import How
+from bzzzd.mesh.values import Counters, How
 
 MOST_CONTACTS: Final = 1024
 _DIAL_S: Final = 5.0
@@ -56,7 +55,7 @@ class Dialler:
     """Knows how to reach peers, and does."""
 
     def __init__(
-        self, host: MemberHost, swarm: MemberSwarm, admission: Admission, refused: Refused, tally: Tally,
+        self, host: MemberHost, swarm: MemberSwarm, admission: Admission, refused: Refused, tally: Counters,
         kept_out: Callable[[ID], bool],
     ) -> None:  # fmt: skip
         self._host = host

@@ -41,9 +41,8 @@ from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.network import MemberSwarm, endpoints_of
 from bzzzd.mesh.protocols import JOIN, JoinFrame
 from bzzzd.mesh.streams import error_bytes, error_of
-from bzzzd.mesh.tally import Tally
 from bzzzd.mesh.turnstile import Turnstile
-from bzzzd.mesh.values import MAX_CHAIN_BYTES, JoinTry
+from bzzzd.mesh.values import MAX_CHAIN_BYTES, Counters, JoinTry
 
 _CHALLENGE_BYTES: Final = 32
 _ASK_BYTES: Final = 8192
@@ -83,7 +82,7 @@ async def _hear(stream: INetStream, limit: int) -> InviteFrame:
 class Reception:
     """The inviter's side: bounds the tries, and carries each to ``decide``."""
 
-    def __init__(self, decide: Decide, tally: Tally) -> None:
+    def __init__(self, decide: Decide, tally: Counters) -> None:
         self._decide = decide
         self._tally = tally
         self._turnstile = Turnstile()

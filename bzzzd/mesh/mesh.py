@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 from bzzzd.crypto.keys import SigningKey
@@ -28,7 +29,6 @@ from bzzzd.mesh.judging import Judging, is_sender_s
 from bzzzd.mesh.names import check_protocol, check_topic
 from bzzzd.mesh.peer_id import key_of, peer_id_of
 from bzzzd.mesh.settling import Settling
-from bzzzd.mesh.tally import Tally
 from bzzzd.mesh.values import (
     MAX_MESSAGE_BYTES,
     Admit,
@@ -79,7 +79,7 @@ class Mesh(Judging):
         self._records = dict(records or {})
         self._briefing = briefing or Briefing()
         self._renewal = renewal
-        self._tally = Tally()
+        self._tally = Counters()
         self._topics: dict[str, list[MessageHandler]] = {}
         self._handlers: dict[str, RequestHandler] = {}
         self._passed_on: set[str] = set()
@@ -363,7 +363,7 @@ class Mesh(Judging):
     @property
     def counters(self) -> Counters:
         """What was counted since the start."""
-        return self._tally.snapshot()
+        return replace(self._tally)
 
     async def show(self, chain: Sequence[bytes]) -> None:
         """Join with this chain, a newer one for this node's key, from now on; who is joined stays so."""

@@ -30,7 +30,7 @@ from bzzzd.mesh.frames import VarintFrames
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.peer_id import key_of_raw, peer_id_of
 from bzzzd.mesh.router import MemberRouter, OutboundQueue
-from bzzzd.mesh.tally import Tally
+from bzzzd.mesh.values import Counters
 
 _FRAME_BYTES: Final = 1024 * 1024
 _SEEN_S: Final = 120
@@ -60,7 +60,7 @@ class MemberPubsub(Pubsub):
     """
 
     def __init__(
-        self, host: MemberHost, router: MemberRouter, *, deliver: Deliver, room: Room, tally: Tally, blame: Blame
+        self, host: MemberHost, router: MemberRouter, *, deliver: Deliver, room: Room, tally: Counters, blame: Blame
     ) -> None:
         super().__init__(
             host,

@@ -17,7 +17,7 @@ from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.rpc_queue import RpcQueue
 from libp2p.pubsub.utils import safe_bytes_from_hex
 
-from bzzzd.mesh.tally import Tally
+from bzzzd.mesh.values import Counters
 
 _DEGREE, _DEGREE_LOW, _DEGREE_HIGH = 8, 6, 12
 _QUEUE_ITEMS: Final = 8192
@@ -85,7 +85,7 @@ class OutboundQueue(RpcQueue):
 class MemberRouter(GossipSub):
     """GossipSub that sends what it is given: own messages to every follower it knows, up to a bound."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Counters) -> None:
         super().__init__(
             # 1.2 and later announce every message to every peer once more (IDONTWANT), which costs more
             # than it saves while messages are small.

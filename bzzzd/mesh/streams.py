@@ -29,7 +29,7 @@ from bzzzd.mesh.describe import describe
 from bzzzd.mesh.frames import frame, last_words, read_frame
 from bzzzd.mesh.host import MemberHost
 from bzzzd.mesh.negotiation import BrokenOff
-from bzzzd.mesh.tally import Tally
+from bzzzd.mesh.values import Counters
 
 _OK: Final = b"\0"
 _ERROR: Final = b"\1"
@@ -97,7 +97,7 @@ class _Idle:
 class Requests:
     """Asks members, and serves what they ask."""
 
-    def __init__(self, host: MemberHost, answer: Answer, *, limit: int, tally: Tally) -> None:
+    def __init__(self, host: MemberHost, answer: Answer, *, limit: int, tally: Counters) -> None:
         self._host = host
         self._answer = answer
         self._limit = limit

@@ -153,9 +153,9 @@ class PeerInfo:
     sent: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Counters:
-    """What the node has counted since its start, for metrics. All only rise."""
+    """What the node has counted since its start, for metrics. All only rise; the mesh's thread alone writes them."""
 
     published: int = 0
     received: int = 0

@@ -12,8 +12,7 @@ from multiaddr import Multiaddr
 
 from bzzzd.mesh.pubsub import Deliver
 from bzzzd.mesh.streams import Answer
-from bzzzd.mesh.tally import Tally
-from bzzzd.mesh.values import Admit, Briefing, JoinTry, MeshEvent, MeshSettings, PeerInfo, RecordRule, Renewal
+from bzzzd.mesh.values import Admit, Briefing, Counters, JoinTry, MeshEvent, MeshSettings, PeerInfo, RecordRule, Renewal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +27,7 @@ class Wiring:
     own_chain: tuple[bytes, ...]
     admit: Admit
     rules: Mapping[str, RecordRule]
-    tally: Tally
+    tally: Counters
     on_event: Callable[[MeshEvent], None]
     on_ready: Callable[[Any, tuple[str, ...]], None]
     on_peers: Callable[[tuple[PeerInfo, ...]], None]

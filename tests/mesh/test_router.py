@@ -3,7 +3,7 @@ from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 
 from bzzzd.mesh.router import MemberRouter, OutboundQueue
-from bzzzd.mesh.tally import Tally
+from bzzzd.mesh.values import Counters
 
 
 def message(size: int, number: int = 0) -> rpc_pb2.RPC:
@@ -106,7 +106,7 @@ PEER = ID(b"peer")
 
 
 def routed() -> tuple[MemberRouter, _Gossip]:
-    router, gossip = MemberRouter(Tally()), _Gossip(PEER)
+    router, gossip = MemberRouter(Counters()), _Gossip(PEER)
     router.pubsub = gossip  # type: ignore[assignment]
     return router, gossip
 
