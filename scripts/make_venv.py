@@ -69,7 +69,7 @@ def _alone() -> Iterator[None]:
         yield
 
 
-# -- what is there -------------------------------------------------------------------------------------------
+# What is there.
 
 
 def _lock_names(dev: bool) -> list[str]:
@@ -100,7 +100,7 @@ def _read_stamps() -> dict[str, str]:
     return {kind: path.read_text() for kind in ("run", "dev") if (path := _stamp_file(kind)).exists()}
 
 
-# -- making it -----------------------------------------------------------------------------------------------
+# Making it.
 
 
 def _make(steps: Steps, stamp: str, dev: bool) -> None:
@@ -165,7 +165,7 @@ def _run(command: list[str], failed: str) -> None:
         raise Stopped(f"{failed}:\n{done.stdout.strip()}")
 
 
-# -- system packages -----------------------------------------------------------------------------------------
+# System packages.
 
 
 def _has(package: str) -> bool:

@@ -100,7 +100,7 @@ class Node:
         await self._start_process()
         await self._start_monitoring()
 
-    # ── phases ───────────────────────────────────────────────────────────────
+    # Phases.
 
     async def _start_mesh(self) -> None:
         await self._peering.prepare()
@@ -253,7 +253,7 @@ class Node:
             [room.gauges for room in rooms],
         )  # fmt: skip
 
-    # ── what the parts ask ───────────────────────────────────────────────────
+    # What the parts ask.
 
     def _make_mesh(self) -> Mesh:
         who, network = self._identity.node, self._config.network

@@ -90,7 +90,7 @@ class Bridge:
         self.failure: BaseException | None = None
         self.beat = time.monotonic()
 
-    # ── on the loop ──────────────────────────────────────────────────────────
+    # On the loop.
 
     @property
     def alive(self) -> bool:
@@ -230,7 +230,7 @@ class Bridge:
         task.add_done_callback(self._asks.discard)
         return task
 
-    # ── in the trio thread ───────────────────────────────────────────────────
+    # In the trio thread.
 
     def _run_thread(self, load: Callable[[], Main]) -> None:
         failure: BaseException | None = None

@@ -94,7 +94,7 @@ class Dialler:
                 self.know(peer.peer_id, (str(peer.address),), "bootstrap")
         return bare
 
-    # ── what is known ────────────────────────────────────────────────────────
+    # What is known.
 
     def know(self, peer_id: ID, addresses: Sequence[str], how: str) -> None:
         """Somebody says where a peer is. One that is missing is dialled at once."""
@@ -145,7 +145,7 @@ class Dialler:
         known = self.known.get(peer_id)
         return known.contact.how if known is not None else otherwise
 
-    # ── dialling ─────────────────────────────────────────────────────────────
+    # Dialling.
 
     async def _keep(self, known: _Known) -> None:
         pause = 0.0
@@ -292,7 +292,7 @@ class Dialler:
             if not self._host.is_member(peer_id):
                 await self._swarm.end(connection)
 
-    # ── nodes that are known by address alone ────────────────────────────────
+    # Nodes that are known by address alone.
 
     async def bootstrap(self, peers: Sequence[PeerAddress], alone: Callable[[], bool]) -> None:
         """Dial each until it has once been reached, and again whenever nobody is left."""
@@ -332,7 +332,7 @@ class Dialler:
         self._tally.dials_failed += 1
         return "absent"
 
-    # ── two connections to one peer ──────────────────────────────────────────
+    # Two connections to one peer.
 
     def superseded(self, connection: Any) -> None:
         """A peer has joined over ``connection`` and knows of no other: what there is of older ones is dead."""

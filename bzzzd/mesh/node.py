@@ -122,7 +122,7 @@ class Node:
         self._peers = Peers(self._host, self._swarm, self._members, self._dialler)
         self._swarm.register_notifee(Connections(self._ended))
 
-    # ── life ─────────────────────────────────────────────────────────────────
+    # Life.
 
     async def run(self) -> None:
         """Run until cancelled. Any part that dies takes the node with it, for the bridge to report."""
@@ -214,7 +214,7 @@ class Node:
             self._told = table
             self._bridge.post(self._wiring.on_peers, table)
 
-    # ── peers come and go ────────────────────────────────────────────────────
+    # Peers come and go.
 
     def _entered(self, member: Member) -> None:
         self._tally.joined += 1
@@ -321,7 +321,7 @@ class Node:
         connections, streams = len(self._swarm.get_connections()), self._host.streams_open
         return {"connections": connections, "strangers": strangers, "streams": streams, "contacts": contacts}
 
-    # ── across the bridge ────────────────────────────────────────────────────
+    # Across the bridge.
 
     def _deliver(self, topic: str, peer_id: str, data: bytes) -> None:
         self._bridge.post(self._wiring.deliver, topic, peer_id, data, size=len(data))

@@ -86,7 +86,7 @@ class MemberPubsub(Pubsub):
         """A connected peer that is no member. One that is not connected may still be a message's author."""
         return not self._members_host.is_member(peer_id) and self._peer_is_connected(peer_id)
 
-    # ── out ──────────────────────────────────────────────────────────────────
+    # Out.
 
     async def publish(self, topic_id: str | list[str], data: bytes) -> None:
         """Sign and queue one message, after waiting for room; a peer that gives none is disconnected."""
@@ -137,7 +137,7 @@ class MemberPubsub(Pubsub):
         """The connected members that follow ``topic``."""
         return [peer for peer in self.peer_topics.get(topic, ()) if peer in self.peers]
 
-    # ── in ───────────────────────────────────────────────────────────────────
+    # In.
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
         """Read a member's frames in order until the stream ends; a broken one costs it its connection."""
@@ -200,7 +200,7 @@ class MemberPubsub(Pubsub):
                 self._tally.delivered += 1
                 self._deliver(topic, author, publish_message.data)
 
-    # ── peers ────────────────────────────────────────────────────────────────
+    # Peers.
 
     async def _handle_new_peer(self, peer_id: ID) -> None:
         """Open our stream to a member, once; a failure is raised for the caller to try again."""

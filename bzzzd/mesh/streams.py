@@ -118,7 +118,7 @@ class Requests:
         """A peer's connections have ended, and their streams with them."""
         self._idle.forget(peer_id)
 
-    # ── asking ───────────────────────────────────────────────────────────────
+    # Asking.
 
     async def request(self, peer_id: ID, protocol: str, data: bytes, timeout_s: float) -> bytes:
         """Ask, and give the answer.
@@ -199,7 +199,7 @@ class Requests:
         kind = UnknownOutcome if sent else Unavailable
         return kind(f"the request {protocol} to peer {peer_id} broke off: {why}", peer_id=str(peer_id))
 
-    # ── serving ──────────────────────────────────────────────────────────────
+    # Serving.
 
     async def _serve(self, stream: INetStream) -> None:
         """Answer questions until the asker ends the stream, is silent for long, or one fails."""

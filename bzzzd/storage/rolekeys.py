@@ -102,7 +102,7 @@ class RoleKeys:
     def __repr__(self) -> str:
         return f"RoleKeys({self._folder}, epoch {self.current}, holds {sorted(self.held())})"
 
-    # ── epochs ───────────────────────────────────────────────────────────────
+    # Epochs.
 
     @property
     def current(self) -> int:
@@ -200,7 +200,7 @@ class RoleKeys:
         named = {epoch.record.previous for epoch in self._epochs if epoch.record.previous is not None}
         return frozenset(named - known)
 
-    # ── secrets ──────────────────────────────────────────────────────────────
+    # Secrets.
 
     def missing(self, roles: Iterable[str]) -> list[Missing]:
         """The secrets of ``roles`` that known epochs have and this node does not, newest first."""
@@ -261,7 +261,7 @@ class RoleKeys:
         age.write_identity(self._folder / f"{role}.{number}.{short}.age", secret)
         self._secrets = {**self._secrets, recipient: secret}
 
-    # ── content ──────────────────────────────────────────────────────────────
+    # Content.
 
     def recipients(self, roles: Iterable[str], epoch: Epoch | None = None) -> list[str]:
         """The public keys (age1…) of ``roles`` in ``epoch``, or now; ``BadInput`` for one without a key."""

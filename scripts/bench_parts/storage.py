@@ -39,7 +39,7 @@ ASKED_RATIO, LIMIT_S = 1.3, 240.0
 PROJECT = "ucxl://person-1:admin@bench"
 
 
-# ── the baseline ─────────────────────────────────────────────────────────────
+# The baseline.
 
 
 async def bare(reads: int) -> float:
@@ -98,7 +98,7 @@ async def _met(child: Child, others: int) -> bool:
     return len((await child.ask(do="peers"))["result"]) == others
 
 
-# ── ours ─────────────────────────────────────────────────────────────────────
+# Ours.
 
 
 def until(what: str, condition: Callable[[], Any]) -> Any:

@@ -94,7 +94,7 @@ def _stop(supervision: Supervision) -> None:
     supervision.stop()
 
 
-# -- getting ready -------------------------------------------------------------------------------------------
+# Getting ready.
 
 
 def _wait_until_ready(folder: Folder, supervision: Supervision, steps: Steps) -> None:
@@ -151,7 +151,7 @@ def _ask(folder: Folder, method: str) -> Any:
         client.close()
 
 
-# -- the end -------------------------------------------------------------------------------------------------
+# The end.
 
 
 def _show(decision: Decision, folder: Folder, steps: Steps) -> None:

@@ -44,7 +44,7 @@ class Machine:
         self._memory_mib = memory_mib
         self._nspawned: subprocess.Popen[bytes] | None = None
 
-    # ── power ────────────────────────────────────────────────────────────────
+    # Power.
 
     @property
     def running(self) -> bool:
@@ -113,7 +113,7 @@ class Machine:
         shutil.rmtree(self.folder, ignore_errors=True)
         attempt("rmdir", f"/run/systemd/nspawn/propagate/{self.name}")
 
-    # ── inside ───────────────────────────────────────────────────────────────
+    # Inside.
 
     @property
     def state(self) -> str:
@@ -150,7 +150,7 @@ class Machine:
         folder = self.root / "var/log/journal"
         return run("journalctl", "--no-pager", "--quiet", "-D", str(folder), *options, limit_s=120)
 
-    # ── how ──────────────────────────────────────────────────────────────────
+    # How.
 
     def _mount(self) -> None:
         for name in ("root", "upper", "work"):

@@ -59,7 +59,7 @@ class Mesh:
     def published(self, source: Source, number: int) -> None:
         self.said[source] = number
 
-    # ── what happens ─────────────────────────────────────────────────────────
+    # What happens.
 
     def start_all(self, within_s: float) -> None:
         for node in self.nodes:
@@ -90,7 +90,7 @@ class Mesh:
         listed = RevocationList(number=number, at=at, keys=tuple(Revoked(node.key, at) for node in revoked))
         return Paper(seal_document(self.authority, "revocations", self.mesh_id, listed))
 
-    # ── what can be asked ────────────────────────────────────────────────────
+    # What can be asked.
 
     def living(self) -> Iterator[Node]:
         return (node for node in self.nodes if node.up)

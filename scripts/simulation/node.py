@@ -60,7 +60,7 @@ class Node:
         self._changed: dict[Source, int] = {}
         self._looking = False
 
-    # ── life ─────────────────────────────────────────────────────────────────
+    # Life.
 
     def start(self) -> None:
         """Start, or start again with what was kept: its members, its charter and its messages."""
@@ -98,7 +98,7 @@ class Node:
     def up(self) -> bool:
         return self.world.is_up(self.index)
 
-    # ── connections ──────────────────────────────────────────────────────────
+    # Connections.
 
     def _dial(self) -> None:
         """Until there are enough: bootstrap nodes, and members that are known."""
@@ -164,7 +164,7 @@ class Node:
         if len(self.gossip_peers) < DEGREE and spare:
             self._graft(self.mesh.nodes[self.world.chance.choice(sorted(spare))])
 
-    # ── messages ─────────────────────────────────────────────────────────────
+    # Messages.
 
     def publish(self) -> None:
         number = self.kept.get(self.own, (0, None))[0] + 1
@@ -284,7 +284,7 @@ class Node:
             self.tracker.told(key, heads, self.world.now)
             self._keep()
 
-    # ── the charter and the roll ─────────────────────────────────────────────
+    # The charter and the roll.
 
     def _compare_one(self) -> None:
         if self.connected:

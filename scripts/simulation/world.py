@@ -30,7 +30,7 @@ class World:
         self._part: dict[int, int] = {}
         self._down: set[int] = set()
 
-    # ── time ─────────────────────────────────────────────────────────────────
+    # Time.
 
     def at(self, delay_s: float, work: Callable[..., None], *args: Any) -> None:
         heapq.heappush(self._due, (self.now + delay_s, next(self._order), work, args))
@@ -51,7 +51,7 @@ class World:
             self.run_for(step_s)
         return self.now - began
 
-    # ── the network ──────────────────────────────────────────────────────────
+    # The network.
 
     def delay_s(self) -> float:
         return self.chance.uniform(*self._latency_s)

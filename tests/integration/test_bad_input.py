@@ -63,7 +63,7 @@ def unharmed(request: pytest.FixtureRequest) -> Iterator[None]:
     assert "Traceback" not in daemon.text[before:]
 
 
-# ── the socket ───────────────────────────────────────────────────────────────
+# The socket.
 
 
 class Raw:
@@ -252,7 +252,7 @@ def _rss(program: Program) -> int:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1])
 
 
-# ── rights and signatures ────────────────────────────────────────────────────
+# Rights and signatures.
 
 
 def test_a_caller_without_the_right_is_told_which_and_what_mends_it(target: Node) -> None:
@@ -324,7 +324,7 @@ def test_versions_name_no_readers_that_policy_does_not(target: Node) -> None:
         assert "node" in found.message
 
 
-# ── configuration ────────────────────────────────────────────────────────────
+# Configuration.
 
 
 def checked(said: str, code: str, *words: str) -> None:
@@ -410,7 +410,7 @@ def test_a_port_that_is_taken_is_refused_with_its_holder(make_node: NodeMaker) -
     node.start()
 
 
-# ── keys ─────────────────────────────────────────────────────────────────────
+# Keys.
 
 
 def powerless() -> None:
@@ -476,7 +476,7 @@ def test_keys_that_are_exposed_unreadable_or_damaged_are_not_used(founded: Node)
     assert founded.json("status")["peer_id"] == before
 
 
-# ── one instance, and the socket's path ──────────────────────────────────────
+# One instance, and the socket's path.
 
 
 def test_a_second_instance_is_refused_and_the_first_is_unharmed(node: Node) -> None:
@@ -529,7 +529,7 @@ def test_a_socket_path_that_cannot_be_used_is_explained(make_node: NodeMaker) ->
     assert in_the_way.read_text() == "precious"
 
 
-# ── the disk ─────────────────────────────────────────────────────────────────
+# The disk.
 
 
 def test_a_state_folder_that_cannot_be_written_is_refused(founded: Node) -> None:
@@ -647,7 +647,7 @@ def _accepted(alice: Session) -> bool:
         return False
 
 
-# ── the model's endpoint ─────────────────────────────────────────────────────
+# The model's endpoint.
 
 
 class Model(BaseHTTPRequestHandler):

@@ -55,7 +55,7 @@ def failed(node: Node, *arguments: str) -> tuple[int, str]:
     return found.returncode, found.stderr.decode().strip()
 
 
-# ── looking ──────────────────────────────────────────────────────────────────
+# Looking.
 
 
 def test_status_health_and_doctor_tell_a_node_that_is_well(office: Node) -> None:
@@ -116,7 +116,7 @@ def test_the_metrics_page_is_what_prometheus_reads(office: Node) -> None:
         assert (checked.returncode, checked.stderr) == (0, "")
 
 
-# ── tasks ────────────────────────────────────────────────────────────────────
+# Tasks.
 
 
 def test_a_task_runs_in_the_sandbox_and_its_decision_is_read_by_its_address(office: Node) -> None:
@@ -235,7 +235,7 @@ def test_decisions_and_titles_outlive_a_restart(make_node: NodeMaker) -> None:
     assert [row["title"] for row in node.json("task", "list")["tasks"]] == ["To be remembered"]
 
 
-# ── context ──────────────────────────────────────────────────────────────────
+# Context.
 
 
 def test_context_has_versions_that_can_all_be_read(office: Node) -> None:
@@ -291,7 +291,7 @@ def test_two_writers_at_once_are_kept_both_and_joined_by_the_next(office: Node, 
         assert refusal(lambda: pen.call("context.get", address=address)).code == "NOT_ALLOWED"
 
 
-# ── topics ───────────────────────────────────────────────────────────────────
+# Topics.
 
 
 def test_messages_of_a_topic_reach_those_who_follow_it(office: Node) -> None:
@@ -315,7 +315,7 @@ def test_messages_of_a_topic_reach_those_who_follow_it(office: Node) -> None:
         assert [item["payload"] for item in Watch(alice, "topic:news").snapshot["items"]] == ["first", b"\xff\x00"]
 
 
-# ── who may do what ──────────────────────────────────────────────────────────
+# Who may do what.
 
 
 def test_policy_applied_changes_what_a_role_may_do(make_node: NodeMaker) -> None:
@@ -465,7 +465,7 @@ def test_a_second_agent_of_the_same_id_is_refused(office: Node) -> None:
     assert said.rstrip().endswith("(ALREADY_RUNNING)")
 
 
-# ── the ledger as a whole ────────────────────────────────────────────────────
+# The ledger as a whole.
 
 
 def test_a_restored_ledger_refuses_the_tokens_of_the_one_before(make_node: NodeMaker, tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_the_next_owner_takes_the_question_over(tmp_path_factory: pytest.TempPat
                 assert heir.finish()["prompt"]["state"] == "executed"
 
 
-# ── a real agent ─────────────────────────────────────────────────────────────
+# A real agent.
 
 
 def waiting_for(person: Session, task: str) -> Any:
@@ -371,7 +371,7 @@ def test_an_agent_killed_while_it_waits_is_followed_by_one_that_takes_the_answer
             ]
 
 
-# ── the command line ─────────────────────────────────────────────────────────
+# The command line.
 
 
 def test_the_command_line_lists_shows_and_answers(office: Node, alice: Session, bob: Session) -> None:

@@ -175,7 +175,7 @@ class Network:
         self._switch.run("ip", "link", "del", "try")
         return found
 
-    # ── hosts ────────────────────────────────────────────────────────────────
+    # Hosts.
 
     def host(self, name: str, *, lan: int = 0, slow: bool = False) -> Host:
         """One more host on a LAN. ``slow`` says that its cable may be given a delay or losses by ``shape``."""
@@ -215,7 +215,7 @@ class Network:
         assert host.relay.stdout.readline() == b"up\n"
         self._switch.run("ip", "link", "set", inner, "netns", str(host.pid), "name", "eth0")
 
-    # ── what happens to cables ───────────────────────────────────────────────
+    # What happens to cables.
 
     def plug(self, host: Host) -> None:
         """Undo ``unplug``, ``pull`` and ``split`` for one host."""

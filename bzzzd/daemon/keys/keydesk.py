@@ -132,7 +132,7 @@ class KeyDesk:
             return Health(degraded=True, detail=f"{held}; lacking {why}"[:500])
         return Health(detail=held)
 
-    # ── what happens ─────────────────────────────────────────────────────────
+    # What happens.
 
     def met(self) -> None:
         """A member has joined, or this node has become entitled to more: what is lacking may be had now."""
@@ -179,7 +179,7 @@ class KeyDesk:
             except TimeoutError:
                 return
 
-    # ── asking ───────────────────────────────────────────────────────────────
+    # Asking.
 
     def missing(self) -> list[Missing]:
         """What this node is entitled to and does not hold."""
@@ -281,7 +281,7 @@ class KeyDesk:
             self._changed()
         return bool(added) or any(adopted)
 
-    # ── answering ────────────────────────────────────────────────────────────
+    # Answering.
 
     async def _answer(self, peer_id: str, raw: bytes) -> bytes:
         try:

@@ -81,7 +81,7 @@ class Charter:
         self._confirmed: float | None = None
         self._noted = 0.0
 
-    # ── what holds ───────────────────────────────────────────────────────────
+    # What holds.
 
     def current(self, kind: CharterKind) -> Document | None:
         """The document in force."""
@@ -110,7 +110,7 @@ class Charter:
         """Have ``spread(paper)`` called on the loop for each paper that is new here."""
         self._spread.append(spread)
 
-    # ── documents come ───────────────────────────────────────────────────────
+    # Documents come.
 
     def load(self) -> None:
         """Read what is kept; blocking. Papers of another mesh, or that no longer count, are taken away."""
@@ -221,7 +221,7 @@ class Charter:
     def _in_force(self) -> None:
         self._trust.revocations = self._book.revocations
 
-    # ── time ─────────────────────────────────────────────────────────────────
+    # Time.
 
     def now(self) -> float:
         """Unix time in seconds, never earlier than the newest time that the mesh's administration has signed."""
@@ -256,7 +256,7 @@ class Charter:
             self._noted = self._boot()
             await asyncio.to_thread(self._write_clock)
 
-    # ── disk ─────────────────────────────────────────────────────────────────
+    # Disk.
 
     def _path(self, kind: str, digest: bytes) -> Path:
         return self._folder / f"{kind}-{digest.hex()}.paper"

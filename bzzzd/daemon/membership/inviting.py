@@ -95,7 +95,7 @@ class InviteDesk:
                 self._members.admit(chain)
         self._mesh.welcome(self.answer)
 
-    # ── invitations ──────────────────────────────────────────────────────────
+    # Invitations.
 
     async def invite(self, call: Call, params: InviteParams) -> dict[str, Any]:
         """Make an invitation; its text is shown this once."""
@@ -158,7 +158,7 @@ class InviteDesk:
         await self._invitations.cancel(bytes.fromhex(params.invitation))
         return {}
 
-    # ── joiners ──────────────────────────────────────────────────────────────
+    # Joiners.
 
     async def answer(self, tried: JoinTry) -> bytes:
         """Decide about one try; called for strangers, so it checks everything and tells little."""
@@ -224,7 +224,7 @@ class InviteDesk:
         fields = {name: row[name] for name in ("id", "role", "code", "peer_id", "address", "invitation")}
         self._tell(kind, {**fields, "subject": row["kind"], "by": by, "detail": f"{whom} {what}"})
 
-    # ── a person's word ──────────────────────────────────────────────────────
+    # A person's word.
 
     @property
     def waiting(self) -> int:

@@ -110,7 +110,7 @@ class JoinDesk:
             )
         return await self.node(token, params.id, set_aside=params.set_aside)
 
-    # ── this node ────────────────────────────────────────────────────────────
+    # This node.
 
     async def node(self, token: Token, id: str | None = None, *, set_aside: bool = False) -> dict[str, Any]:
         """Let this node try to join, once, whoever wished for it; what ``join`` answers."""
@@ -169,7 +169,7 @@ class JoinDesk:
                 self._asks.popitem(last=False)
         return self._asks[place]
 
-    # ── a person on this node ────────────────────────────────────────────────
+    # A person on this node.
 
     async def _person(self, caller: Caller, token: Token, params: JoinParams) -> dict[str, Any]:
         if token.authority != self._identity.trust.authority:
@@ -206,7 +206,7 @@ class JoinDesk:
             peer_id=inviter,
         )
 
-    # ── both ─────────────────────────────────────────────────────────────────
+    # Both.
 
     async def _visit(self, token: Token, raw: bytes, addresses: Sequence[str]) -> Outcome:
         sign = partial(_prove, proof_key(token), inviter=token.inviter, carrier=self._identity.key.public, ask=raw)

@@ -142,7 +142,7 @@ class Exchange:
     def health(self) -> Health:
         return Health(detail=f"{len(self._records)} node records, {len(self._book.all())} peers in the book")
 
-    # ── what happens ─────────────────────────────────────────────────────────
+    # What happens.
 
     def moved(self, addresses: Sequence[str]) -> None:
         """Sign a new record, now that this node listens at these addresses, and tell everybody."""
@@ -257,7 +257,7 @@ class Exchange:
         self._dialled_back[peer_id] = _DialledBack(now, found)
         return found
 
-    # ── learning ─────────────────────────────────────────────────────────────
+    # Learning.
 
     async def _learn(self, told: Told, peer_id: str) -> None:
         try:
@@ -311,7 +311,7 @@ class Exchange:
         except BzzzError as error:  # whoever missed it is told at the next join
             self._say("peers_not_told", error.message, "")
 
-    # ── upkeep ───────────────────────────────────────────────────────────────
+    # Upkeep.
 
     async def _keep(self) -> None:
         saved = compared = time.monotonic()
