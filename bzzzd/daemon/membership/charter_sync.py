@@ -72,11 +72,9 @@ class Answer(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 _REQUEST: Final = msgspec.msgpack.Decoder(Ask | Tell)
 _ANSWER: Final = msgspec.msgpack.Decoder(Answer)
 _PAPER: Final = msgspec.msgpack.Decoder(Paper)
-_encode: Final = msgspec.msgpack.Encoder().encode
-
-
-_HEADS: Final = msgspec.msgpack.Decoder(Held)
 _PAPERS: Final = msgspec.msgpack.Decoder(Papers)
+_HELD: Final = msgspec.msgpack.Decoder(Held)
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def briefing(charter: Charter) -> Briefing:
@@ -90,7 +88,7 @@ def briefing(charter: Charter) -> Briefing:
 
     def missing(theirs: bytes) -> bytes:
         try:
-            held = frozenset(_HEADS.decode(theirs)) if theirs else frozenset()
+            held = frozenset(_HELD.decode(theirs)) if theirs else frozenset()
         except UNREADABLE:
             held = frozenset()
         papers, _ = newer(lists(), held, _BRIEFING_BYTES)
