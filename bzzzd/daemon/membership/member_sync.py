@@ -136,7 +136,7 @@ class MemberSync:
                 with self._mesh.judging(peer_id):
                     self._members.admit(chain)
             except BzzzError as error:
-                self._say(peer_id, error.message)
+                self._say("invalid", error.message, peer_id)
             finally:
                 self._told = False
             if at % _LOT == _LOT - 1:
@@ -148,7 +148,7 @@ class MemberSync:
             with self._mesh.judging(peer_id):
                 chains = _CHAINS.decode(raw)
         except InvalidEnvelope as error:
-            self._say(peer_id, f"these are no grants: {error.message}")
+            self._say("invalid", f"these are no grants: {error.message}", peer_id)
             return
         if not self._stopped:
             work = self._mesh.holding(len(raw), self._admit, chains, peer_id, told=True)
@@ -181,13 +181,13 @@ class MemberSync:
         try:
             await self._mesh.publish(MEMBERS_TOPIC, _encode(chains))
         except BzzzError as error:  # whoever missed it fetches it at the next comparison
-            self._say("", error.message)
+            self._say("members_not_told", error.message)
 
     async def _flush(self) -> None:
         try:
             await asyncio.to_thread(self._log.flush, lambda: [entry.chain for entry in self._members.valid()])
-        except BzzzError as error:
-            self._say("", error.message)
+        except BzzzError as error:  # what is not there after a restart is heard again
+            self._say("members_not_written", error.message)
 
-    def _say(self, peer_id: str, detail: str) -> None:
-        self._events.append({"source": "members", "kind": "invalid", "peer_id": peer_id, "detail": detail[:300]})
+    def _say(self, kind: str, detail: str, peer_id: str = "") -> None:
+        self._events.append({"source": "members", "kind": kind, "peer_id": peer_id, "detail": detail[:300]})

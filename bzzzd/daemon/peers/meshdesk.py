@@ -216,6 +216,10 @@ class MeshDesk:
         if event.kind == "joined":
             self.announce()
 
+    def _say_invalid(self, peer_id: str, error: BzzzError) -> None:
+        detail = error.message[:300]
+        self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": detail})
+
     # Agents.
 
     def announce(self) -> None:
@@ -245,8 +249,7 @@ class MeshDesk:
             if grant.issuer != self._identity.key.public:
                 self._agents.heard(msgspec.structs.replace(record, role=grant.role), node)
         except BzzzError as error:
-            detail = error.message[:200]
-            self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": detail})
+            self._say_invalid(peer_id, error)
 
     # Decisions.
 
@@ -283,8 +286,7 @@ class MeshDesk:
             for decision in decisions:
                 self._tell(decision, node.id)
         except BzzzError as error:
-            detail = error.message[:200]
-            self._events.append({"source": "mesh", "kind": "invalid", "peer_id": peer_id, "detail": detail})
+            self._say_invalid(peer_id, error)
 
     def _tell(self, decision: Decision, node: str) -> None:
         self._events.append({"source": "ledger", "kind": "decision", "node": node, **msgspec.structs.asdict(decision)})
