@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from bzzzd import __version__
+from bzzzd.daemon.checks.finding import Finding
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.happenings import Happenings
 from bzzzd.daemon.work.agents import AgentBook
@@ -21,10 +22,6 @@ from bzzzd.runtime.services import ServiceManager
 from bzzzd.slurp.ledger import Ledger
 
 _LOG_LINES: Final = 200
-_DAY_S: Final = 86400.0
-
-# One finding: ("ok" | "warn" | "bad", what was looked at, what was found, what mends it).
-Finding = tuple[str, str, str, str]
 
 
 class AgentParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -162,13 +159,3 @@ class StatusDesk:
         )
         streams.add("events", anybody, self._event_feed, "what happens to services and the mesh")
         streams.add("agents", anybody, self._agent_feed, "agents that come and go")
-
-
-def grant_ends(subject: str, not_after: float, now: float) -> Finding:
-    """How long a grant still holds."""
-    left = not_after - now
-    if left < 0:
-        return ("bad", f"grant of {subject}", "it has expired", "have it renewed by an administrator")
-    if left < 14 * _DAY_S:
-        return ("warn", f"grant of {subject}", f"it ends in {left / _DAY_S:.1f} days", "have it renewed")
-    return ("ok", f"grant of {subject}", f"valid for {left / _DAY_S:.0f} days", "")

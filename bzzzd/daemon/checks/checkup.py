@@ -10,12 +10,13 @@ from typing import Final
 
 from bzzzd.config.settings import Settings
 from bzzzd.crypto.keys import check_private
+from bzzzd.daemon.checks.finding import Finding
 from bzzzd.daemon.identity import IdentityService
 from bzzzd.daemon.peers.peering import Peering
-from bzzzd.daemon.status import Finding, grant_ends
 from bzzzd.errors import KeyExposed
 
 _LOW_DISK_BYTES: Final = 500 * 1024**2
+_DAY_S: Final = 86400.0
 _UNPROTECTED: Final = (
     "daemon, agents and people share one uid here: any process of that user can read the person's key and answer in "
     "their name"
@@ -53,14 +54,14 @@ class Checkup:
         if self._identity.node.trust.revocations.removed(grant.key):
             fix = "ask an administrator of the mesh; to come back it needs a new key and an invitation"
             return [("bad", f"grant of node {grant.id}", "this node was revoked: no member speaks with it", fix)]
-        return [grant_ends(f"node {grant.id}", grant.not_after, now), *self._delegations(now)]
+        return [_grant_ends(f"node {grant.id}", grant.not_after, now), *self._delegations(now)]
 
     def _delegations(self, now: float) -> list[Finding]:
         """Administrators whose delegation ends within 14 days: it does not renew itself."""
         return [
             (
                 "warn", f"administrator {entry.grant.id}",
-                f"the delegation ends in {max(0.0, entry.grant.not_after - now) / 86400:.0f} days",
+                f"the delegation ends in {max(0.0, entry.grant.not_after - now) / _DAY_S:.0f} days",
                 f"renew it where the authority's key is: sudo bzzz mesh admin add {entry.grant.id}",
             )
             for entry in self._identity.members.ending(now)
@@ -80,7 +81,7 @@ class Checkup:
         fix = "" if level == "ok" else "free some space: nothing can be accepted on a full disk"
         found: list[Finding] = [(level, "disk", f"{free // 1024**2} MiB free under {self._settings.state_dir}", fix)]
         written = Path(__file__).stat().st_mtime
-        if time.time() < written - 86400:
+        if time.time() < written - _DAY_S:
             found.append(
                 ("bad", "clock", "it is earlier than this program's own files", "set it: timedatectl set-ntp true")
             )
@@ -106,3 +107,13 @@ class Checkup:
                     )
                 )  # fmt: skip
         return found or [("ok", "mesh", f"listening on {', '.join(self._peering.mesh.addresses)}", "")]
+
+
+def _grant_ends(subject: str, not_after: float, now: float) -> Finding:
+    """How long a grant still holds."""
+    left = not_after - now
+    if left < 0:
+        return ("bad", f"grant of {subject}", "it has expired", "have it renewed by an administrator")
+    if left < 14 * _DAY_S:
+        return ("warn", f"grant of {subject}", f"it ends in {left / _DAY_S:.1f} days", "have it renewed")
+    return ("ok", f"grant of {subject}", f"valid for {left / _DAY_S:.0f} days", "")

@@ -8,10 +8,10 @@ from statistics import median
 from typing import Final
 
 from bzzzd import __version__
+from bzzzd.daemon.checks.finding import Finding
 from bzzzd.daemon.peers.exchange import Answer
 from bzzzd.daemon.peers.peering import Peering
 from bzzzd.daemon.peers.skew import LIMIT_S, Skew
-from bzzzd.daemon.status import Finding
 from bzzzd.errors import BzzzError
 from bzzzd.mesh.interfaces import beyond_this_machine
 from bzzzd.mesh.values import PeerInfo

@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 
 from bzzzd.crypto.envelope import Envelope
 from bzzzd.crypto.keys import key_text
+from bzzzd.daemon.checks.finding import Finding
 from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.membership.members import Members
 from bzzzd.daemon.messages.arrivals import Arrivals
@@ -24,7 +25,6 @@ from bzzzd.daemon.messages.catchup import CatchUp, Requests
 from bzzzd.daemon.messages.channels import Channel, Channels
 from bzzzd.daemon.messages.outgoing import Outgoing
 from bzzzd.daemon.messages.speakers import Speakers
-from bzzzd.daemon.status import Finding
 from bzzzd.errors import BzzzError, InvalidEnvelope, NotAllowed
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.grants import Trust

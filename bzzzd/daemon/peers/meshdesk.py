@@ -56,8 +56,6 @@ _GATHER_S: Final = 0.05
 _MAX_GATHERED: Final = 512
 _Announced = tuple[bytes, tuple[bytes, ...]]
 ServiceName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
-
-
 _DOWN: Final = (Unavailable, UnknownOutcome, DHTUnavailable, TimeoutError, OSError)
 
 
