@@ -16,14 +16,16 @@ from tests.integration.sessions import Session, Watch, refusal
 LIMIT_S = 60.0
 
 
-def mesh_of(make: NodeMaker, count: int, **changes: Any) -> list[Node]:
-    """``count`` nodes of one mesh that are all connected."""
+def mesh_of(make: NodeMaker, count: int, *, admin: bool = False, **changes: Any) -> list[Node]:
+    """``count`` nodes of one mesh that are all connected; the first one's person is an ``admin``."""
     authority = SigningKey.generate()
     nodes = [make(f"n{number}") for number in range(1, count + 1)]
     for number, node in enumerate(nodes):
         node.write_hap(f"person-{number + 1}")
         node.write_daemon(network={"static_peers": [other.address for other in nodes if other is not node]}, **changes)
         node.join(authority)
+    if admin:
+        nodes[0].make_admin(authority)
     for node in nodes:
         node.start(ready=False)
     for node in nodes:

@@ -61,6 +61,21 @@ def test_what_a_dead_node_wrote_is_read_elsewhere_and_its_copies_are_made_again(
     read_all(victim, contents)
 
 
+def test_a_holder_that_was_revoked_is_replaced(make_node: NodeMaker) -> None:
+    nodes = mesh_of(make_node, 4, admin=True)
+    contents = {f"ucxl://person-1:admin@gone:t{n}/*^/note": os.urandom(KIB) for n in range(8)}
+    put_all(nodes[0], contents)
+    with nodes[0].person() as writer:
+        found = {address: set(held_by(writer, address, 3)) for address in contents}
+        victim = next(name for name in ("n2", "n3", "n4") if any(name in names for names in found.values()))
+        # Nodes see to what is owed a while after their start, whatever happens; here it must be the revocation.
+        wait_for("the nodes to be calm", lambda: all(node.json("status")["uptime_s"] > 8.0 for node in nodes))
+        nodes[0].json("mesh", "revoke", victim)
+        left = {"n1", "n2", "n3", "n4"} - {victim}
+        for address in contents:
+            wait_for(f"copies of {address}", lambda a=address: set(holders(writer, a)) == left, LIMIT_S)
+
+
 def test_what_is_owed_survives_a_kill_of_the_writer(make_node: NodeMaker) -> None:
     one, two = mesh_of(make_node, 2)
     assert one.daemon is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -65,6 +66,7 @@ class Replicas:
         self._events = events
         self._spawn_as = spawn
         self._owed = 0
+        self._calm_at = math.inf
         self._catching_up: set[str] = set()
         self._fetching: dict[str, asyncio.Task[bool]] = {}
         self._reader: Reader | None = None
@@ -203,26 +205,30 @@ class Replicas:
     def happened(self, event: MeshEvent) -> None:
         """A member came or left."""
         if event.kind in ("joined", "left"):
-            self.nodes.look()
+            self._look()
             if self._replicator is not None:
                 self._replicator.wake()
 
     def _spawn(self, name: str, work: Any) -> Any:
         return self._spawn_as(self.name, name, work, ends=True)
 
+    def _look(self) -> None:
+        """Look who counts; whoever notices that it has changed, what is owed because of it is seen to."""
+        if self.nodes.look():
+            self._calm_at = time.monotonic() + _CALM_S
+
     async def _watch(self) -> None:
         """Look who is there; when that has changed and is calm again, see to what is owed because of it."""
         assert self._replicator is not None
-        calm_at: float | None = time.monotonic() + _CALM_S
+        self._calm_at = time.monotonic() + _CALM_S
         turn = 0
         while True:
             await asyncio.sleep(_LOOK_S)
             turn += 1
-            if self.nodes.look():
-                calm_at = time.monotonic() + _CALM_S
+            self._look()
             try:
-                if calm_at is not None and time.monotonic() >= calm_at:
-                    calm_at = None
+                if time.monotonic() >= self._calm_at:
+                    self._calm_at = math.inf
                     made = await self._replicator.sweep()
                     if made:
                         _LOG.info("copies are owed to other holders", copies=made, nodes=len(self.nodes.present))
@@ -231,7 +237,7 @@ class Replicas:
                 self._owed = await self._journal.read(copies.owed)
             except BzzzError as error:  # a full disk, say: the store's health tells
                 _LOG.info("holders were not looked at", error=error)
-                calm_at = calm_at or time.monotonic() + _CALM_S
+                self._calm_at = min(self._calm_at, time.monotonic() + _CALM_S)
 
     async def _reached(self, ids: list[str]) -> None:
         """Tell that versions have all the copies that are wanted."""
