@@ -8,6 +8,7 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 AUTO: Final = "auto"
@@ -19,7 +20,11 @@ _BRIDGES: Final = re.compile(
     r"|ifb|dummy)[\w.-]*|br-[0-9a-f]{12}"
 )
 _RTMGRP: Final = 0x10 | 0x100  # RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR of rtnetlink(7)
+_IFF_MULTICAST: Final = 0x1000
 _SETTLE_S: Final = 0.3
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,33 @@ def read_interfaces() -> tuple[Interface, ...]:
         Interface(adapter.name, tuple(ip.ip if isinstance(ip.ip, str) else ip.ip[0] for ip in adapter.ips))
         for adapter in ifaddr.get_adapters()
     )
+
+
+def read_networks() -> tuple[Network, ...]:
+    """The networks on which multicast could reach other machines, without link-local ones."""
+    import ifaddr
+
+    return tuple(
+        ipaddress.ip_network(f"{address}/{ip.network_prefix}", strict=False)
+        for adapter in ifaddr.get_adapters() if _outward(Interface(adapter.name, ())) and _multicasts(adapter.name)
+        for ip in adapter.ips
+        if (address := _usable(ip.ip if isinstance(ip.ip, str) else ip.ip[0], loopback=False))
+    )  # fmt: skip
+
+
+def _multicasts(name: str) -> bool:
+    """Whether an interface carries multicast; a tunnel (WireGuard, say) does not."""
+    try:
+        return bool(int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & _IFF_MULTICAST)
+    except (OSError, ValueError):
+        return True
+
+
+def within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether a multiaddr's host is on one of the networks."""
+    parts = address.split("/")
+    host = _usable(parts[2], loopback=False) if len(parts) > 2 else None
+    return host is not None and any(host in network for network in networks)
 
 
 class AddressWatch:

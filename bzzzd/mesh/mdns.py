@@ -66,6 +66,11 @@ class Mdns:
         return {peer_id: mark for mark, peer_id in self._names.values() if mark != self._mark}
 
     @property
+    def heard(self) -> frozenset[str]:
+        """The peer ids of all nodes that are announced on the local network, of whatever mesh."""
+        return frozenset(peer_id for _, peer_id in self._names.values())
+
+    @property
     def near(self) -> int:
         """How many nodes of this mesh are announced on the local network."""
         return sum(mark == self._mark for mark, _ in self._names.values())

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from bzzzd.mesh.interfaces import (
     beyond_this_machine,
     choose,
     read_interfaces,
+    within,
 )
 
 MACHINE = (
@@ -25,6 +27,14 @@ MACHINE = (
     Interface("br-lan", ("198.51.100.1",)),
     Interface("usb0", ("169.254.3.4",)),
 )
+
+
+def test_a_peer_is_on_the_machines_network_by_its_address() -> None:
+    networks = (ip_network("192.0.2.0/28"), ip_network("2001:db8::/64"))
+    assert within("/ip4/192.0.2.7/tcp/8075", networks)
+    assert within("/ip6/2001:db8::9/tcp/8075", networks)
+    for elsewhere in ("/ip4/192.0.2.77/tcp/8075", "/ip4/127.0.0.1/tcp/1", "/dns4/n1.example/tcp/8075", "", "/ip4"):
+        assert not within(elsewhere, networks)
 
 
 def test_auto_takes_what_other_machines_can_reach() -> None:

@@ -13,9 +13,12 @@ from bzzzd.daemon.peers.exchange import Answer
 from bzzzd.daemon.peers.peering import Peering
 from bzzzd.daemon.peers.skew import LIMIT_S, Skew
 from bzzzd.errors import BzzzError
-from bzzzd.mesh.interfaces import beyond_this_machine
+from bzzzd.mesh.interfaces import beyond_this_machine, read_networks, within
 from bzzzd.mesh.values import PeerInfo
 
+_NO_MULTICAST: Final = (
+    "allow UDP port 5353 and multicast, or name nodes in network.bootstrap_peers and set network.mdns: false"
+)
 _ASKED: Final = 3
 _CLOCKS_ASKED: Final = 16
 
@@ -53,6 +56,18 @@ def version_findings(peers: list[PeerInfo], own: str) -> list[Finding]:
     return [("warn", "versions", f"this node runs {own}, its peers {seen}", "bring all nodes to one version")]
 
 
+def multicast_findings(beside: dict[str, str], heard: frozenset[str]) -> list[Finding]:
+    """Peers on this machine's networks (name by peer id) that multicast did not tell of. Pure.
+
+    One alone may have it switched off; where nobody is heard, it does not get through.
+    """
+    if not beside or heard & set(beside):
+        return []
+    names = ", ".join(sorted(beside.values())[:4])
+    why = f"none of the {len(beside)} peers on this machine's networks is heard by multicast: {names}"
+    return [("warn", "multicast", why, _NO_MULTICAST)]
+
+
 class MeshCheckup:
     def __init__(self, peering: Peering) -> None:
         self._peering = peering
@@ -64,8 +79,11 @@ class MeshCheckup:
         found = version_findings(peers, f"bzzz/{__version__}")
         nearby = peering.nearby
         if nearby is not None and nearby.failure:
-            fix = "allow UDP port 5353 and multicast, or name nodes in network.bootstrap_peers and set mdns: false"
-            found.append(("warn", "multicast", f"nodes of this network are not found: {nearby.failure}", fix))
+            found.append(("warn", "multicast", f"nodes of this network are not found: {nearby.failure}", _NO_MULTICAST))
+        elif nearby is not None and nearby.heard is not None:
+            networks = read_networks()
+            beside = {p.peer_id: p.id for p in peers if p.connected and any(within(a, networks) for a in p.addresses)}
+            found += multicast_findings(beside, nearby.heard)
         if nearby is not None and nearby.others:
             meshes = len(set(nearby.others.values()))
             why = f"{len(nearby.others)} nodes of {meshes} other mesh(es) are on this network"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -12,6 +13,9 @@ from bzzzd.errors import BzzzError
 from bzzzd.mesh.mdns import Mdns
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.runtime.services import Health
+
+# Its questions go out at 0, 1, 3 and 7 s, and an answer may take 3 s.
+_HEARD_AFTER_S: Final = 10.0
 
 
 class Nearby:
@@ -27,12 +31,20 @@ class Nearby:
         self._mdns: Mdns | None = None
         self._turn = asyncio.Lock()
         self._stopped = False
+        self._since = 0.0
         self.failure = ""
 
     @property
     def others(self) -> dict[str, str]:
         """Nodes of other meshes on this network: a mark of the mesh by peer id."""
         return self._mdns.others if self._mdns is not None else {}
+
+    @property
+    def heard(self) -> frozenset[str] | None:
+        """The peer ids of all nodes heard; None while it has not listened for long enough to say."""
+        if self._mdns is None or time.monotonic() - self._since < _HEARD_AFTER_S:
+            return None
+        return self._mdns.heard
 
     @property
     def working(self) -> bool:
@@ -67,6 +79,7 @@ class Nearby:
             mdns = Mdns(self._mesh_id, self._mesh.peer_id, self._found)
             try:
                 self._mdns = mdns if await mdns.start(addresses) else None
+                self._since = time.monotonic()
                 self.failure = ""
             except Exception as error:  # the library has a dozen kinds, and multicast is a help that a node can lack
                 self.failure = _words(error)

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bzzzd.daemon.checks.mesh_checkup import clock_findings, reach_findings, version_findings
+from bzzzd.daemon.checks.mesh_checkup import clock_findings, multicast_findings, reach_findings, version_findings
 from bzzzd.daemon.peers.exchange import Answer
 from bzzzd.daemon.peers.skew import Skew
 from bzzzd.mesh.values import PeerInfo
@@ -53,6 +53,14 @@ def test_peers_that_do_not_answer_are_no_proof_that_this_node_is_reached() -> No
     assert "n2: did not answer within 10 s" in found[2]
     assert reach_findings([Answer(0.0, unreachable={"/ip4/10.0.0.1/tcp/1": ""})], {"n2": "too slow"})[0][0] == "ok"
     assert reach_findings([], {}) == []
+
+
+def test_multicast_is_missing_where_no_peer_of_the_network_is_heard() -> None:
+    (found,) = multicast_findings({"a": "n1", "b": "n2"}, frozenset("c"))
+    assert found[:2] == ("warn", "multicast")
+    assert found[2].endswith("multicast: n1, n2")
+    assert multicast_findings({"a": "n1", "b": "n2"}, frozenset("b")) == []
+    assert multicast_findings({}, frozenset()) == []
 
 
 def test_versions_that_differ_are_counted() -> None:
