@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -88,7 +88,8 @@ class Node:
         self._peering = Peering(self._config.network, self._manager, self._events)
         self._mesh = MeshService(self._make_mesh)
         self._mesh_desk: MeshDesk | None = None
-        self._charter_sync: CharterSync | None = None
+        self._hearers: list[Callable[[MeshEvent], None]] = []
+        """Who is told what happens on the mesh, as soon as it is there; whom it missed till then, it looks for."""
         self._keys: KeyDesk | None = None
         self._sessions: SessionDesk | None = None
         self._renewals: Renewals | None = None
@@ -113,6 +114,7 @@ class Node:
             self._identity.node, self._identity.members, self._mesh.mesh, self._config.storage,
             self._events, self._manager.spawn,
         )  # fmt: skip
+        self._hearers.append(self._replicas.happened)
         self._store = Store(
             self._settings.state_dir, self._config.storage, self._identity, self._replicas, self._may_write,
             lambda why: self._manager.fail("store", why), self._obtain,
@@ -194,6 +196,7 @@ class Node:
         mesh_desk.kept_chain = topics.speakers.chain_of
         await topics.open()
         self._mesh_desk, self._topics, self._keys = mesh_desk, topics, keys
+        self._hearers += [keys.happened, mesh_desk.happened, part.happened, topics.happened, threads.happened]
         tasks.register(registry, streams)
         GuestDesk(who.key, who.mesh_id, who.id, "node", gate, ledger, tasks.submit_signed, epoch=self._epoch).register(
             registry
@@ -214,7 +217,8 @@ class Node:
         mesh_desk.open()
         part.open()
         roll = MemberSync(members, self._identity.member_log, mesh, self._events, self._manager.spawn, "charter")
-        self._charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
+        charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
+        self._hearers.append(charter_sync.happened)
         charter.watch("revocations", lambda _: self._recheck())
         charter.watch("epoch", keys.in_force)
         charter.watch("policy", epochs.policy_changed)
@@ -223,7 +227,7 @@ class Node:
         self._manager.add(threads, Phase.PROCESS)
         self._manager.add(keys, Phase.PROCESS)
         self._manager.add(reseal, Phase.PROCESS)
-        self._manager.add(self._charter_sync, Phase.PROCESS)
+        self._manager.add(charter_sync, Phase.PROCESS)
         self._renewals = Renewals(
             who, members, charter, agents, mesh, self._settings.grants_dir, self._events,
             announce=mesh_desk.announce, recheck=lambda: sessions.recheck(self._door.server.sessions),
@@ -298,19 +302,9 @@ class Node:
         self._peering.happened(event)
         if event.kind == "failed":
             self._manager.fail("mesh", event.detail)
-        if event.kind == "joined" and self._charter_sync is not None:
-            self._charter_sync.met(event.peer_id)
-        if event.kind == "joined" and self._keys is not None:
-            self._keys.met()
-        if hasattr(self, "_replicas"):
-            self._replicas.happened(event)
-        if self._mesh_desk is not None:
-            self._mesh_desk.happened(event)
-            self._ledger.happened(event)
-            self._topics.happened(event)
-            self._threads.happened(event)
-        else:
-            self._events.append({"source": "mesh", **asdict(event)})
+        self._events.append({key: value for key, value in asdict(event).items() if value != ""} | {"source": "mesh"})
+        for hear in self._hearers:
+            hear(event)
 
     def _rules(self) -> Rules:
         slurp = self._config.slurp

@@ -30,6 +30,7 @@ from bzzzd.identity.grants import Recipient
 from bzzzd.identity.node import NodeIdentity
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.peer_id import key_of
+from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
 from bzzzd.storage.rolekeys import Missing, RoleKeys, Secret, recovery_of
@@ -133,6 +134,11 @@ class KeyDesk:
         return Health(detail=held)
 
     # What happens.
+
+    def happened(self, event: MeshEvent) -> None:
+        """A member has joined: it may have what is lacking here."""
+        if event.kind == "joined":
+            self.met()
 
     def met(self) -> None:
         """A member has joined, or this node has become entitled to more: what is lacking may be had now."""

@@ -27,7 +27,7 @@ from bzzzd.errors import UNREADABLE, BzzzError, InvalidEnvelope
 from bzzzd.identity.charter import CHARTER_KINDS, Document, Paper, newer
 from bzzzd.identity.revocations import Digest
 from bzzzd.mesh.mesh import Mesh
-from bzzzd.mesh.values import MAX_PAPERS_BYTES, Briefing
+from bzzzd.mesh.values import MAX_PAPERS_BYTES, Briefing, MeshEvent
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
 
@@ -129,7 +129,7 @@ class CharterSync:
         self._spawn(self.name, "comparing", self._keep_comparing())
         for peer in self._mesh.peers():
             if peer.connected:
-                self.met(peer.peer_id)
+                self._meet(peer.peer_id)
 
     async def stop(self) -> None:
         """Begin nothing new."""
@@ -143,8 +143,12 @@ class CharterSync:
             return Health(degraded=True, detail=f"{detail}; no member has confirmed the revocations lately")
         return Health(detail=detail)
 
-    def met(self, peer_id: str) -> None:
+    def happened(self, event: MeshEvent) -> None:
         """A member has joined: compare with it, or with some of those that join at the same time."""
+        if event.kind == "joined":
+            self._meet(event.peer_id)
+
+    def _meet(self, peer_id: str) -> None:
         if self._stopped:
             return
         self._met.add(peer_id)

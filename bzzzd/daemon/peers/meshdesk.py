@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -210,7 +209,7 @@ class MeshDesk:
     # What happens on the mesh.
 
     def happened(self, event: MeshEvent) -> None:
-        self._events.append({key: value for key, value in asdict(event).items() if value != ""} | {"source": "mesh"})
+        """A member has joined: it is told of the agents here."""
         if event.kind == "joined":
             self.announce()
 
