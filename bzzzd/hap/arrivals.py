@@ -321,6 +321,6 @@ def refused(model: Model, message: Refused) -> Result:
             if model.page is None or model.page.id != tag[1]:
                 return model, ()
             return replace(model, page=replace(model.page, faults={**model.page.faults, tag[0]: text})), ()
-    if fault.code == "UNREACHABLE":
+    if fault.code == "UNREACHABLE" or (model.me.guest and fault.code in ("NOT_ALLOWED", "NOT_ATTACHED")):
         return model, ()  # the banner tells it already
     return say(model, f"could not read {tag[0]}: {text}", "warn"), ()

@@ -86,7 +86,8 @@ def _close(model: Model, _: Args) -> Result:
 def answered(model: Model, tag: Tag, value: object) -> Result:
     """The key is open, or kept as it was wanted."""
     if tag[0] == "protect":
-        return say(model, f"your key is under {'the new' if value else 'no'} passphrase", "ok"), ()
+        told = "your key is under the new passphrase" if value else "your key has no passphrase any more"
+        return say(model, told, "ok"), ()
     overlay = None if isinstance(model.overlay, Secret) and model.overlay.what == "unlock" else model.overlay
     return say(replace(model, locked="", overlay=overlay), "your key is unlocked", "ok"), ()
 

@@ -110,6 +110,11 @@ def test_who_reads_a_decision_is_told_whole() -> None:
     assert f" read by {', '.join(readers)}" in shown
 
 
+def test_who_starts_without_bzzzd_reads_the_whole_reason_in_the_empty_list() -> None:
+    why = "bzzzd is not running: there is no socket at /run/bzzz/bzzzd.sock; start it with: " + "systemctl " * 9 + "end"
+    assert why in " ".join(row.strip() for row in rows(after(blank(), Offline(why)))[5:9])
+
+
 LONG = "not sent: the ledger refused it, " + "because it was not what it should have been, " * 3 + "so mend it (CODE)"
 
 

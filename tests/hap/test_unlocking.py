@@ -81,7 +81,7 @@ async def test_the_passphrase_is_changed_on_disk(tmp_path: Path, wanted: str) ->
     async with serving(Desk(), tmp_path / "bzzzd.sock"), Seat(tmp_path) as seat:
         await until(lambda: not seat.core.model.me.guest)
         seat.core.send(Act("passphrase"), Paste(wanted), Key("enter"), Paste(wanted), Key("enter"))
-        await until(lambda: "your key is under" in seat.core.model.notice.text)
+        await until(lambda: seat.core.model.notice.text.startswith(("your key is under", "your key has no")))
     assert is_locked(tmp_path / "person.key") == bool(wanted)
     open_key(tmp_path / "person.key", wanted or None)
 
@@ -101,3 +101,11 @@ async def test_the_first_frame_does_not_wait_for_the_passphrase(tmp_path: Path) 
             assert b"sesame" not in terminal.raw
         finally:
             terminal.close()
+
+
+def test_an_empty_passphrase_is_told_to_be_none() -> None:
+    model = after(online(), Act("passphrase"), Key("enter"))
+    assert "the key has no passphrase" in "\n".join(plain(row) for row in view(model, 80, 24).rows)
+    model, effects = update(model, Key("enter"))
+    assert effects == (Protect(""),)
+    assert after(model, Answered(("protect",), False)).notice.text == "your key has no passphrase any more"

@@ -482,6 +482,12 @@ def test_leaving_from_the_form_saves_the_draft() -> None:
     assert [type(effect) for effect in effects] == [SaveDrafts, SaveCache, Quit]
 
 
+def test_what_a_guest_may_not_read_is_told_by_the_banner_alone() -> None:
+    why = Fault("NOT_ATTACHED", "task.list needs a grant")
+    assert after(blank(), Online(GUEST, STATUS), Refused(("tasks",), why)).notice.text == ""
+    assert "could not read tasks" in after(online(), Refused(("tasks",), why)).notice.text
+
+
 def test_an_unknown_key_or_action_changes_nothing() -> None:
     assert update(online(), Key("f11")) == (online(), ())
     assert "there is no action" in after(online(), Act("fly")).notice.text

@@ -72,7 +72,8 @@ def _nothing(model: Model) -> str:
     if filter:
         return f"Nothing here has the words “{filter}”. Esc shows everything again."
     if model.link.state != "online":
-        return "Nothing has been seen here yet. It fills when bzzzd answers."
+        why = f" Now: {model.link.why}" if model.link.state == "offline" and model.link.why else ""
+        return f"Nothing has been seen here yet. It fills when bzzzd answers.{why}"
     return logs.empty(model) if model.view == "logs" else _EMPTY[model.view]
 
 

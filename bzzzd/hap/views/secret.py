@@ -21,4 +21,6 @@ def secret_rows(model: Model, overlay: Secret, columns: int, height: int) -> tup
 def _why(model: Model, overlay: Secret) -> str:
     if overlay.what == "unlock":
         return f"It opens {model.locked} for this session; esc leaves it locked, and you look on as a guest."
+    if overlay.what == "again" and not overlay.first:
+        return "Nothing again, and the key has no passphrase: whoever reads the file can answer in your name."
     return "It is needed at each start of the portal, and nobody can restore it."

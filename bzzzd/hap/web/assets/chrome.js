@@ -86,13 +86,15 @@ export function draw(state) {
   badge("threads", [...state.threads.values()].filter((one) => one.for_me && one.state !== "closed").length, "for you");
 }
 
-function trouble({ link, me, portal }, now) {
+function trouble({ link, me, portal, status }, now) {
   if (portal.state === "off") return `The portal is away: ${portal.why}. It is tried again by itself; what you see is what was seen last.`;
   if (link.state === "offline") {
     const seen = link.seen ? ` Shown is what was seen ${ago(link.seen, now)}, up to number ${link.number}.` : "";
     return `bzzzd is away: ${link.why}.${seen} The portal comes back by itself.`;
   }
-  return me.mend ? `You work as a guest: ${me.mend}` : "";
+  if (me.mend) return `You work as a guest: ${me.mend}`;
+  const keeper = status.coordinator ? ` at ${status.coordinator}` : "";
+  return status.ledger_away ? `The ledger${keeper} does not answer: what you send waits on this node until it does.` : "";
 }
 
 function banner(text) {
