@@ -13,7 +13,7 @@ KIND_HELP: Mapping[str, str] = {
     "question": "asks those who read it",
     "answer": "answers what was said",
     "proposal": "what you are about to do; others may object within a window",
-    "agreement": "withdraws your objection to what it answers",
+    "agreement": "agrees with what it answers, and takes back your objection to it",
     "concern": "says what worries you, and stops nothing",
     "objection": "answers a proposal while its window is open, and keeps it from being settled",
     "summary": "closes the thread, for everybody",

@@ -13,6 +13,7 @@ from bzzzd.hap.messages import Act, Answered, Ask, Came, Due, Key, Later, Offlin
 from bzzzd.hap.model import Model
 from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
+from bzzzd.hap.views.conversation import plain as spoken
 
 from .builders import (
     BRIEF,
@@ -146,6 +147,21 @@ def test_an_opened_thread_stands_at_its_newest_message_and_walks_in_reading_orde
         model = after(model, *keys("["))
         assert model.page is not None
     assert walked == ["h-6", "h-5", "h-4", "h-3", "h-2", "h-1"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_until_when_a_plan_may_be_objected_to_is_told_in_a_narrow_window_too(width: int) -> None:
+    from bzzzd.hap.rows import plain as words
+    from bzzzd.hap.view import view
+
+    plan = {**MESSAGES[0], "standing": "running", "to": ["lena"]}
+    model = after(conversation(width), Came("hmmm", feed.items("hmmm", [{"thread": THREADS[0], "message": plan}]), 8))
+    model = after(model, *keys("[ [ [ [ [ ["))
+    rows = [words(row) for row in view(model, width, 24).rows]
+    assert any("may be objected to until 08:57:30" in row for row in rows)
+    assert model.page is not None
+    told = spoken(model, model.talk.spoken[model.page.id])
+    assert any("may be objected to until 08:57:30" in line for line in told)
 
 
 @pytest.mark.parametrize("height", [12, 24, 60])

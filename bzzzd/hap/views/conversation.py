@@ -10,7 +10,7 @@ from msgspec import Struct
 from bzzzd.hap import words
 from bzzzd.hap.links import block
 from bzzzd.hap.model import Model, Page
-from bzzzd.hap.rows import Row, Segment, joined
+from bzzzd.hap.rows import Row, Segment, joined, row_width
 from bzzzd.hap.talk import Placed, Said, Thread, calls, placed
 from bzzzd.hap.text import wrap
 from bzzzd.hap.views import threads
@@ -148,8 +148,11 @@ def _block(place: Placed, when: str, ends: str, mine: bool, chosen: bool, ref: i
     lead = " " * (depth * _INDENT)
     mark: Segment = ("accent", "▌") if chosen else ("base", " ")
     room = max(8, columns - len(lead) - 4)
-    found: list[Row] = [(mark, ("base", lead), *_who(one, when, ends, mine, place.depth))]
-    for shade, note in _notes(one):
+    who, standing = _who(one, when, mine, place.depth), _standing(one, ends)
+    whole = joined([who, (standing,) if standing[1] else ()], _DOT)
+    fits = len(lead) + 1 + row_width(whole) <= columns
+    found: list[Row] = [(mark, ("base", lead), *(whole if fits else who))]
+    for shade, note in (*(() if fits else (standing,)), *_notes(one)):
         found += [(mark, ("base", f"{lead}  "), (shade, part)) for part in wrap(note, room)]
     style = "dim" if one.aside else "base"
     if not one.readable:
@@ -164,17 +167,20 @@ def _block(place: Placed, when: str, ends: str, mine: bool, chosen: bool, ref: i
     return (*found, ())
 
 
-def _who(one: Said, when: str, ends: str, mine: bool, depth: int) -> Row:
+def _standing(one: Said, ends: str) -> Segment:
+    """What became of a proposal, or until when it may be objected to."""
+    style, standing = _STANDING.get(one.standing, ("", ""))
+    return style, f"{standing} until {ends}" if one.standing == "running" and ends else standing
+
+
+def _who(one: Said, when: str, mine: bool, depth: int) -> Row:
     kind = one.by_kind if one.by_kind in ("person", "agent", "node") else ""
     role = " ".join(part for part in (kind, one.by_role) if part)
-    standing = _STANDING.get(one.standing, ("", ""))
-    window = f"{standing[1]} until {ends}" if one.standing == "running" and ends else standing[1]
     parts: list[Row] = [
         ((_KINDS.get(one.kind, "base"), f"{'└ ' if depth else ''}{one.kind}"),),
         (("strong", one.by), ("dim", f" ({role})" if role else "")),
         (("dim", when),),
         (("warn", "for me"),) if mine else (),
-        ((standing[0], window),) if window else (),
     ]
     return joined(parts, _DOT)
 
@@ -197,7 +203,8 @@ def plain(model: Model, said: Sequence[Said]) -> list[str]:
         lead = "  " * min(place.depth, _DEEPEST)
         reply = " in reply" if place.depth else ""
         when = words.clock(one.at, model.now, model.utc_offset)
-        standing = f", {_STANDING[one.standing][1]}" if one.standing in _STANDING else ""
+        ends = words.clock(one.window_ends, model.now, model.utc_offset) if one.window_ends else ""
+        standing = f", {_standing(one, ends)[1]}" if one.standing in _STANDING else ""
         aside = f", without effect: {_ASIDE.get(one.aside, one.aside)}" if one.aside else ""
         to = f", to {', '.join(one.to)}" if one.to else ""
         reason = f", because {one.reason}" if one.reason else ""
