@@ -118,7 +118,7 @@ class JoinTry:
 
 
 Phase = Literal["importing", "starting", "listening", "stopped"]
-EventKind = Literal["phase", "connected", "joined", "refused", "left", "cut_off", "addresses", "failed"]
+EventKind = Literal["phase", "joined", "refused", "left", "cut_off", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

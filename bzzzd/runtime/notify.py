@@ -31,11 +31,6 @@ class Notifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)
 
-    @property
-    def enabled(self) -> bool:
-        """Whether somebody listens."""
-        return self._socket is not None
-
     def ready(self, status: str = "ready") -> None:
         self._send(f"READY=1\nSTATUS={_line(status)}")
 

@@ -15,7 +15,7 @@ import yaml
 
 from bzzzd.errors import BzzzError
 from bzzzd.rpc.blocking import BlockingClient
-from bzzzd.runtime.ports import free_port
+from tests.ports import free_port
 
 Row = dict[str, Any]
 
@@ -65,7 +65,7 @@ def _row(name: str, asked: float, measured: float, bare: float) -> Row:
 def _config(folder: Path, socket: str) -> Path:
     config = {
         "binary_type": "daemon", "agent": {"id": "bench-node"}, "ai": {}, "security": {"development": True},
-        "network": {"socket": socket, "listen": [f"/ip4/127.0.0.1/tcp/{free_port('127.0.0.1', 0)}"]},
+        "network": {"socket": socket, "listen": [f"/ip4/127.0.0.1/tcp/{free_port()}"]},
         "ports": {"http_port": 0, "health_port": 0}, "logging": {"level": "warning"},
         "storage": {"state_dir": str(folder / "node")},
     }  # fmt: skip

@@ -218,7 +218,7 @@ def measure_ours(paced: int, burst: int) -> dict[str, float]:
 
 
 def measure_bare(paced: int, burst: int) -> dict[str, float]:
-    from tests.integration.conftest import free_port
+    from tests.ports import free_port
 
     script, port = HERE.with_name("_bare_gossip.py"), str(free_port())
     with child(script, "listen", port) as listener:

@@ -26,6 +26,7 @@ import yaml
 
 from bzzzd.errors import BzzzError
 from bzzzd.rpc.blocking import BlockingClient
+from tests.ports import free_port
 
 Row = dict[str, Any]
 
@@ -55,12 +56,6 @@ async def main():
         await trio.sleep_forever()
 trio.run(main)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # What the kernel says of a process.

@@ -169,10 +169,10 @@ def fdatasync_ms(folder: Path, times: int) -> float:
 @contextmanager
 def _node(folder: Path) -> Iterator[str]:
     """Bzzzd and the agent, ready, on ports of their own; gives the socket."""
-    from bzzzd.runtime.ports import free_port
+    from tests.ports import free_port
 
     socket = str(folder / "bzzzd.sock")
-    mesh = free_port("127.0.0.1", 0)
+    mesh = free_port()
     common = {"ports": {"http_port": 0, "health_port": 0}, "logging": {"level": "warning"}}
     daemon_config = {
         "binary_type": "daemon", "agent": {"id": "bench-node"}, "ai": {}, **common,
