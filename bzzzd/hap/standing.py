@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bzzzd.hap import words
 from bzzzd.hap.model import Model
-from bzzzd.hap.text import fit, wrap
+from bzzzd.hap.text import within
 
 _MOST_LINES = 2
 _MOST_WARNINGS = 3
@@ -30,10 +30,8 @@ def told(model: Model) -> str:
 
 def lines(model: Model, columns: int) -> tuple[str, ...]:
     """The same in lines of a window: two where one is too short; what is left then is cut."""
-    found = wrap(told(model), max(1, columns - 2)) if told(model) else ()
-    if len(found) <= _MOST_LINES:
-        return found
-    return (*found[: _MOST_LINES - 1], fit(" ".join(found[_MOST_LINES - 1 :]), max(1, columns - 2)))
+    said = told(model)
+    return within(said, max(1, columns - 2), _MOST_LINES) if said else ()
 
 
 def warned(model: Model, columns: int) -> tuple[str, ...]:
@@ -43,7 +41,6 @@ def warned(model: Model, columns: int) -> tuple[str, ...]:
     said = known.warnings[:_MOST_WARNINGS] or ((_SHARED,) if known.development else ())
     found: list[str] = []
     for warning in said:
-        parts = wrap(warning, room)
-        kept = parts if len(parts) <= _MOST_LINES else (parts[0], fit(" ".join(parts[1:]), room))
-        found += [f"{'  ' if number else '▲ '}{part}" for number, part in enumerate(kept)]
+        parts = within(warning, room, _MOST_LINES)
+        found += [f"{'  ' if number else '▲ '}{part}" for number, part in enumerate(parts)]
     return tuple(found)

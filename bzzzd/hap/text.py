@@ -193,6 +193,14 @@ def wrap(text: str, columns: int) -> tuple[str, ...]:
     return tuple(part for line in text.split("\n") for part in _wrap_line(line, columns))
 
 
+def within(text: str, columns: int, most: int) -> tuple[str, ...]:
+    """``wrap`` in at most ``most`` lines; the last one ends with an ellipsis when something is left out."""
+    lines = wrap(text, columns)
+    if len(lines) <= most:
+        return lines
+    return (*lines[: most - 1], fit(" ".join(line.strip() for line in lines[most - 1 :]), max(1, columns)))
+
+
 def chunks(line: str, columns: int) -> tuple[str, ...]:
     """One line of an editor broken hard at ``columns``, nothing left out, so that offsets stay exact."""
     # Few long lines are remembered: each is as large as the text, and every key makes another.

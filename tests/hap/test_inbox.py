@@ -34,10 +34,10 @@ from bzzzd.hap.things import Fault, Task
 from bzzzd.hap.ticking import next_tick
 from bzzzd.hap.update import update
 from bzzzd.hap.view import view
-from bzzzd.slurp.question import Choice, Field, To
+from bzzzd.slurp.question import Action, Choice, Field, To
 
 from .asking import TRUST, Asking
-from .builders import NOW, after, effects_of, keys, online
+from .builders import NOW, after, effects_of, keys, online, prompt_page
 
 
 def _row(asking: Asking, **more: object) -> Prompt:
@@ -176,7 +176,6 @@ def test_the_page_shows_exactly_what_will_be_done_and_that_it_is_proven() -> Non
 
 
 def test_invisible_characters_of_an_action_are_written_out() -> None:
-    from bzzzd.slurp.question import Action
 
     action = Action("delete", {"path": "a\u202egpj.exe"}, "host\u200b-3\x1b[2J")
     asked = _asked(Asking(now=NOW, action=action))
@@ -479,3 +478,16 @@ def test_an_answer_can_be_given_in_a_window_of_any_size(kind: str) -> None:
             frame = view(step, width, height)
             assert len(frame.rows) == height
             assert all(row_width(row) == width for row in frame.rows)
+
+
+def test_what_is_about_to_be_said_is_told_in_full_or_says_that_it_is_cut() -> None:
+    long = "Drop everything that is older than a year, except " + "what the auditors asked for, " * 3 + "and the keys"
+    choices = (Choice("keep", long.replace("Drop", "Keep")), Choice("drop", long))
+    model = after(prompt_page(online(), kind="choose", choices=choices), *keys("a j"))
+    panel = [plain(row).strip() for row in view(model, 80, 24).rows][-8:]
+    assert any(row.startswith("1 keep") and row.endswith("…") for row in panel)
+    assert long in " ".join(row.removeprefix("2 drop").strip() for row in panel)
+    action = Action("delete", {}, "host-3:/" + "srv/backup/" * 40)
+    model = after(prompt_page(online(), action=action), *keys("a"))
+    panel = [plain(row).strip() for row in view(model, 80, 24).rows][-6:]
+    assert any(row.endswith("…") for row in panel)

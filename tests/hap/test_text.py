@@ -127,3 +127,12 @@ def test_guarding_adds_marks_and_nothing_else(given_text: str) -> None:
     line = text.clean(given_text)
     assert text.guarded(line).replace("\u200e", "") == line
     assert text.width(line) == sum(text.width(part) for part in text.guarded(line).split("\u200e"))
+
+
+@given(NASTY.map(text.clean_block), st.integers(8, 60), st.integers(1, 4))
+def test_a_text_within_some_lines_is_whole_or_says_that_it_is_cut(block: str, columns: int, most: int) -> None:
+    lines = text.within(block, columns, most)
+    assert len(lines) <= most
+    assert all(text.width(line) <= columns for line in lines)
+    told = "".join("".join(lines).split())
+    assert told.endswith(text.ELLIPSIS) or told == "".join(block.split())

@@ -8,7 +8,7 @@ from bzzzd.hap.buffer import Buffer
 from bzzzd.hap.layout import layout
 from bzzzd.hap.model import Answering, Model
 from bzzzd.hap.rows import Row, clip, on
-from bzzzd.hap.text import chunks, fit, width, wrap
+from bzzzd.hap.text import chunks, fit, width, within
 
 Cursor = tuple[int, int]
 _LABEL = 16
@@ -28,14 +28,14 @@ def panel(model: Model, overlay: Answering, columns: int, height: int) -> tuple[
         case "word":
             rows, cursor = _word(overlay, asked, columns)
         case "over":
-            rows = [(("bad", f" ✗ {line}"),) for line in wrap(overlay.fault, max(1, columns - 4))[:2]]
+            rows = [(("bad", f" ✗ {line}"),) for line in within(overlay.fault, max(1, columns - 4), 2)]
             rows.append(
                 (("base", " Nothing was sent, and no key answers any more. "), ("key", "esc"), ("dim", " leaves"))
             )
         case _:
             rows = _confirming(overlay, asked, columns)
     if overlay.fault and overlay.step != "over":
-        rows.append((("warn", f" ▲ {overlay.fault}"),))
+        rows += [(("warn", f" ▲ {line}"),) for line in within(overlay.fault, max(1, columns - 4), 2)]
     kept = [on(clip(row, columns), "over") for row in rows[:height]]
     return tuple(kept), cursor if cursor is not None and cursor[1] < height else None
 
@@ -49,14 +49,19 @@ def room(model: Model) -> int:
 def _picking(overlay: Answering, asked: Asked, columns: int, height: int) -> list[Row]:
     choices = SETTLED if overlay.what == "settle" else tuple((one.id, one.text) for one in asked.choices)
     title = "What became of it?" if overlay.what == "settle" else "Choose:"
-    top = max(0, overlay.chosen - max(1, height - 2) + 1)
+    beside = max(1, columns - _LABEL - 5)
+    # Only the chosen one is told in full: what somebody is about to say is never cut without a sign.
+    chosen = within(choices[overlay.chosen][1], beside, 1 if height < 6 else 3)
+    top = max(0, overlay.chosen + len(chosen) - max(1, height - 2))
     rows: list[Row] = [(("strong", f" {title}"),)]
     for number, (id, text) in enumerate(choices[top : top + max(1, height - 2)], top):
-        row: Row = (
-            ("accent" if number == overlay.chosen else "base", f" {number + 1} {fit(id, _LABEL)} "),
-            ("base", text),
-        )
-        rows.append(on(clip(row, columns), "selected") if number == overlay.chosen else row)
+        lead = f" {number + 1} {fit(id, _LABEL)} "
+        if number != overlay.chosen:
+            rows.append((("base", lead), ("base", fit(text, beside))))
+            continue
+        for line in chosen:
+            rows.append(on(clip((("accent", lead), ("base", line)), columns), "selected"))
+            lead = " " * len(lead)
     return rows
 
 
@@ -118,7 +123,7 @@ def _area(text: Buffer, columns: int, height: int) -> tuple[list[str], Cursor]:
 
 
 def _confirming(overlay: Answering, asked: Asked, columns: int) -> list[Row]:
-    rows = [(("strong", f" {line}"),) for line in wrap(_summary(overlay, asked), max(1, columns - 2))[:3]]
+    rows = [(("strong", f" {line}"),) for line in within(_summary(overlay, asked), max(1, columns - 2), 3)]
     keys: Row = (("base", " "), ("key", "y"), ("base", " sends it (u takes it back for 5 s)   "), ("key", "Y"),
                  ("base", " sends it at once   "), ("key", "esc"), ("base", " leaves"))  # fmt: skip
     return [*rows, keys]
@@ -142,7 +147,7 @@ def _summary(overlay: Answering, asked: Asked) -> str:
 
 def _word(overlay: Answering, asked: Asked, columns: int) -> tuple[list[Row], Cursor]:
     word = word_of(asked)
-    rows: list[Row] = [(("strong", f" {line}"),) for line in wrap(_summary(overlay, asked), max(1, columns - 2))[:3]]
+    rows: list[Row] = [(("strong", f" {line}"),) for line in within(_summary(overlay, asked), max(1, columns - 2), 3)]
     lead = f" This is of high risk. Type {word} and enter: "
     before = overlay.word.line[: overlay.word.column]
     rows.append((("bad", lead), ("field", fit(overlay.word.line, max(1, min(40, columns - len(lead) - 1))))))

@@ -11,7 +11,7 @@ from bzzzd.hap.model import LISTS, Chooser, Filter, Form, Help, Model, Palette, 
 from bzzzd.hap.offers import applies
 from bzzzd.hap.rows import Row, Segment, clip, joined, on, plain, row_width, spread
 from bzzzd.hap.sources import ROWS
-from bzzzd.hap.text import fit, wrap
+from bzzzd.hap.text import within
 
 # Rows that a long notice may take, by what is open: never those of a question that is about to be confirmed.
 _NOTICE_ROWS: Mapping[type, int] = {type(None): 4, Form: 3, Palette: 4, Help: 4, Chooser: 4, Filter: 4}
@@ -136,10 +136,7 @@ def long_notice(model: Model, columns: int) -> tuple[Row, ...]:
     if not said or most < 2 or 1 + row_width(joined([_badge(model), said], ("bar", "  "))) <= columns:
         return ()
     style, room = said[0][0], max(1, columns - 2)
-    lines = wrap(plain(said), room)
-    if len(lines) > most:
-        lines = (*lines[: most - 1], fit(" ".join(lines[most - 1 :]), room))
-    return tuple(clip((("bar", " "), (style, line)), columns, "bar") for line in lines)
+    return tuple(clip((("bar", " "), (style, line)), columns, "bar") for line in within(plain(said), room, most))
 
 
 def _badge(model: Model) -> Row:

@@ -20,7 +20,7 @@ def table(model: Model, columns: int) -> Table:
         columns_.append(Column("AGENT", 14 if columns >= 90 else 11))
     columns_ += [Column("AGE", 4, "right"), Column(" TASK")]
     if progress:
-        columns_.append(Column("PROGRESS", 10 if columns < 90 else 18))
+        columns_.append(Column("PROGRESS", 10 if columns < 90 else 18 if columns < 140 else 44))
     waiting = {order.task: order for order in model.pending}
 
     def cells(id: str) -> Sequence[Segment]:
