@@ -130,6 +130,18 @@ def parser_of(command: Command) -> argparse.ArgumentParser:
         def error(self, message: str) -> NoReturn:
             raise BadInput(f"{message}; usage: {usage(command)}")
 
+    class Once(argparse.Action):
+        """A value; a second one would silently take the first one's place."""
+
+        def __call__(
+            self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+        ) -> None:
+            if option and self.dest in given:
+                parser.error(f"{option} was given twice; give it once, with commas where it takes several")
+            given.add(self.dest)
+            setattr(namespace, self.dest, values)
+
+    given: set[str] = set()
     parser = Parser(prog=f"bzzz {command.name}", description=command.help, add_help=False, allow_abbrev=False)
     for arg in (*command.args, *COMMON):
         options: dict[str, Any] = {"help": arg.help.replace("%", "%%")}
@@ -137,6 +149,8 @@ def parser_of(command: Command) -> argparse.ArgumentParser:
             options |= {"action": "store_true"}
         else:
             options |= {"type": {"whole": _whole, "number": _number}.get(arg.kind, str), "default": _default(arg)}
+            if arg.name.startswith("--") and arg not in COMMON:
+                options["action"] = Once
             if arg.metavar:
                 options["metavar"] = arg.metavar
             if arg.choices:

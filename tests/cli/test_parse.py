@@ -115,3 +115,10 @@ def test_parsing_never_exits_the_process(monkeypatch):
     monkeypatch.setattr(argparse.ArgumentParser, "exit", lambda *_: pytest.fail("exited"))
     with pytest.raises(BadInput):
         parse(["task", "show"])
+
+
+def test_an_option_given_twice_is_refused_instead_of_losing_the_first_value():
+    with pytest.raises(BadInput, match="--refs was given twice; give it once, with commas"):
+        parse(["hmmm", "post", "new", "hello", "--refs", "a", "--refs", "b"])
+    assert parse(["hmmm", "post", "new", "hello", "--refs", "a,b"]).args["refs"] == "a,b"
+    assert parse(["--socket", "a", "status", "--socket", "b"]).args["socket"] == "b"
