@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
-from typing import TypeVar
 
 from bzzzd.errors import CircuitOpen
-
-T = TypeVar("T")
 
 
 class Circuit(Enum):
@@ -119,30 +117,16 @@ class CircuitBreaker:
         self._period += 1
         self._failures = self._successes = self._under_way = 0
 
-    def call(self, work: Callable[[], T]) -> T:
-        """Make one call through the breaker."""
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """Around one call of the service; raises ``CircuitOpen`` before it when no call may be made."""
         permit = self.enter()
         ok: bool | None = None
         try:
-            result = work()
+            yield
             ok = True
         except Exception as error:
             ok = not self._counts(error)
             raise
         finally:
             self.leave(permit, ok)
-        return result
-
-    async def call_async(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Make one asynchronous call through the breaker."""
-        permit = self.enter()
-        ok: bool | None = None
-        try:
-            result = await work()
-            ok = True
-        except Exception as error:
-            ok = not self._counts(error)
-            raise
-        finally:
-            self.leave(permit, ok)
-        return result

@@ -28,14 +28,15 @@ def breaker(clock: Clock) -> CircuitBreaker:
     return CircuitBreaker("model", clock=clock, max_failures=3, open_s=10, half_open_trials=2)
 
 
-def _bad() -> None:
-    raise ConnectionError("refused")
+def _succeed(breaker: CircuitBreaker) -> None:
+    with breaker.calling():
+        pass
 
 
 def _break(breaker: CircuitBreaker, times: int = 3) -> None:
     for _ in range(times):
-        with pytest.raises(ConnectionError):
-            breaker.call(_bad)
+        with pytest.raises(ConnectionError), breaker.calling():
+            raise ConnectionError("refused")
 
 
 def test_failures_in_a_row_open_it(breaker: CircuitBreaker) -> None:
@@ -44,13 +45,13 @@ def test_failures_in_a_row_open_it(breaker: CircuitBreaker) -> None:
     _break(breaker, 1)
     assert breaker.state is Circuit.OPEN
     with pytest.raises(CircuitOpen, match=r"model failed 3 times in a row .* try again in 10\.0 s") as caught:
-        breaker.call(lambda: "never")
+        _succeed(breaker)
     assert caught.value.data == {"service": "model", "retry_after_s": 10.0}
 
 
 def test_a_success_between_failures_starts_the_count_again(breaker: CircuitBreaker) -> None:
     _break(breaker, 2)
-    assert breaker.call(lambda: "fine") == "fine"
+    _succeed(breaker)
     _break(breaker, 2)
     assert breaker.state is Circuit.CLOSED
 
@@ -68,9 +69,9 @@ def test_after_its_time_it_lets_a_limited_number_of_trials_through(breaker: Circ
 def test_enough_good_trials_close_it(breaker: CircuitBreaker, clock: Clock) -> None:
     _break(breaker)
     clock.now = 10.0
-    breaker.call(lambda: None)
+    _succeed(breaker)
     assert breaker.state is Circuit.HALF_OPEN
-    breaker.call(lambda: None)
+    _succeed(breaker)
     assert breaker.state is Circuit.CLOSED
 
 
@@ -98,36 +99,21 @@ def test_a_late_answer_from_before_the_opening_changes_nothing(breaker: CircuitB
 def test_errors_that_are_not_the_services_fault_do_not_count(clock: Clock) -> None:
     breaker = CircuitBreaker("store", clock=clock, max_failures=1, counts=lambda error: not isinstance(error, NotFound))
 
-    def missing() -> None:
-        raise NotFound("no such version")
-
     for _ in range(3):
-        with pytest.raises(NotFound):
-            breaker.call(missing)
+        with pytest.raises(NotFound), breaker.calling():
+            raise NotFound("no such version")
     assert breaker.state is Circuit.CLOSED
 
 
-async def test_asynchronous_calls_count_the_same(breaker: CircuitBreaker, clock: Clock) -> None:
-    async def bad() -> None:
-        raise TimeoutError
-
-    async def good() -> int:
-        return 7
-
-    for _ in range(3):
-        with pytest.raises(TimeoutError):
-            await breaker.call_async(bad)
-    with pytest.raises(CircuitOpen):
-        await breaker.call_async(good)
-    clock.now = 11.0
-    assert await breaker.call_async(good) == 7
-
-
 async def test_a_cancelled_trial_gives_its_place_back(breaker: CircuitBreaker, clock: Clock) -> None:
+    async def wait() -> None:
+        with breaker.calling():
+            await asyncio.Event().wait()
+
     _break(breaker)
     clock.now = 10.0
     for _ in range(5):
-        trial = asyncio.create_task(breaker.call_async(asyncio.Event().wait))
+        trial = asyncio.create_task(wait())
         await asyncio.sleep(0)
         trial.cancel()
         await asyncio.wait([trial])

@@ -123,7 +123,8 @@ class EmbeddedModel:
         )
 
     async def complete(self, prompt: Prompt, on_text: OnText) -> Answer:
-        return await self._breaker.call_async(lambda: self._ask(prompt, on_text))
+        with self._breaker.calling():
+            return await self._ask(prompt, on_text)
 
     async def _ask(self, prompt: Prompt, on_text: OnText) -> Answer:
         async with self._turn:

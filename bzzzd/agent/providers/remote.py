@@ -37,4 +37,5 @@ class RemoteModel:
         return Health(detail=self.unusable or f"{name} at {self._endpoint.url}", degraded=bool(self.unusable))
 
     async def complete(self, prompt: Prompt, on_text: OnText) -> Answer:
-        return await self._breaker.call_async(lambda: self._chat.complete(self._endpoint, prompt, on_text))
+        with self._breaker.calling():
+            return await self._chat.complete(self._endpoint, prompt, on_text)

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -310,7 +309,8 @@ class MeshDesk:
         await self._put(head_key(record.address, writer), value)
 
     async def _put(self, key: str, value: bytes) -> None:
-        await self._dht.call_async(partial(self._mesh.dht_put, key, value))
+        with self._dht.calling():
+            await self._mesh.dht_put(key, value)
 
     async def dht_put(self, call: Call, params: RecordParams) -> dict[str, Any]:
         """Put a signed record into the DHT; what does not belong at its key is refused."""
@@ -319,7 +319,8 @@ class MeshDesk:
 
     async def dht_get(self, call: Call, params: KeyParams) -> dict[str, Any]:
         """Get a signed record from the DHT, checked."""
-        value = await self._dht.call_async(partial(self._mesh.dht_get, params.key))
+        with self._dht.calling():
+            value = await self._mesh.dht_get(params.key)
         if value is None:
             raise NotFound(f"the DHT has no record at {params.key}")
         return {"value": value}
