@@ -44,6 +44,7 @@ class Roll:
         self._most_of_a_node = most_of_a_node
         self._entries: dict[tuple[bytes, bool], Entry] = {}
         self._agents: Counter[bytes] = Counter()
+        self._called: dict[str, set[bytes]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -59,6 +60,10 @@ class Roll:
         """The grant that makes a key an administrator's."""
         return self._entries.get((key, True))
 
+    def agents(self, id: str) -> list[Entry]:
+        """The grants of all agents of this id, in the order of their keys."""
+        return [self._entries[key, False] for key in sorted(self._called.get(id, ()))]
+
     def add(self, grants: tuple[Grant, ...], chain: tuple[bytes, ...]) -> bool:
         """Enter a chain that was checked; ``False`` when a later grant, or this very one, stands there already."""
         grant, entry = grants[0], Entry(grants, chain, hashlib.sha256(chain[0]).digest())
@@ -70,7 +75,9 @@ class Roll:
             self._remove(place)
         self._make_room(grant)
         self._entries[place] = entry
-        self._agents[grant.issuer] += grant.kind == "agent"
+        if grant.kind == "agent":
+            self._agents[grant.issuer] += 1
+            self._called.setdefault(grant.id, set()).add(grant.key)
         return True
 
     def _make_room(self, grant: Grant) -> None:
@@ -85,6 +92,11 @@ class Roll:
 
     def _remove(self, place: tuple[bytes, bool]) -> None:
         grant = self._entries.pop(place).grant
-        self._agents[grant.issuer] -= grant.kind == "agent"
+        if grant.kind != "agent":
+            return
+        self._agents[grant.issuer] -= 1
         if not self._agents[grant.issuer]:
             del self._agents[grant.issuer]
+        self._called[grant.id].discard(grant.key)
+        if not self._called[grant.id]:
+            del self._called[grant.id]

@@ -55,6 +55,18 @@ def test_no_node_makes_an_agent_of_another_node_or_of_a_person() -> None:
         assert entered(roll, name(1), kind="agent", issuer=issuer, at=at)
 
 
+def test_agents_are_found_by_their_id() -> None:
+    roll = Roll(most_of_a_node=2)
+    for number in (3, 1, 2):
+        entered(roll, name(number), kind="agent", issuer=NODES[number % 2], at=float(number))
+    assert [entry.grant.key for entry in roll.agents("x")] == [name(1), name(2), name(3)]
+    assert roll.agents("y") == []
+    entered(roll, name(4), kind="agent", issuer=NODES[1], at=4.0)  # one of the same issuer goes for it
+    assert len(roll.agents("x")) == 3
+    entered(roll, name(2), kind="person")
+    assert name(2) not in [entry.grant.key for entry in roll.agents("x")]
+
+
 def test_a_delegation_stands_beside_its_persons_grant() -> None:
     roll = Roll()
     assert entered(roll, name(1), kind="person")

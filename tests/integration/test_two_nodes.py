@@ -318,3 +318,46 @@ def test_a_node_whose_grant_has_ended_starts_and_is_no_member(make_node: NodeMak
     wait_for("the refusal", lambda: re.search(r"^bzzz_mesh_refused\w* [1-9]", one.http("/metrics")[1], re.MULTILINE))
     assert not connected(one, two)
     assert "this node's grant has ended" in two.http("/health")[1]
+
+
+def test_an_agents_id_is_one_agents_in_the_whole_mesh(pair: tuple[Node, Node], bob: Session) -> None:
+    one, two = pair
+    with one.agent("only"):
+        wait_for("the other node to know the agent", lambda: "only" in ids(bob))
+        refused = refusal(two.agent("only").__enter__)
+        assert refused.code == "GRANT_REFUSED"
+        assert "another agent of this mesh, granted by n1" in refused.message
+
+
+def test_one_id_that_two_nodes_granted_apart_is_shown_on_both(make_node: NodeMaker) -> None:
+    one, two = _pair(make_node)
+    assert one.daemon is not None
+    assert two.daemon is not None
+    two.daemon.stop()
+    with one.agent("both"):
+        pass
+    one.daemon.stop()
+    two.start()
+    with two.agent("both"):
+        one.start()
+        meet(one, two)
+        for node in (one, two):
+            with node.person() as person:
+                wait_for("the doctor to tell", lambda person=person: "agent both" in doubts(person))
+                watch = Watch(person, "events")
+                told = wait_for("the event", lambda watch=watch: [e for e in watch.look() if is_twice(e)])
+                assert "nodes n1 and n2 each have an agent both" in told[0]["detail"]
+        with one.agent("both"):
+            pass  # neither is put out
+
+
+def doubts(person: Session) -> set[str]:
+    return {row["what"] for row in person.call("doctor")["findings"] if row["level"] == "warn"}
+
+
+def is_twice(event: dict[str, Any]) -> bool:
+    return event["kind"] == "agent_twice" and event["source"] == "members"
+
+
+def ids(session: Session) -> set[str]:
+    return {row["id"] for row in session.call("mesh.members")["members"]}

@@ -54,7 +54,7 @@ class Checkup:
         if self._identity.node.trust.revocations.removed(grant.key):
             fix = "ask an administrator of the mesh; to come back it needs a new key and an invitation"
             return [("bad", f"grant of node {grant.id}", "this node was revoked: no member speaks with it", fix)]
-        return [_grant_ends(f"node {grant.id}", grant.not_after, now), *self._delegations(now)]
+        return [_grant_ends(f"node {grant.id}", grant.not_after, now), *self._delegations(now), *self._twice()]
 
     def _delegations(self, now: float) -> list[Finding]:
         """Administrators whose delegation ends within 14 days: it does not renew itself."""
@@ -66,6 +66,18 @@ class Checkup:
             )
             for entry in self._identity.members.ending(now)
         ]  # fmt: skip
+
+    def _twice(self) -> list[Finding]:
+        """Agents of one id on several nodes, which granted it apart from each other."""
+        members, found = self._identity.members, []
+        for id, entries in sorted(members.twice().items()):
+            nodes = ", ".join(members.signer(entry.grant.issuer) for entry in entries)
+            fix = (
+                "give one of them another agent.id and restart it; revoke the key of one that is gone: bzzz mesh "
+                f"revoke {' or '.join(entry.grant.key.hex() for entry in entries)}"
+            )
+            found.append(("warn", f"agent {id}", f"several members of the mesh granted this id: {nodes}", fix))
+        return found
 
     def revocations(self) -> list[Finding]:
         """Whether somebody has lately confirmed who is revoked."""

@@ -15,6 +15,10 @@ _ANNOUNCED_S: Final = 14 * 86400.0
 _KIND_ORDER: Final = ("node", "person", "agent")
 
 
+def _age(entry: Entry) -> tuple[float, bytes]:
+    return entry.grant.not_before, entry.digest
+
+
 class GrantBook:
     """Grants by key, as far as this node has seen and admitted them. ``clock`` gives Unix seconds."""
 
@@ -88,6 +92,18 @@ class GrantBook:
         return next(
             (e.grant.key for e in self.roll if (e.grant.kind, e.grant.id) == (kind, id) and self._holds(e)), None
         )
+
+    def namesakes(self, id: str, key: bytes, issuer: bytes) -> list[Entry]:
+        """Agents of other nodes than ``issuer`` that have ``id`` by a grant that holds now, with another key."""
+        return [e for e in self.roll.agents(id) if e.grant.key != key and e.grant.issuer != issuer and self._holds(e)]
+
+    def twice(self) -> dict[str, list[Entry]]:
+        """The ids that agents of several nodes have now, with the grants of each."""
+        found: dict[str, list[Entry]] = {}
+        for entry in self.valid():
+            if entry.grant.kind == "agent":
+                found.setdefault(entry.grant.id, []).append(entry)
+        return {id: sorted(es, key=_age) for id, es in found.items() if len({e.grant.issuer for e in es}) > 1}
 
     def signer(self, key: bytes) -> str:
         """Who signs for the mesh with this key, for people: the authority, or a member's id."""

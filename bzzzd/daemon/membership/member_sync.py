@@ -20,6 +20,7 @@ from bzzzd.daemon.membership.member_log import MemberLog
 from bzzzd.daemon.membership.members import Members
 from bzzzd.errors import UNREADABLE, BzzzError, InvalidEnvelope
 from bzzzd.identity.charter import Chain
+from bzzzd.identity.grants import Grant
 from bzzzd.identity.roll import MOST, Entry
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.rpc.streams import Stream
@@ -157,11 +158,25 @@ class MemberSync:
     def _heard_of(self, entry: Entry, renewed: bool) -> None:
         """A grant is new here. New nodes are met, and compared with, one by one, so they are not told around."""
         self._new += 1
+        self._look_for_namesakes(entry.grant)
         if not self._told and (renewed or entry.grant.kind != "node"):
             self._to_tell.append(entry)
         if not self._gathering and not self._stopped:
             self._gathering = True
             self._spawn(self._owner, "telling of members", self._tell(), ends=True)
+
+    def _look_for_namesakes(self, grant: Grant) -> None:
+        """Two nodes that did not know of each other may have given one id to two agents: people are told of it."""
+        if grant.kind != "agent":
+            return
+        for other in self._members.namesakes(grant.id, grant.key, grant.issuer):
+            nodes = " and ".join(sorted(self._members.signer(issuer) for issuer in (grant.issuer, other.grant.issuer)))
+            self._events.append(
+                {
+                    "source": "members", "kind": "agent_twice", "at": time.time(), "id": grant.id,
+                    "detail": f"nodes {nodes} each have an agent {grant.id}; give one another agent.id",
+                }
+            )  # fmt: skip
 
     async def _tell(self) -> None:
         await asyncio.sleep(_GATHER_S)

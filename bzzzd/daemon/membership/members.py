@@ -111,6 +111,7 @@ class Members(GrantBook):
                 return grant, tuple(chain)
         rule = self._check_uid(peer, proof)
         self._check_not_revoked(key)
+        self._check_free(proof.id, key)
         if proof.role not in self._identity.grant.may_grant:
             raise GrantRefused(
                 f"this node may not grant the role {proof.role}; its grant lists "
@@ -121,6 +122,21 @@ class Members(GrantBook):
         names = [name for name in proof.capabilities if name in allowed and policy.may_hold(proof.role, name)]
         issued = self._issue_agent(proof.id, key, proof.role, names)
         return self.admit(issued), issued
+
+    def _check_free(self, id: str, key: bytes) -> None:
+        """An id is one agent's in the whole mesh: it stands in what the agent writes, and tasks are offered to it.
+
+        An agent that has its grant keeps it: of two that nodes granted apart from each other, neither is put out
+        for the other, and people are shown both.
+        """
+        known = self.roll.get(key)
+        if known is not None and (known.grant.kind, known.grant.id) == ("agent", id) and self._holds(known):
+            return
+        for other in self.namesakes(id, key, self._identity.key.public):
+            raise GrantRefused(
+                f"agent {id} is another agent of this mesh, granted by {self.signer(other.grant.issuer)}; give this "
+                f"one another agent.id. If that one is gone for good: bzzz mesh revoke {other.grant.key.hex()}"
+            )
 
     def _issue_agent(self, id: str, key: bytes, role: str, capabilities: Sequence[str]) -> tuple[bytes, ...]:
         raw = make_grant(

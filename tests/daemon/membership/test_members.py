@@ -13,7 +13,7 @@ from bzzzd.daemon.membership.people import People
 from bzzzd.errors import BadInput, GrantRefused, InvalidEnvelope, NotFound
 from bzzzd.identity.attach import attach_params
 from bzzzd.identity.grants import Revocations
-from bzzzd.identity.node import NodeIdentity, load_or_found
+from bzzzd.identity.node import NodeIdentity, load_or_found, make_grant
 from bzzzd.identity.policy import Policy, PolicyRecord
 
 NOW = 1_800_000_000.0
@@ -52,9 +52,24 @@ class Desk:
         params = attach_params(key, NONCE, self.identity.mesh_id, **who)
         return self.members.attach(params["envelope"], params["record"], params["chain"], nonce, Peer(uid, uid, 1))
 
+    def granted_by_n2(self, key: SigningKey, id: str = "w1", valid_s: float = 1000.0) -> tuple[bytes, ...]:
+        """The chain of an agent that another node of this mesh granted."""
+        assert self.identity.authority_key is not None
+        node = make_grant(
+            self.identity.authority_key, self.identity.mesh_id, kind="node", id="n2", key=NODE_2.public, role="node",
+            valid_s=10_000.0, now=self.now, may_grant=("worker",), max_validity_s=10_000.0,
+        )  # fmt: skip
+        agent = make_grant(
+            NODE_2, self.identity.mesh_id, kind="agent", id=id, key=key.public, role="worker", valid_s=valid_s,
+            now=self.now,
+        )  # fmt: skip
+        self.members.admit((node,))
+        return agent, node
+
 
 KEY = SigningKey.from_seed(b"k" * 32)
 OTHER = SigningKey.from_seed(b"o" * 32)
+NODE_2 = SigningKey.from_seed(b"2" * 32)
 
 
 def test_an_agent_of_a_listed_user_gets_the_role_that_the_node_may_grant(tmp_path: Path) -> None:
@@ -114,6 +129,51 @@ def test_a_proof_over_another_nonce_or_with_another_subjects_record_is_refused(t
     theirs = attach_params(OTHER, NONCE, desk.identity.mesh_id, kind="agent", id="w2", role="worker")
     with pytest.raises(BadInput, match="different subjects"):
         desk.members.attach(mine["envelope"], theirs["record"], (), NONCE, Peer(OWN, OWN, 1))
+
+
+def test_an_id_that_another_nodes_agent_has_is_not_granted_and_the_message_says_what_to_do(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, development=True)
+    desk.members.admit(desk.granted_by_n2(OTHER))
+    with pytest.raises(GrantRefused, match=f"granted by n2; .*bzzz mesh revoke {OTHER.public.hex()}"):
+        desk.attach(KEY)
+    assert not desk.members.is_member(KEY.public)
+    assert desk.attach(KEY, id="w2").caller.id == "w2"
+
+
+def test_an_id_is_free_again_when_the_other_agents_grant_has_ended_or_was_revoked(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, development=True)
+    desk.members.admit(desk.granted_by_n2(OTHER, valid_s=100.0))
+    desk.now += 101
+    assert desk.attach(KEY).caller.id == "w1"
+    desk.members.admit(desk.granted_by_n2(OTHER, id="w3"))
+    desk.identity.trust.revocations = Revocations(number=1, keys={NODE_2.public: desk.now + 1})
+    assert desk.attach(SigningKey.from_seed(b"3" * 32), id="w3").caller.id == "w3"
+
+
+def test_an_agent_that_moves_with_its_key_keeps_its_id_and_one_of_this_node_may_get_a_new_key(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, development=True)
+    chain = desk.granted_by_n2(KEY)
+    desk.members.admit(chain)
+    assert desk.attach(KEY, chain=chain).caller.id == "w1"
+    assert desk.attach(KEY).chain != chain
+    assert desk.attach(OTHER).caller.id == "w1"
+
+
+def test_of_two_agents_that_were_granted_one_id_apart_neither_is_put_out_and_both_are_shown(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, development=True, agent_grant_s=1000.0)
+    first = desk.attach(KEY)
+    assert desk.members.twice() == {}
+    desk.now += 10
+    desk.members.admit(desk.granted_by_n2(OTHER, valid_s=5000.0))
+    own = desk.identity.key.public
+    assert [entry.grant.key for entry in desk.members.namesakes("w1", KEY.public, own)] == [OTHER.public]
+    assert [entry.grant.key for entry in desk.members.twice()["w1"]] == [KEY.public, OTHER.public]
+    desk.now += 590  # over half of the grant's time: it is made anew all the same
+    assert desk.attach(KEY, chain=first.chain).chain != first.chain
+    desk.now += 1001  # but one that has let it end comes second
+    with pytest.raises(GrantRefused, match="granted by n2"):
+        desk.attach(KEY)
+    assert desk.members.twice() == {}
 
 
 def test_a_person_without_a_grant_is_told_the_command_that_makes_one(tmp_path: Path) -> None:
