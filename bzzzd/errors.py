@@ -94,6 +94,14 @@ class BzzzError(Exception):
         return {"code": self.code, "message": self.message, "data": self.data}
 
 
+def unexpected(error: BzzzError) -> bool:
+    """Whether it is a fault that nobody expected (``FAILED``): no word on what was asked, which may have been done.
+
+    An error whose code this version does not know is none: somebody meant it.
+    """
+    return type(error) is BzzzError and "code" not in error.data
+
+
 class BadInput(BzzzError):
     """What was given cannot be used as it is."""
 

@@ -2,7 +2,8 @@
 
 sign ──► outbox (synced) ──told "sent"──► call ──receipt or refusal──► told, out of the outbox
 ▲           │ no answer, bzzzd away, not ready or its disk full
-└──AGAIN_S──┘    and whenever the connection comes back
+├──AGAIN_S──┤    and whenever the connection comes back
+└──FAULT_S──┘ a fault in bzzzd that nobody expected
 
 What the ledger said is told first: a portal that is killed in between asks again, and the person misses no refusal.
 """
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Literal
 
-from bzzzd.errors import BzzzError, NotAttached, StorageFailed, Unavailable, UnknownOutcome, Unreachable
+from bzzzd.errors import BzzzError, NotAttached, StorageFailed, Unavailable, UnknownOutcome, Unreachable, unexpected
 from bzzzd.hap.asked import Reception
 from bzzzd.hap.feeds.fields import mapping
 from bzzzd.hap.feeds.prompts import one_prompt
@@ -25,6 +26,7 @@ from bzzzd.hap.things import Fault
 from bzzzd.rpc.client import AsyncClient
 
 AGAIN_S: Final = 5.0
+FAULT_S: Final = 30.0
 _CALL_S: Final = 10.0
 
 
@@ -99,22 +101,28 @@ class Carrier:
         try:
             value = await client.call(letter.method, letter.params, timeout=_CALL_S)
         except (Unreachable, UnknownOutcome, Unavailable, NotAttached, StorageFailed):  # it was not judged
-            self._later(letter.mesh)
+            self._later(letter.mesh, AGAIN_S)
             return None
         except BzzzError as error:
+            if unexpected(error):
+                self._later(letter.mesh, FAULT_S)
+                return None
             return _reception(letter, "refused", clean(f"{error.message} ({error.code})", 800))
         if mapping(mapping(value).get("receipt")).get("state") == "waiting":
             # Safe with the node, but the ledger has not judged it: it is asked for again.
             self._send(Answered(("reply", letter.id), _reception(letter, "held")))
-            self._later(letter.mesh)
+            self._later(letter.mesh, AGAIN_S)
             return None
         if (prompt := one_prompt(value)).id:
             self._send(Answered(("prompts",), (prompt,)))
         return _reception(letter, "done")
 
-    def _later(self, mesh: str) -> None:
-        if self._again is None:
-            self._again = self._loop.call_later(AGAIN_S, self._once_more, mesh)
+    def _later(self, mesh: str, seconds: float) -> None:
+        if self._again is not None:
+            if self._again.when() <= self._loop.time() + seconds:
+                return
+            self._again.cancel()
+        self._again = self._loop.call_later(seconds, self._once_more, mesh)
 
     def _once_more(self, mesh: str) -> None:
         self._again = None

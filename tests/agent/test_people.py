@@ -146,6 +146,41 @@ async def test_what_refuses_nothing_may_work_at_another_try(
     assert (task.reason, task.retryable) == (fault.code.lower(), retryable)
 
 
+@pytest.mark.parametrize("method", ["prompt.ask", "prompt.begin", "prompt.finish"])
+async def test_a_fault_of_bzzzd_that_nobody_expected_refuses_nothing_and_is_tried_again(
+    daemon: Daemon, make: Make, method: str
+) -> None:
+    faults = iter([BzzzError("an unexpected fault")] * 2)
+
+    def before(called: str) -> None:
+        if called == method and (fault := next(faults, None)) is not None:
+            raise fault
+
+    daemon.before = before
+    handler = gives(Product(b"x"))
+    task = await asked(daemon, make, handler)
+    daemon.prompts.answer()
+    await ended(daemon, task)
+    assert (task.state, len(handler.jobs)) == ("completed", 1)
+    await daemon.until(lambda: daemon.prompts.one.state == "executed")
+
+
+async def test_a_fault_that_stays_gives_the_task_back_and_the_answer_is_for_its_next_owner(
+    daemon: Daemon, make: Make
+) -> None:
+    def before(called: str) -> None:
+        if called == "prompt.begin":
+            raise BzzzError("an unexpected fault")
+
+    handler = gives(Product(b"x"))
+    daemon.before = before
+    task = await asked(daemon, make, handler)
+    daemon.prompts.answer()
+    await ended(daemon, task)
+    assert (task.reason, task.retryable, handler.jobs) == ("failed", True, [])
+    assert daemon.prompts.one.state == "answered"
+
+
 async def test_what_somebody_else_began_is_not_done_and_the_task_says_so(daemon: Daemon, make: Make) -> None:
     handler = gives(Product(b"x"))
     task = await asked(daemon, make, handler)

@@ -10,9 +10,9 @@ import pytest
 
 from bzzzd.daemon.ledger import outbox as desk
 from bzzzd.daemon.ledger import wire
-from bzzzd.daemon.ledger.outbox import REFUSED_S, Outbox
-from bzzzd.errors import DiskFull, FinalState, NotAllowed
-from bzzzd.slurp.commands import Author, Cancel, Command, Submit
+from bzzzd.daemon.ledger.outbox import FAULTS, REFUSED_S, Outbox
+from bzzzd.errors import BzzzError, DiskFull, FinalState, NotAllowed, from_map
+from bzzzd.slurp.commands import Answer, Author, Cancel, Command, Submit
 from bzzzd.slurp.ledger import Outcome
 from bzzzd.slurp.task import LedgerClock, submit
 from bzzzd.storage.journal import Journal
@@ -41,6 +41,24 @@ class FullOnce(Away):
         self.asked += 1
         if self.asked == 1:
             raise DiskFull("no space left where the ledger is kept")
+        return Outcome(TASK, ())
+
+
+class Faulty(Away):
+    """A ledger that fails unexpectedly at answers, ``times`` times, here or on another node."""
+
+    def __init__(self, fault: Exception, times: int) -> None:
+        super().__init__()
+        self.fault = fault
+        self.times = times
+        self.done: list[bytes] = []
+
+    async def deliver(self, do: wire.Do) -> Outcome:
+        if do.raw == b"answer":
+            self.asked += 1
+            if self.asked <= self.times:
+                raise self.fault
+        self.done.append(do.raw)
         return Outcome(TASK, ())
 
 
@@ -114,4 +132,55 @@ async def test_a_full_disk_of_the_ledger_is_no_refusal(tmp_path: Path) -> None:
     await bring(box)
     assert full.asked == 2
     assert box.refusal("t-1") is None
+    await journal.close()
+
+
+ANSWER = Answer(id="c1", task="t-1", at=1.0, prompt="p-1", digest="d" * 64, choice="approve")
+FAULTY = [ValueError("a mistake of ours"), from_map({"code": "FAILED", "message": "the coordinator failed"})]
+
+
+@pytest.mark.parametrize("fault", FAULTY, ids=["here", "there"])
+async def test_an_answer_at_which_the_ledger_fails_unexpectedly_is_brought_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    monkeypatch.setattr(desk, "_REST_S", 0.01)
+    journal = await Journal.open(tmp_path / "j", [SCHEMA])
+    ledger = Faulty(fault, 3)
+    box = await outbox_of(journal, ledger)
+    await keep(box, ANSWER, b"answer")
+    await keep(box, Cancel(id="c2", task="t-2", at=1.0), b"cancel")
+    await bring(box)
+    assert ledger.done == [b"cancel", b"answer"], "what is not at fault need not wait"
+    assert box.refusal("t-1") is None
+    await journal.close()
+
+
+@pytest.mark.parametrize("fault", FAULTY, ids=["here", "there"])
+async def test_an_answer_at_which_the_ledger_fails_each_time_has_an_unknown_outcome_and_is_not_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    monkeypatch.setattr(desk, "_REST_S", 0.01)
+    journal = await Journal.open(tmp_path / "j", [SCHEMA])
+    ledger = Faulty(fault, 1000)
+    box = await outbox_of(journal, ledger)
+    await keep(box, ANSWER, b"answer")
+    await bring(box)
+    assert (ledger.asked, ledger.done) == (FAULTS, [])
+    said = box.refusal("t-1")
+    assert said is not None
+    assert (said["command"], said["code"]) == ("answer", "UNKNOWN_OUTCOME")
+    assert "whether it counts is not known" in said["why"]
+    await journal.close()
+
+
+async def test_an_error_of_a_later_version_is_a_refusal(tmp_path: Path) -> None:
+    journal = await Journal.open(tmp_path / "j", [SCHEMA])
+    error = from_map({"code": "PROMPT_TOO_GREEN", "message": "no"})
+    assert type(error) is BzzzError
+    ledger = Faulty(error, 1)
+    box = await outbox_of(journal, ledger)
+    await keep(box, ANSWER, b"answer")
+    await bring(box)
+    assert ledger.asked == 1
+    assert box.refusal("t-1") is not None
     await journal.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bzzzd.errors import DiskFull, GrantRefused, NotAllowed
+from bzzzd.errors import BzzzError, DiskFull, GrantRefused, NotAllowed
 from bzzzd.hap import actions, carrier
 from bzzzd.hap.core import Core
 from bzzzd.hap.messages import Act, Key
@@ -183,14 +183,20 @@ async def test_a_refusal_of_the_ledger_takes_the_answer_out_of_the_outbox(tmp_pa
         assert seat.core.model.needs
 
 
-async def test_an_answer_that_no_disk_had_room_for_goes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carrier, "AGAIN_S", 0.02)
+@pytest.mark.parametrize(
+    "fault", [DiskFull("the disk of the ledger is full"), BzzzError("an unexpected fault in prompt.answer")]
+)
+async def test_an_answer_that_was_not_judged_goes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BzzzError
+) -> None:
+    for pause in ("AGAIN_S", "FAULT_S"):
+        monkeypatch.setattr(carrier, pause, 0.02)
     desk = Desk()
     desk.ask(Asking())
     async with serving(desk, tmp_path / "bzzzd.sock"), Seat(tmp_path) as seat:
         await seat.opened()
         await until(lambda: desk.prompts["p-0001"].prompt.seen_by)
-        desk.fault = DiskFull("the disk of the ledger is full")
+        desk.fault = fault
         seat.core.send(*keys("a Y"))
         await until(lambda: desk.fault is None)
         await until(lambda: seat.reception() == "done")

@@ -16,14 +16,17 @@ from bzzzd.daemon.ledger.line import Line
 from bzzzd.daemon.ledger.remote import RemoteLedger
 from bzzzd.daemon.ledger.seat import Seat
 from bzzzd.daemon.ledger.server import LedgerServer
-from bzzzd.errors import NotFound, Unavailable, UnknownOutcome
+from bzzzd.errors import BzzzError, NotFound, Unavailable, UnknownOutcome, unexpected
 from bzzzd.identity.grants import Grant
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.slurp import replica
+from bzzzd.slurp.commands import Author
 from bzzzd.slurp.embedded import EmbeddedLedger
+from bzzzd.slurp.ledger import Outcome
+from bzzzd.slurp.task import Task
 
 from .conformance import LedgerConformance, World
-from .kit import MESH, Clock, InlineJournal, Member, raw_of, rules
+from .kit import MESH, Clock, InlineJournal, Member, may, raw_of, rules
 
 FORWARDER = peer_id_of(b"f" * 32)
 CHAIN = (b"the grants of whoever signed",)
@@ -251,3 +254,20 @@ async def test_a_command_whose_asker_went_away_is_told_all_the_same(world: FarWo
         world.copies.open.set()
         page = await world.line.after(1, 10, LIMIT_S)
     assert [event.task.id for event in page.events] == ["t-1"]
+
+
+async def test_a_command_at_which_the_ledger_fails_is_no_fault_of_those_that_came_with_it() -> None:
+    def failing(author: Author, operation: str, about: Task) -> bool:
+        if about.id == "t-bad":
+            raise ValueError("a mistake of ours")
+        return may(author, operation, about)
+
+    journal = InlineJournal()
+    world = FarWorld(journal, may=failing)
+    tasks = ("t-1", "t-bad", "t-2")
+    found = await asyncio.gather(*(world.do(world.alice, "submit", task) for task in tasks), return_exceptions=True)
+    assert [isinstance(one, Outcome) for one in found] == [True, False, True]
+    assert isinstance(found[1], BzzzError)
+    assert unexpected(found[1])
+    assert [task.id for task in (await world.ledger.list_tasks()).tasks] == ["t-2", "t-1"]
+    await journal.close()

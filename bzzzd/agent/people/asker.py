@@ -15,7 +15,7 @@ import structlog
 from bzzzd.agent.handlers.base import Product
 from bzzzd.agent.signer import Signer
 from bzzzd.agent.work import Failed, Token, unanswered
-from bzzzd.errors import BadInput, BzzzError, Conflict, NotAllowed, NotFound
+from bzzzd.errors import BadInput, BzzzError, Conflict, NotAllowed, NotFound, unexpected
 from bzzzd.rpc.client import Subscription
 from bzzzd.rpc.follower import Items
 from bzzzd.slurp.asking import ask_params
@@ -25,6 +25,8 @@ from bzzzd.slurp.question import DENY, PROMPT_TYPE, Question, action_digest, pro
 _ANSWER_S: Final = 10.0
 _AGAIN_S: Final = 0.2
 _AGAIN_MOST_S: Final = 5.0
+# Faults of bzzzd that nobody expected, before the task is given back to be tried elsewhere or later.
+_FAULTS: Final = 5
 # A wake-up may be missed while the session is away, so a waiting agent looks by itself as well.
 _LOOK_S: Final = 15.0
 
@@ -143,13 +145,14 @@ class Asker:
         return answer
 
     async def _patiently(self, method: str, params: Mapping[str, Any]) -> Any:
-        """Say it until it is answered: the same bytes count once."""
-        pause = _AGAIN_S
+        """Say it until it is answered: the same bytes count once. An unexpected fault may be over the next time."""
+        pause, faults = _AGAIN_S, 0
         while True:
             try:
                 return await self._link.call(method, params, timeout=_ANSWER_S)
             except BzzzError as error:
-                if not unanswered(error):
+                faults += unexpected(error)
+                if not unanswered(error) and not (unexpected(error) and faults < _FAULTS):
                     raise
             await asyncio.sleep(pause)
             pause = min(2 * pause, _AGAIN_MOST_S)

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from bzzzd.errors import BzzzError, Unavailable, UnknownOutcome
+from bzzzd.errors import BzzzError, StorageFailed, Unavailable, UnknownOutcome, unexpected
 from bzzzd.slurp.commands import Command, PromptCommand
 from bzzzd.slurp.ledger import LedgerEvent
 
@@ -15,8 +15,8 @@ _WORTH_A_LINE: Final = frozenset({"prompt_unknown", "prompt_reopened", "prompt_e
 
 
 def refused(error: BzzzError, *, op: str, by: str, prompt: str = "", task: str = "") -> None:
-    """``op`` of ``by`` (``KIND:ID``) did not count. What merely could not be asked now is no refusal."""
-    if isinstance(error, Unavailable | UnknownOutcome):
+    """``op`` of ``by`` (``KIND:ID``) did not count. What could not be judged now, for whatever fault, is no refusal."""
+    if isinstance(error, Unavailable | UnknownOutcome | StorageFailed) or unexpected(error):
         return
     _LOG.warning(
         f"prompt {op} refused", audit="prompt", op=op, by=by, error_code=error.code, prompt_id=prompt, task_id=task,

@@ -4,14 +4,15 @@ Kept are those that stay good for long: asking for a task, again or no longer, r
 held, and a person's answer to a prompt, which counts when it arrives before the prompt expires. Their author is
 told that they wait. Order holds for each task; the command's own id makes a second delivery harmless, so a row
 goes when the ledger has answered, whatever it said. A refusal is kept on the disk until its author has looked at
-the task, at most ``REFUSED_S``.
+the task, at most ``REFUSED_S``. A fault that nobody expected is no answer: the command is brought again, and after
+``FAULTS`` of them it is said that its outcome is unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ import msgspec
 import structlog
 
 from bzzzd.daemon.ledger import wire
-from bzzzd.errors import BzzzError, Overloaded, StorageFailed, Unavailable, UnknownOutcome
+from bzzzd.errors import BzzzError, Overloaded, StorageFailed, Unavailable, UnknownOutcome, unexpected
 from bzzzd.slurp import task as rules
 from bzzzd.slurp.commands import Answer, Author, Cancel, Command, Complete, Fail, PromptCommand, Retry, Settle, Submit
 from bzzzd.slurp.ledger import Outcome
@@ -33,6 +34,7 @@ _AT_ONCE: Final = 64
 _REST_S: Final = 1.0
 _REFUSED_KEPT: Final = 1000
 REFUSED_S: Final = 7 * 86400.0
+FAULTS: Final = 20
 _ASKING: Final = ("submit", "retry")
 _KINDS: Final = (Submit, Cancel, Retry, Complete, Fail, Answer, Settle)
 _DO: Final = msgspec.msgpack.Decoder(wire.Do)
@@ -57,6 +59,7 @@ class Outbox:
         self._rows: OrderedDict[int, outbox.Kept] = OrderedDict()
         self._tasks: OrderedDict[str, Shown] = OrderedDict()
         self._refused: OrderedDict[str, Shown] = OrderedDict()
+        self._faults: Counter[int] = Counter()
         self._bytes = 0
         self._wake = asyncio.Event()
 
@@ -171,7 +174,7 @@ class Outbox:
         """Bring one command; whether it is done with. A full disk, here or there, is no word on it."""
         try:
             packed = await self._journal.read(lambda conn: outbox.read(conn, kept.number))
-            refusal = await self._refusal(packed) if packed is not None else None
+            refusal = await self._refusal(kept, packed) if packed is not None else None
             if refusal is not None:
                 await self._refuse(kept, refusal)
             else:
@@ -181,19 +184,34 @@ class Outbox:
         self._leave(kept)
         return True
 
-    async def _refusal(self, packed: bytes) -> BzzzError | None:
+    async def _refusal(self, kept: outbox.Kept, packed: bytes) -> BzzzError | None:
         """Why the ledger does not do a command, when it does not."""
         try:
             await self._deliver(_DO.decode(packed))
         except (Unavailable, UnknownOutcome, StorageFailed):
             raise
         except BzzzError as error:
-            return error
+            return self._unknown(kept) if unexpected(error) else error
+        except Exception as error:  # of the ledger here: it must not end the bringing of all the others
+            _LOG.error("a command that waited failed", task_id=kept.task, exc_info=error)
+            return self._unknown(kept)
         return None
+
+    def _unknown(self, kept: outbox.Kept) -> UnknownOutcome:
+        """What is said of a command at which the ledger fails; raises it as long as it is tried again."""
+        self._faults[kept.number] += 1
+        error = UnknownOutcome(
+            f"the ledger failed unexpectedly at this command, {FAULTS} times; whether it counts is not known, so look "
+            "before you send another (the coordinator's log has the reason: bzzz logs)"
+        )
+        if self._faults[kept.number] < FAULTS:
+            raise error
+        return error
 
     async def _refuse(self, kept: outbox.Kept, error: BzzzError) -> None:
         shown: Shown = msgspec.msgpack.decode(kept.shown)
-        _LOG.warning("a command that waited was refused", task_id=kept.task, why=error)
+        ending = "has an unknown outcome" if isinstance(error, UnknownOutcome) else "was refused"
+        _LOG.warning(f"a command that waited {ending}", task_id=kept.task, why=error)
         at = time.time()
         shown["refused"] = {"command": shown["waits_with"], "code": error.code, "why": error.message, "at": at}
         if shown["waits_with"] in _ASKING:
@@ -209,5 +227,6 @@ class Outbox:
     def _leave(self, kept: outbox.Kept) -> None:
         if self._rows.pop(kept.number, None) is not None:
             self._bytes -= kept.size
+        self._faults.pop(kept.number, None)
         if all(other.task != kept.task for other in self._rows.values()):
             self._tasks.pop(kept.task, None)

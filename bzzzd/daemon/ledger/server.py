@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+import structlog
+
 from bzzzd.daemon.ledger import audit, wire
 from bzzzd.daemon.ledger.courier import Spawn
 from bzzzd.daemon.ledger.enclosed import Enclosed
@@ -23,6 +25,7 @@ from bzzzd.storage.context import ContextStore
 from bzzzd.storage.rows import Pending
 
 _WAIT_MOST_S = 30.0
+_LOG = structlog.get_logger()
 
 
 class LedgerServer:
@@ -148,6 +151,10 @@ class LedgerServer:
             return wire.Done(outcome, None, await self._brief(outcome, author))
         except BzzzError as error:
             return wire.Done(None, wire.error_map(error))
+        except Exception as error:  # the fault of one command is none of those that came with it
+            _LOG.error("a command of a member failed", exc_info=error)
+            fault = BzzzError("the coordinator failed at this command unexpectedly; its log has the reason: bzzz logs")
+            return wire.Done(None, wire.error_map(fault))
 
     async def _execute(self, holder: bytes, do: wire.Do, early: bool) -> tuple[Outcome, Author | None]:
         # A node opens a command before it sends it on, so a forged one is not its author's alone.
