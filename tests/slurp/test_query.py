@@ -22,7 +22,7 @@ def statements() -> dict[str, str]:
     found = {}
     for module in (query, schema, sqlite):
         for name, value in vars(module).items():
-            if isinstance(value, str) and value.startswith(("SELECT", "UPDATE")) and "{" not in value:
+            if isinstance(value, str) and value.startswith(("SELECT", "UPDATE", "DELETE")) and "{" not in value:
                 found[f"{module.__name__}.{name}"] = value
     return found
 
