@@ -122,6 +122,5 @@ class IdentityService:
     def key_files(self) -> list[Path]:
         """Files that must stay private, for the doctor."""
         keys = self._settings.state_dir / "keys"
-        return [
-            path for path in (*keys.glob("*.key"), *keys.glob("**/*.age"), self._settings.key_file) if path.exists()
-        ]
+        found = dict.fromkeys((*keys.glob("*.key"), *keys.glob("**/*.age"), self._settings.key_file))
+        return [path for path in found if path.exists()]

@@ -22,7 +22,10 @@ _SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 _READERS_ONLY = frozenset({"title", "body", "brief", "content", "payload", "plaintext", "text"})
-_SECRET_VALUE = re.compile(r"AGE-SECRET-KEY-1[0-9A-Z]+|(?<=Bearer )\S+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)", re.IGNORECASE)
+# The agent and role of a UCXL address stand where other URLs have a user's password.
+_SECRET_VALUE = re.compile(
+    r"AGE-SECRET-KEY-1[0-9A-Z]+|(?<=Bearer )\S+|(?<=://)(?<!ucxl://)[^/\s:@]+:[^/\s@]+(?=@)", re.IGNORECASE
+)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _PLAIN = re.compile(r"[\w.,:;/@+*^~%()\[\]<>|-]+\Z")
 _FIRST = ("timestamp", "level", "event", "program", "exception", "stack")

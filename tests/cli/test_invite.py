@@ -5,7 +5,7 @@ import json
 import pytest
 from msgspec import Struct
 
-from bzzzd.cli.commands.invite import seconds
+from bzzzd.cli.commands.invite import checked, seconds
 from bzzzd.crypto.keys import SigningKey, key_text
 from bzzzd.errors import BadInput, InvitationRefused, Overloaded
 from bzzzd.identity.grants import Grant
@@ -72,6 +72,14 @@ def test_times_are_said_as_people_say_them(text, wanted):
 def test_other_times_are_refused(text):
     with pytest.raises(BadInput):
         seconds(text)
+
+
+@pytest.mark.parametrize(("uses", "expires_s", "says"), [(0, 60.0, "1 to 1000"), (1001, 60.0, "1 to 1000"),
+                                                         (1, 31 * 86400.0, "at most 30 days")])  # fmt: skip
+def test_what_no_invitation_can_have_is_refused_in_words(uses: int, expires_s: float, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        checked(uses, expires_s)
+    assert checked(1000, 30 * 86400.0) == (1000, 30 * 86400.0)
 
 
 def test_an_invitation_is_shown_with_the_command_that_uses_it(bzzz, desk):

@@ -51,7 +51,7 @@ def test_split_three_of_five_remove_and_recover(make_node: NodeMaker, tmp_path: 
     wrong = first.bzzz("mesh", "authority", "recover", own, ann, other)
     assert "the share of ben is damaged or belongs to another split" in lines_of(wrong)
     sealed = first.bzzz("mesh", "authority", "recover", own, ann, str(files["n2"]))
-    assert "encrypted for another holder" in lines_of(sealed)
+    assert f"{files['n2']}: a share is encrypted for another holder" in lines_of(sealed)
     assert not key_is_here(first)
 
     released = tmp_path / "released.age"

@@ -52,6 +52,11 @@ def test_secrets_are_found_at_any_depth_and_by_their_shape() -> None:
     }
 
 
+def test_an_address_is_shown_whole() -> None:
+    address = "ucxl://atlas:worker@site:plan/*^/brief"
+    assert _redacted(address=address) == {"address": address}
+
+
 def test_a_text_line_has_time_level_words_and_fields() -> None:
     line = as_text(
         {"event": "mesh ready", "level": "info", "timestamp": "T", "program": "bzzzd", "peers": 2, "why": "a b"}

@@ -79,7 +79,13 @@ def recover(run: Run) -> int:
     shares = [_read(Path(name)) for name in run.args["files"]]
     if not shares:
         raise BadInput("name the files of the shares: bzzz mesh authority recover FILE…")
-    found = mapping(as_root_or_admin(run, "mesh.authority_recover", {"shares": shares}))
+    try:
+        found = mapping(as_root_or_admin(run, "mesh.authority_recover", {"shares": shares}))
+    except BadInput as error:
+        number = error.data.get("share")
+        if isinstance(number, int) and 0 <= number < len(shares):
+            raise BadInput(f"{run.args['files'][number]}: {error.message}", **error.data) from error
+        raise
     if found.get("wrong"):
         run.say(f"not used, because damaged or of another split: the share of {words(found.get('wrong'))}")
     run.answer(found, lambda: run.print("the authority's key is on this machine; take it off again when you are done: "

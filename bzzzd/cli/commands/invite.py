@@ -16,14 +16,18 @@ from bzzzd.identity.node import make_grant
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LOOK_S = 0.5
+# What bzzzd takes.
+_MOST_USES = 1000
+_LONGEST_S = 30 * 86400.0
 
 
 def invite(run: Run) -> int:
     args = run.args
+    uses, expires_s = checked(args["uses"], seconds(args["expires"]))
     person = person_of(run)
     asked = {
-        "role": args["role"], "person": args["person"], "id": args["id"], "uses": args["uses"], "yes": args["yes"],
-        "key": args["key"], "expires_s": seconds(args["expires"]),
+        "role": args["role"], "person": args["person"], "id": args["id"], "uses": uses, "yes": args["yes"],
+        "key": args["key"], "expires_s": expires_s,
     }  # fmt: skip
     made = mapping(run.call("mesh.invite", {name: value for name, value in asked.items() if value is not None},
                             effects=True))  # fmt: skip
@@ -44,6 +48,15 @@ def invite(run: Run) -> int:
             )
         return 0
     return _attend(run, person, made)
+
+
+def checked(uses: int, expires_s: float) -> tuple[int, float]:
+    """The two as they are; ``BadInput`` for what no invitation can have."""
+    if not 1 <= uses <= _MOST_USES:
+        raise BadInput(f"--uses {uses}: an invitation lets in 1 to {_MOST_USES}")
+    if expires_s > _LONGEST_S:
+        raise BadInput(f"an invitation lasts at most {_LONGEST_S / _UNITS['d']:.0f} days: --expires 30d")
+    return uses, expires_s
 
 
 def seconds(text: str) -> float:

@@ -157,7 +157,7 @@ class AuthorityDesk:
     async def recover(self, call: Call, params: RecoverParams) -> dict[str, Any]:
         """Put the authority's key together from shares and keep it on this machine."""
         self._check(call.caller)
-        found = recover([self._open(raw) for raw in params.shares])
+        found = recover([self._open_nth(number, raw) for number, raw in enumerate(params.shares)])
         if len(found.secret) != SEED_BYTES:
             raise BadInput("these are not shares of an authority's key", reason="other")
         key = SigningKey.from_seed(found.secret)
@@ -187,6 +187,12 @@ class AuthorityDesk:
             "mesh_id": self._identity.mesh_id, "authority": key_text(self._identity.trust.authority),
             "here": self._identity.authority_key is not None,
         }  # fmt: skip
+
+    def _open_nth(self, number: int, raw: bytes) -> Share:
+        try:
+            return self._open(raw)
+        except BadInput as error:
+            raise BadInput(error.message, **error.data, share=number) from error
 
     def _open(self, raw: bytes) -> Share:
         if raw.startswith(_AGE_HEAD):
