@@ -82,6 +82,15 @@ def test_what_no_invitation_can_have_is_refused_in_words(uses: int, expires_s: f
     assert checked(1000, 30 * 86400.0) == (1000, 30 * 86400.0)
 
 
+def test_ids_that_cannot_be_are_refused_in_words_and_nobody_is_asked(bzzz, desk):
+    desk("mesh.invite", made())
+    wrong = bzzz("mesh", "invite", "--person", "b b")
+    assert (wrong.status, "--person 'b b': an id has 1 to 64 of" in wrong.err) == (2, True)
+    unknown = bzzz("mesh", "uninvite", "xx")
+    assert (unknown.status, "bzzz mesh requests lists them" in unknown.err) == (4, True)
+    assert desk.asked == []
+
+
 def test_an_invitation_is_shown_with_the_command_that_uses_it(bzzz, desk):
     desk("mesh.invite", made())
     found = bzzz("mesh", "invite", "--expires", "2h", "--uses", "3")

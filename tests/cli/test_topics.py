@@ -32,6 +32,12 @@ def test_a_message_comes_from_standard_input(node, bzzz):
     assert entry.value["payload"]["body"] == "from a pipe"
 
 
+def test_what_is_no_topic_is_refused_in_words(node, bzzz):
+    for argv in (("publish", "a b", "x"), ("publish", "", "x"), ("subscribe", "a/b")):
+        found = bzzz(*argv)
+        assert (found.status, "is no topic: a name has 1 to 64 of" in found.err) == (2, True)
+
+
 def test_messages_that_do_not_come_in_time_are_a_failure(node, bzzz):
     found = bzzz("subscribe", "alerts", "--count", "1", "--timeout", "0.1")
     assert (found.status, "1 of 1 messages had not come" in found.err) == (1, True)

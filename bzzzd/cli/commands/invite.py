@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from bzzzd.identity.node import make_grant
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LOOK_S = 0.5
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_INVITATION = re.compile(r"[0-9a-f]{16}")
 # What bzzzd takes.
 _MOST_USES = 1000
 _LONGEST_S = 30 * 86400.0
@@ -24,6 +27,9 @@ _LONGEST_S = 30 * 86400.0
 def invite(run: Run) -> int:
     args = run.args
     uses, expires_s = checked(args["uses"], seconds(args["expires"]))
+    for option in ("person", "id"):
+        if args[option] is not None and not _ID.fullmatch(args[option]):
+            raise BadInput(f"--{option} {args[option][:64]!r}: an id has 1 to 64 of A-Z a-z 0-9 _ -")
     person = person_of(run)
     asked = {
         "role": args["role"], "person": args["person"], "id": args["id"], "uses": uses, "yes": args["yes"],
@@ -182,6 +188,8 @@ def _waiting(run: Run, person: Person) -> Mapping[str, Any]:
 
 
 def uninvite(run: Run) -> int:
+    if not _INVITATION.fullmatch(run.args["invitation"]):
+        raise NotFound(f"{run.args['invitation'][:64]!r} is no invitation's id; bzzz mesh requests lists them")
     person_of(run).read("mesh.uninvite", {"invitation": run.args["invitation"]})
     run.answer({"invitation": run.args["invitation"]}, lambda: run.print("the invitation is void"))
     return 0

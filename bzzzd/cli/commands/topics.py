@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -9,15 +10,25 @@ from typing import Any
 from bzzzd.cli.output import clean, mapping, number, to_json_line, when
 from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
-from bzzzd.errors import Unavailable
+from bzzzd.errors import BadInput, Unavailable
 from bzzzd.rpc.follower import Snapshot
+
+_TOPIC = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def publish(run: Run) -> int:
+    topic = _topic(run)
     body = run.text("message")
-    found = mapping(person_of(run).publish(run.args["topic"], _text(body)))
+    found = mapping(person_of(run).publish(topic, _text(body)))
     run.answer(found, lambda: run.print(f"sent as number {number(found.get('number')):.0f}"))
     return 0
+
+
+def _topic(run: Run) -> str:
+    name = str(run.args["topic"])
+    if not _TOPIC.fullmatch(name):
+        raise BadInput(f"{name[:64]!r} is no topic: a name has 1 to 64 of A-Z a-z 0-9 . _ -")
+    return name
 
 
 def _text(body: bytes) -> str | bytes:
@@ -29,15 +40,15 @@ def _text(body: bytes) -> str | bytes:
 
 def subscribe(run: Run) -> int:
     """Runs until Ctrl-C, or until ``--count`` messages came; with ``--json`` one JSON value a line."""
-    left = run.args["count"]
+    topic, left = _topic(run), run.args["count"]
     if left == 0:
         return 0
     timeout = run.args["timeout"]
     until = time.monotonic() + timeout if timeout else None
-    for event in person_of(run).events(f"topic:{run.args['topic']}", until=until):
+    for event in person_of(run).events(f"topic:{topic}", until=until):
         if isinstance(event, Snapshot):
             lost = "; messages were missed here: they came faster than they were read" if event.missed else ""
-            run.say(f"listening to {run.args['topic']}{lost}")
+            run.say(f"listening to {topic}{lost}")
             continue
         for item in event.items:
             run.print(to_json_line(item) if run.json else _line(mapping(item)))
