@@ -54,7 +54,7 @@ class Checkup:
         if self._identity.node.trust.revocations.removed(grant.key):
             fix = "ask an administrator of the mesh; to come back it needs a new key and an invitation"
             return [("bad", f"grant of node {grant.id}", "this node was revoked: no member speaks with it", fix)]
-        return [_grant_ends(f"node {grant.id}", grant.not_after, now), *self._delegations(now), *self._twice()]
+        return [grant_ends(grant.id, grant.not_after, now), *self._delegations(now), *self._twice()]
 
     def _delegations(self, now: float) -> list[Finding]:
         """Administrators whose delegation ends within 14 days: it does not renew itself."""
@@ -121,11 +121,16 @@ class Checkup:
         return found or [("ok", "mesh", f"listening on {', '.join(self._peering.mesh.addresses)}", "")]
 
 
-def _grant_ends(subject: str, not_after: float, now: float) -> Finding:
+def grant_ends(node: str, not_after: float, now: float) -> Finding:
     """How long a grant still holds."""
-    left = not_after - now
+    what, left = f"grant of node {node}", not_after - now
     if left < 0:
-        return ("bad", f"grant of {subject}", "it has expired", "have it renewed by an administrator")
+        fix = f"an administrator runs bzzz mesh renew {node} on another node; this one gets it while it joins"
+        return ("bad", what, "it has expired", fix)
     if left < 14 * _DAY_S:
-        return ("warn", f"grant of {subject}", f"it ends in {left / _DAY_S:.1f} days", "have it renewed")
-    return ("ok", f"grant of {subject}", f"valid for {left / _DAY_S:.0f} days", "")
+        fix = (
+            "it renews itself while a node with the authority's key is reached; where there is none, an administrator "
+            f"runs: bzzz mesh renew {node}"
+        )
+        return ("warn", what, f"it ends in {left / _DAY_S:.1f} days", fix)
+    return ("ok", what, f"valid for {left / _DAY_S:.0f} days", "")

@@ -11,6 +11,7 @@ administrator signs (``bzzz mesh renew``), and the node finds its new grant on t
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -232,7 +233,8 @@ class Renewals:
         await asyncio.to_thread(write_grant, self._grants, "node", self._identity.trust.authority, chain)
         self._identity.chain, self._identity.grant = chain, grant
         await self._mesh.show(chain)
-        self._say("renewed", f"the grant of node {grant.id} holds until {grant.not_after:.0f} now")
+        until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(grant.not_after))
+        self._say("renewed", f"the grant of node {grant.id} holds until {until} now")
         self._wake.set()
 
     def _renew_agents(self) -> None:
