@@ -122,7 +122,10 @@ def status(model: Model, columns: int) -> Row:
     """Counts or the newest notice on the left, freshness on the right."""
     link = model.link
     fresh = f"#{link.number} · {words.clock(link.seen, model.now, model.utc_offset)} " if link.seen else ""
-    left = joined([_badge(model), _notice(model) or _counts(model)], ("bar", "  "))
+    for counts in (_counts(model, named=True), _counts(model, named=False)):
+        left = joined([_badge(model), _notice(model) or counts], ("bar", "  "))
+        if row_width(left) + len(fresh) + 2 <= columns:
+            break
     return spread((("bar", " "), *left), (("bar", fresh),), columns, "bar")
 
 
@@ -155,7 +158,8 @@ def _notice(model: Model) -> Row:
     return on(((model.notice.level, sign + model.notice.text + tail),), "bar")
 
 
-def _counts(model: Model) -> Row:
+def _counts(model: Model, *, named: bool) -> Row:
+    """The tasks by state, with their words or by their signs alone; of other lists, where one stands."""
     if model.view != "tasks":
         at, of = lists.position(model)
         return (("bar", f"{at} of {of}" if of else ""),)
@@ -163,5 +167,5 @@ def _counts(model: Model) -> Row:
     for state in _STATE_ORDER:
         if count := model.counts.get(state, 0):
             sign = words.task_sign(state)
-            parts.append(((f"{sign.style}+bar", sign.sign), ("bar", f" {count} {sign.word}")))
+            parts.append(((f"{sign.style}+bar", sign.sign), ("bar", f" {count} {sign.word}" if named else f" {count}")))
     return joined(parts, ("bar", "  ")) or (("bar", "no tasks yet"),)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bzzzd.hap import actions, offers
 from bzzzd.hap.choosing import offered
+from bzzzd.hap.keymap.action import Action
 from bzzzd.hap.model import Chooser, Help, Model, Palette, mode_below
 from bzzzd.hap.rows import Row, Segment, clip, lay_over, on, spread
 from bzzzd.hap.text import chunks, fit, width, wrap
@@ -14,6 +15,8 @@ from bzzzd.hap.text import chunks, fit, width, wrap
 _PALETTE_ROWS = 10
 _NAME = 21
 _KEYS = 22
+# What somebody needs who is here for the first time; their keys and words stand in the registry.
+_FIRST = ("new", "inbox", "open", "answer", "message", "palette", "quit")
 _TWO_COLUMNS = 100
 
 
@@ -74,7 +77,9 @@ def help_lines(model: Model, columns: int) -> tuple[Row, ...]:
     here = actions.MODES[mode_below(model)]
     contexts = [*here, *(name for name in actions.CONTEXT_TITLES if name not in here)]
     half = columns if columns < _TWO_COLUMNS else columns // 2
-    blocks = [_block(model, context, half) for context in contexts]
+    named = {action.name: action for action in model.registry.actions}
+    first = _rows("To begin with", [named[name] for name in _FIRST], half)
+    blocks = [first, *(_block(model, context, half) for context in contexts)]
     if half == columns:
         return tuple(row for block in blocks for row in block)
     left: list[Row] = []
@@ -88,12 +93,16 @@ def help_lines(model: Model, columns: int) -> tuple[Row, ...]:
 
 
 def _block(model: Model, context: str, columns: int) -> list[Row]:
-    rows: list[Row] = [(("accent", f" {actions.CONTEXT_TITLES[context]}"),)]
-    for action in model.registry.actions:
-        if action.context == context:
-            undo = " (can be taken back)" if action.risk == "undo" else ""
-            keys = wrap(" ".join(action.keys), _KEYS)
-            told = wrap(f"{action.help}{undo}", max(10, columns - _KEYS - 4))
-            for key, line in itertools.zip_longest(keys, told, fillvalue=""):
-                rows.append((("key", f"  {fit(key, _KEYS)} "), ("base", line)))
+    mine = [action for action in model.registry.actions if action.context == context]
+    return _rows(actions.CONTEXT_TITLES[context], mine, columns)
+
+
+def _rows(title: str, shown: Sequence[Action], columns: int) -> list[Row]:
+    rows: list[Row] = [(("accent", f" {title}"),)]
+    for action in shown:
+        undo = " (can be taken back)" if action.risk == "undo" else ""
+        keys = wrap(" ".join(action.keys), _KEYS)
+        told = wrap(f"{action.help}{undo}", max(10, columns - _KEYS - 4))
+        for key, line in itertools.zip_longest(keys, told, fillvalue=""):
+            rows.append((("key", f"  {fit(key, _KEYS)} "), ("base", line)))
     return [*rows, ()]
