@@ -208,7 +208,7 @@ def refused(model: Model, tag: Tag, fault: Fault) -> Result:
         return replying.failed(model, tag[1], text)
     if tag[0] == "prompts":  # an older daemon has none
         older = fault.code in ("UNKNOWN_METHOD", "NOT_FOUND", "UNREACHABLE")
-        return (model if older else say(model, f"could not read prompts: {text}", "warn")), ()
+        return (model if older or model.me.guest else say(model, f"could not read prompts: {text}", "warn")), ()
     return unread(model, tag[1], text) if tag[0] == "prompt" else (model, ())
 
 

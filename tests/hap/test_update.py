@@ -484,7 +484,10 @@ def test_leaving_from_the_form_saves_the_draft() -> None:
 
 def test_what_a_guest_may_not_read_is_told_by_the_banner_alone() -> None:
     why = Fault("NOT_ATTACHED", "task.list needs a grant")
-    assert after(blank(), Online(GUEST, STATUS), Refused(("tasks",), why)).notice.text == ""
+    for stream in ("tasks", "prompts", "hmmm"):
+        assert after(blank(), Online(GUEST, STATUS), Refused((stream,), why)).notice.text == ""
+    shown = "\n".join(plain(row) for row in view(after(blank(), Online(GUEST, STATUS)), 80, 24).rows)
+    assert "Nothing is shown to guests here." in shown
     assert "could not read tasks" in after(online(), Refused(("tasks",), why)).notice.text
 
 

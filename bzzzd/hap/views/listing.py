@@ -74,6 +74,8 @@ def _nothing(model: Model) -> str:
     if model.link.state != "online":
         why = f" Now: {model.link.why}" if model.link.state == "offline" and model.link.why else ""
         return f"Nothing has been seen here yet. It fills when bzzzd answers.{why}"
+    if model.me.guest and model.view in _FOR_MEMBERS:
+        return "Nothing is shown to guests here. The line at the top says how you get a grant."
     return logs.empty(model) if model.view == "logs" else _EMPTY[model.view]
 
 
@@ -88,6 +90,7 @@ _TABLES: Mapping[str, Callable[[Model, int], Table]] = {
     "events": events.table,
     "logs": logs.table,
 }
+_FOR_MEMBERS = frozenset({"inbox", "tasks", "threads", "context"})
 _EMPTY: Mapping[str, str] = {
     "inbox": inbox.EMPTY,
     "tasks": tasks.EMPTY,
