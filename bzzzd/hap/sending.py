@@ -79,7 +79,8 @@ def _refusal(model: Model, form: Form, draft: Draft) -> str:
     if message.sends == "summary" and not message.body.strip():
         return "a summary says how the thread ended; an empty one closes nothing"
     if model.me.guest:
-        return f"to send it you need a person's grant: {model.me.mend}" if model.me.mend else (
+        other = "; `bzzz task submit` gives it as a guest's" if message.sends == "task" and not model.locked else ""
+        return f"to send it you need a person's grant: {model.me.mend}{other}" if model.me.mend else (
             "the daemon has not let you in yet; the draft is kept"
         )  # fmt: skip
     return "it is on its way already" if draft.id in model.flying else ""
