@@ -43,10 +43,13 @@ def library_folder(settings: Settings, around: Surroundings) -> Path:
     return expand(settings.config.interface.prompt_library_path, around)
 
 
-def check_beside(folders: Sequence[Path]) -> tuple[list[Path], list[Fault]]:
-    """The files of forms and prompts under configuration folders, and all their faults."""
-    templates = [folder / TEMPLATES for folder in folders]
-    prompts = [folder / PROMPTS for folder in folders]
+def check_texts(
+    folders: Sequence[Path], settings: Sequence[Settings], around: Surroundings
+) -> tuple[list[Path], list[Fault]]:
+    """The files of forms and prompts under configuration folders, and in those that settings name; all their faults."""
+    named = [one.config.interface for one in settings]
+    templates = _once([folder / TEMPLATES for folder in folders], [one.message_templates_path for one in named], around)
+    prompts = _once([folder / PROMPTS for folder in folders], [one.prompt_library_path for one in named], around)
     files = [path for folder in (*templates, *prompts) if folder.is_dir() for path in sorted(folder.glob("*.yaml"))]
     faults: list[Fault] = []
     for folder in templates:
@@ -54,3 +57,9 @@ def check_beside(folders: Sequence[Path]) -> tuple[list[Path], list[Fault]]:
     for folder in prompts:
         faults += read_library(folder)[1]
     return files, faults
+
+
+def _once(beside: Sequence[Path], named: Sequence[str], around: Surroundings) -> list[Path]:
+    """Each folder once, whichever way leads to it."""
+    found = {folder.resolve(): folder for folder in (*(expand(path, around) for path in named), *beside)}
+    return list(found.values())

@@ -40,3 +40,17 @@ def test_every_fault_is_printed_and_the_status_is_two(bzzz, tmp_path):
 def test_a_folder_without_files_means_the_defaults(bzzz, tmp_path):
     found = bzzz("config", "check")
     assert (found.status, "every default" in found.out) == (0, True)
+
+
+def test_forms_and_texts_that_a_file_names_are_checked_wherever_they_lie(bzzz, tmp_path):
+    texts, folder = tmp_path / "texts", tmp_path / "etc"
+    texts.mkdir()
+    folder.mkdir()
+    (texts / "plan.yaml").write_text("nope: [\n")
+    for kind, key in (("agent", "prompt_library_path"), ("hap", "message_templates_path")):
+        interface = f"interface: {{{key}: {texts}}}\n"
+        sections = "agent: {}\nai: {}\nnetwork: {}\nsecurity: {}\n"
+        (folder / f"{kind}.yaml").write_text(f"binary_type: {kind}\n{sections}{interface}")
+    found = bzzz("config", "check", str(folder))
+    assert found.status == 2
+    assert {line.split(": ")[0] for line in found.out.splitlines()} == {f"{texts}/plan.yaml:2:1"}

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bzzzd.config.settings import Surroundings
 from bzzzd.hmmm import forms
-from bzzzd.hmmm.folders import check_beside, read_forms
+from bzzzd.hmmm.folders import check_texts, read_forms
 from bzzzd.hmmm.forms import Field, Form, MessageText, Part, When, compose, fault_of, faults, problems, shown, start
 
 ETC = Path(__file__).parents[2] / "etc"
@@ -148,7 +149,7 @@ def test_the_persons_own_form_wins_over_the_shipped_one(tmp_path: Path) -> None:
 
 
 def test_what_lies_beside_a_configuration_is_checked_with_it() -> None:
-    files, wrong = check_beside([ETC])
+    files, wrong = check_texts([ETC], [], Surroundings.here())
     assert wrong == []
     assert len(files) == 13
 
