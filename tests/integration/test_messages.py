@@ -123,7 +123,10 @@ def test_a_disk_that_was_put_back_is_shown_and_loses_nothing_new(make_node: Node
         wait_for("the event", lambda: [event for event in events.look() if event["kind"] == "clone"])
         assert clones(two) == ["n1"]
         findings = bob.call("doctor")["findings"]
-        assert [row["what"] for row in findings if row["level"] == "bad"] == ["node n1"]
+        (bad,) = [row for row in findings if row["level"] == "bad"]
+        assert bad["what"] == "node n1"
+        assert "put back to an older state; last seen 20" in bad["why"]
+    assert "key of n1, or its disk was put back" in two.bzzz("status").stdout.decode()
 
 
 def test_a_node_that_runs_twice_is_shown(make_node: NodeMaker) -> None:

@@ -43,6 +43,8 @@ def _show_status(run: Run, found: Mapping[str, Any]) -> None:
         run.print("development: one user runs everything, so approvals are not protected from local agents")
     for warning in found.get("warnings") or ():
         run.print(f"warning: {clean(warning)}")
+    for said in dict.fromkeys(clean(clone.get("detail")) for clone in rows_of(found, "clones")):
+        run.print(f"warning: {said}; see: bzzz doctor")
 
 
 def _counted(connected: object, missing: object) -> object:

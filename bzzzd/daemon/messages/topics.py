@@ -269,8 +269,11 @@ class TopicDesk:
     def check(self) -> list[Finding]:
         """For the doctor."""
         fix = "stop one of the two and give it a key of its own; after a restored backup there is nothing to do"
-        rows = {row["node"]: row for row in self.clone_rows()}
-        found: list[Finding] = [("bad", f"node {row['node']}", row["detail"], fix) for row in rows.values()]
+        rows = {row["node"]: row for row in sorted(self.clone_rows(), key=lambda row: row["at"])}
+        found: list[Finding] = []
+        for node, row in rows.items():
+            seen = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(row["at"]))
+            found.append(("bad", f"node {node}", f"{row['detail']}; last seen {seen}", fix))
         return found or [("ok", "messages", "no node was seen running twice", "")]
 
     @property
