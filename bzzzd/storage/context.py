@@ -162,6 +162,10 @@ class ContextStore(Traffic):
             chain=tuple(self._chain_of(writer.key)), owed=tuple(self._holders(header.address)),
         )  # fmt: skip
 
+    def let_go(self, id: str) -> None:
+        """The content of a version went by the retention rule: it is not read from memory either."""
+        self._plaintexts.drop(id)
+
     async def put(self, raw_header: bytes, plaintext: bytes, writer: Writer) -> str:
         """Check and store a version; durable when its id is returned. Raises as ``check`` and the journal do."""
         return await self.store(await self.check(raw_header, plaintext, writer))

@@ -63,6 +63,11 @@ def lacking(connection: sqlite3.Connection, ids: Sequence[bytes]) -> list[bytes]
     ]
 
 
+def let_go(connection: sqlite3.Connection, ids: Sequence[bytes]) -> frozenset[bytes]:
+    """Those of ``ids`` whose content went by the retention rule, which is the same on all nodes."""
+    return frozenset(id for id in ids if was_let_go(connection, id))
+
+
 def ids_at(connection: sqlite3.Connection, base: str) -> list[bytes]:
     """The ids of every version that is known of an address."""
     rows = connection.execute(

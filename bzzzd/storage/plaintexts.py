@@ -38,3 +38,9 @@ class Plaintexts:
         self.bytes += len(plaintext)
         while self.bytes > self._limit:
             self.bytes -= len(self._held.popitem(last=False)[1].plaintext)
+
+    def drop(self, id: str) -> None:
+        """Forget one that is not to be read any more."""
+        held = self._held.pop(id, None)
+        if held is not None:
+            self.bytes -= len(held.plaintext)

@@ -74,8 +74,8 @@ async def history_of(store: ContextStore, count: int) -> list[str]:
 
 
 def collector(place, nodes, told=None, **rule) -> Collector:
-    journal, content, _, _ = place
-    given = {"keep_versions": 0, "keep_s": 0.0, "extra_s": 0.0, **rule}
+    journal, content, store, _ = place
+    given = {"keep_versions": 0, "keep_s": 0.0, "extra_s": 0.0, "gone": store.let_go, **rule}
     return Collector(journal, content, nodes, told or Told(), clock=lambda: NOW, **given)
 
 
@@ -105,8 +105,12 @@ async def test_what_is_over_the_rule_goes_and_the_history_stays(place):
     with pytest.raises(NotFound, match="retention"):
         await fresh.get(f"{BASE.replace('*^', '*~1')}", ["worker"])
     assert (await fresh.get(BASE, ["worker"])).content == b"text 4" * 20
+    with pytest.raises(NotFound, match="retention"):  # the store that has written it does not remember it either
+        await store.get(f"{BASE.replace('*^', '*~1')}", ["worker"])
     # Nobody brings it back, and it is not missed.
     assert await journal.read(lambda connection: held.lacking(connection, [bytes.fromhex(id) for id in ids])) == []
+    raw = [bytes.fromhex(id) for id in ids]
+    assert await journal.read(lambda connection: held.let_go(connection, raw)) == set(raw[:3])
 
 
 async def _ids(store: ContextStore):

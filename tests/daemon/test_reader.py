@@ -14,6 +14,7 @@ from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.node import make_grant
 from bzzzd.mesh.judging import Judging
 from bzzzd.slurp.commands import Author
+from bzzzd.storage import letting_go
 from bzzzd.storage.content import ContentStore
 from bzzzd.storage.context import SCHEMAS, ContextStore
 from bzzzd.storage.held import ids_digest
@@ -144,6 +145,17 @@ async def test_a_local_copy_is_not_the_last_word(realm):
     assert (await here.get(BASE, ["worker"])).content == b"one"
     await put(holders.stores[A], b"two", parents=[first])
     assert (await here.get(BASE, ["worker"])).content == b"two"
+
+
+async def test_what_was_let_go_is_held_by_nobody_though_nobody_lacks_it(realm):
+    make, _ = realm
+    here = await make("here", Placed(others=(), connected=(), present=1))
+    first = await put(here, b"one")
+    second = await put(here, b"two", parents=[first])
+    reader = here._elsewhere
+    assert await reader.holders([first, second], BASE) == {first: [OWN], second: [OWN]}
+    await reader._journal.write(lambda connection: letting_go.let_go(connection, first, NOW))
+    assert await reader.holders([first, second], BASE) == {first: [], second: [OWN]}
 
 
 async def test_a_holder_that_is_silent_is_told(realm):

@@ -30,7 +30,10 @@ _LOG: Final = structlog.get_logger()
 
 
 class Collector:
-    """``keep_versions`` and ``keep_s`` are the retention rule: 0 turns either off."""
+    """``keep_versions`` and ``keep_s`` are the retention rule: 0 turns either off.
+
+    ``gone(id)`` is told of each version whose content went by it.
+    """
 
     def __init__(
         self,
@@ -43,6 +46,7 @@ class Collector:
         keep_versions: int,
         keep_s: float,
         extra_s: float,
+        gone: Callable[[str], None],
     ) -> None:
         self._journal = journal
         self._content = content
@@ -52,6 +56,7 @@ class Collector:
         self._keep_versions = keep_versions
         self._keep_s = keep_s
         self._extra_s = extra_s
+        self._gone = gone
         self.let_go = 0
         self.extras_dropped = 0
         self.bytes = 0
@@ -85,6 +90,7 @@ class Collector:
             if version.number in gone and version.here:
                 await self._journal.write(partial(letting_go.let_go, id=version.id, at=self._clock()))
                 await self._remove(version)
+                self._gone(version.id)
                 self.let_go += 1
 
     async def _drop_extra(self, place: Place) -> None:

@@ -187,15 +187,19 @@ class Reader:
             await self._content.remove(row.blob.hash)
 
     async def holders(self, ids: Sequence[str], base: str) -> dict[str, list[bytes]]:
-        """Which nodes hold these versions now, as they say themselves; those that cannot be asked are left out."""
+        """Which nodes hold these versions now, as they say themselves; those that cannot be asked are left out.
+
+        What was let go is held by nobody: a node does not lack it, so that none is brought to it again.
+        """
         raw = [bytes.fromhex(id) for id in ids]
+        gone = await self._journal.read(partial(held.let_go, ids=raw))
         connected = self._nodes.connected()
         nodes = [node for node in self._nodes.others(base) if node in connected]
         own = frozenset(await self._journal.read(partial(held.lacking, ids=raw)))
         lacking = dict(zip(nodes, await asyncio.gather(*[self._lacking(node, raw) for node in nodes]), strict=True))
         lacking = {self._nodes.own: own, **lacking}
         return {
-            id.hex(): [node for node, without in lacking.items() if without is not None and id not in without]
+            id.hex(): [node for node, without in lacking.items() if without is not None and id not in without | gone]
             for id in raw
         }
 

@@ -91,7 +91,7 @@ class Replicas:
         )
         self._collector = Collector(
             journal, content, self.nodes, self._asker, clock=time.time, keep_versions=self._settings.keep_versions,
-            keep_s=self._settings.keep_s, extra_s=self._settings.extra_copy_s,
+            keep_s=self._settings.keep_s, extra_s=self._settings.extra_copy_s, gone=contexts.let_go,
         )  # fmt: skip
         self._reader = Reader(
             journal, content, contexts, self.nodes, self._asker, self.blobs, locate=self._publisher.locate
