@@ -223,7 +223,8 @@ async def test_a_member_whose_connection_ended_before_it_was_entered_is_none(tow
     assert first.mesh._bridge is not None
 
     def enter() -> None:
-        node._members.add(id_named(stranger.mesh.peer_id).to_bytes(), stranger.chain, now=time.time(), how="inbound")
+        raw_id = id_named(stranger.mesh.peer_id).to_bytes()
+        node._entered(node._members.add(raw_id, stranger.chain, now=time.time(), how="inbound"))
 
     await first.mesh._bridge.call(enter)
     await eventually("it to be gone", lambda: "third" in [event.id for event in first.events if event.kind == "left"])
