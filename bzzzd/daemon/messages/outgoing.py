@@ -45,7 +45,7 @@ class _Lane:
 
 
 class Outgoing:
-    """``shown(channel, number, author, at, body)`` is told of each message once it is durable."""
+    """``shown(channel, number, envelope, message)`` is told of each message once it is durable."""
 
     def __init__(
         self,
