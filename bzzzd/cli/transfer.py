@@ -27,20 +27,23 @@ class Progress:
 
     def __init__(self, run: Run, what: str, total: int) -> None:
         self._run = run
-        self._what = what
+        self._what = self._under_way = what
         self._total = total
         self._began = time.monotonic()
         self._shown = 0.0
         self._open = False
 
     def at(self, done: int, *, what: str | None = None, total: int | None = None) -> None:
-        now = time.monotonic()
+        """``done`` bytes of ``total``; each ``what`` has a rate of its own."""
+        now, what = time.monotonic(), what or self._what
+        if what != self._under_way:
+            self._under_way, self._began, self._shown = what, now, now
         if self._run.json or not self._run.err.isatty() or now - self._shown < _EVERY_S:
             return
         self._shown, self._open = now, True
         whole = self._total if total is None else total
         rate = size(int(done / max(now - self._began, 0.001)))
-        line = f"{what or self._what} {size(done)} of {size(whole)} ({100 * done // max(whole, 1)} %), {rate}/s"
+        line = f"{what} {size(done)} of {size(whole)} ({100 * done // max(whole, 1)} %), {rate}/s"
         print(f"\r{line:<78}", end="", file=self._run.err, flush=True)
 
     def end(self) -> None:
