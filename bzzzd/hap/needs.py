@@ -50,7 +50,7 @@ def mentions(me: str, talk: Talk, read: Mapping[str, float]) -> Iterable[Need]:
         thread = talk.threads[id]
         if thread.for_me and thread.state != "closed" and thread.last_by != me and thread.last_at > read.get(id, 0.0):
             yield Need(
-                id=id, kind="mention", title=thread.subject or f"{thread.last_kind} on {thread.task or id}",
+                id=id, kind="mention", title=f"{thread.last_kind or 'message'}: {thread.subject or thread.task or id}",
                 by=thread.last_by, at=thread.last_at, expires=thread.window_ends, target=id,
             )  # fmt: skip
 

@@ -137,13 +137,21 @@ def test_seconds_are_counted_only_where_they_are_shown() -> None:
 
 
 def _thread(**more: object) -> Thread:
-    told = {"id": "t-7", "subject": "Which disk?", "last_by": "worker-1", "last_at": NOW - 5, "for_me": True, **more}
+    told = {
+        "id": "t-7",
+        "subject": "Which disk?",
+        "last_kind": "question",
+        "last_by": "worker-1",
+        "last_at": NOW - 5,
+        "for_me": True,
+        **more,
+    }
     return Thread(**told)  # type: ignore[arg-type]
 
 
 def test_a_thread_that_names_me_is_in_the_inbox_until_i_have_looked() -> None:
     model = after(online(tasks=()), Answered(("threads", ""), Threads((_thread(),))))
-    assert [(need.kind, need.title) for need in model.needs] == [("mention", "Which disk?")]
+    assert [(need.kind, need.title) for need in model.needs] == [("mention", "question: Which disk?")]
     opened = after(model, *keys("1 enter"))
     assert (opened.view, opened.page and opened.page.id) == ("threads", "t-7")
     assert not opened.needs
