@@ -11,8 +11,10 @@ from bzzzd.hap import feed, headless, plain
 from bzzzd.hap.feeds import context, talk
 from bzzzd.hap.messages import Act, Answered, Ask, Came, Due, Key, Later, Offline, Online, Refused
 from bzzzd.hap.model import Model
+from bzzzd.hap.shelf import Branch, Entry
 from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
+from bzzzd.hap.views import browser
 from bzzzd.hap.views.conversation import plain as spoken
 
 from .builders import (
@@ -132,6 +134,16 @@ def test_what_was_read_stays_readable_without_the_daemon() -> None:
     model = after(book(), *keys("esc"), Offline("gone"), *keys("enter"))
     assert model.page is not None
     assert model.shelf.books[HIDE].texts["3f" * 32] == TEXTS[3]
+
+
+@pytest.mark.parametrize(("room", "wanted"), [
+    (60, "  worker-1 / worker / parser / t-0002 / notes / decision"),
+    (45, "  worker-1 / … / t-0002 / notes / decision"),
+    (30, "  worker-1 / … / decision"), (12, "  … / decision"),
+])  # fmt: skip
+def test_a_name_that_is_too_long_keeps_its_group_and_its_end(room: int, wanted: str) -> None:
+    row = Branch("x", "worker-1 / worker / parser / t-0002 / notes / decision", 0, 1, NOW, entry=Entry("x"))
+    assert browser._name(row, room) == wanted
 
 
 # Threads

@@ -39,11 +39,14 @@ def table(model: Model, columns: int) -> Table:
 
 
 def _name(row: Branch, room: int) -> str:
-    """The name with its mark; of one that is too long the end is shown, in which the rows differ."""
+    """The name with its mark; one that is too long keeps what it is grouped by, and the end, in which rows differ."""
     mark = _LEAF if row.entry is not None else _UNFOLDED if row.unfolded else _FOLDED
     lead = f"{'  ' * min(row.depth, 8)}{mark} "
     parts = row.name.split(JOIN)
     name = row.name
+    if row.depth == 0 and len(lead) + len(name) > room:
+        shorter = (JOIN.join((parts[0], "…", *parts[start:])) for start in range(2, len(parts)))
+        name = next((one for one in shorter if len(lead) + len(one) <= room), name)
     while len(parts) > 1 and len(lead) + len(name) > room:
         parts = parts[1:]
         name = JOIN.join(("…", *parts))
