@@ -66,9 +66,11 @@ def listed(model: Model, tag: Tag, value: Listing) -> Result:
     return model, _listing(model, value.next) if more else ()
 
 
-def _look(model: Model, args: Args) -> Result:
+def look(model: Model, args: Args) -> Result:
     """Show only what a pattern finds, beyond what is kept here as well; without one, everything."""
     text = str(args.get("pattern") or "")
+    if text.removeprefix("ucxl://").strip("/").count("/") == 0 and text:
+        text = f"{text.rstrip('/')}/*^/"  # of an address without a time the latest is meant
     try:
         pattern = parse(text).canonical if text else ""
     except InvalidAddress as error:
@@ -116,7 +118,7 @@ def open_address(model: Model, text: str) -> Result:
     except InvalidAddress as error:
         return say(model, error.message, "warn"), ()
     if address.is_pattern:
-        return _look(model, {"pattern": text})
+        return look(model, {"pattern": text})
     book = model.shelf.books.get(address.base) or Book(address.base)
     number = (address.temporal.count or 0) if address.temporal.type == "specific" else 0
     model = replace(model, shelf=shelf.with_book(model.shelf, replace(book, number=number)))
@@ -290,7 +292,7 @@ def _tab(name: str) -> Handler:
 
 
 HANDLERS: Handlers = {
-    "look": _look,
+    "look": look,
     "group": _group,
     "fold": _fold,
     "compare-earlier": _other(-1),

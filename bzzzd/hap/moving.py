@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from bzzzd.hap import browsing, composing, filters, lists, rooms
 from bzzzd.hap import buffer as buffers
-from bzzzd.hap import composing, filters, lists, rooms
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
 from bzzzd.hap.layout import list_rows
 from bzzzd.hap.model import LISTS, Filter, Model
@@ -59,6 +59,10 @@ def _filter_end(keep: bool, down: bool = False) -> Handler:
         if not isinstance(model.overlay, Filter):
             return model, ()
         words = model.overlay.text.text if keep else model.overlay.before
+        if model.view == "context" and words.startswith("ucxl://") and keep:
+            # An address finds more than a word does: the mesh is asked, not only what is kept here.
+            model = lists.filtered(replace(model, overlay=None), "context", "")
+            return browsing.look(model, {"pattern": words.strip()})
         model = lists.filtered(replace(model, overlay=None), model.view, words)
         return lists.moved(model, int(down)), ()
 

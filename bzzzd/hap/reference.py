@@ -62,8 +62,9 @@ A thread shows replies below what they reply to, with kinds in words, objection 
 effect. `[` and `]` walk through it, `a` answers the message, `m` says something, `o` opens what it refers to: an
 address at its version, a task, a prompt, another message; `esc` comes back to the thread.
 
-The context is a tree of addresses by agent, project, task or role (`o`); `look` with a pattern shows what lies beyond
-the 5,000 addresses that are kept. An address opens at its newest text; `v` shows its versions on a line of time, `p`
+The context is a tree of addresses by agent, project, task or role (`o`); `/` with an address such as
+`ucxl://any:any@site:any/` shows what it finds in the mesh, also beyond the 5,000 addresses that are kept, and `=` shows
+all again. An address opens at its newest text; `v` shows its versions on a line of time, `p`
 where a version comes from, who may read it and which nodes hold it, `=` two versions side by side (`{{` and `}}` choose
 the other). `w` writes the version to a file: a safe name is offered, the file is written whole and for its owner alone,
 and over another one only after `enter` is pressed a second time.

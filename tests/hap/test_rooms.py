@@ -9,11 +9,13 @@ from msgspec.structs import replace
 
 from bzzzd.hap import feed, headless, plain
 from bzzzd.hap.feeds import context, talk
-from bzzzd.hap.messages import Act, Answered, Ask, Came, Due, Key, Later, Offline, Online, Refused
+from bzzzd.hap.messages import Act, Answered, Ask, Came, Due, Key, Later, Offline, Online, Paste, Refused
 from bzzzd.hap.model import Model
+from bzzzd.hap.rows import plain as words
 from bzzzd.hap.shelf import Branch, Entry
 from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
+from bzzzd.hap.view import view
 from bzzzd.hap.views import browser
 from bzzzd.hap.views.conversation import plain as spoken
 
@@ -136,6 +138,20 @@ def test_what_was_read_stays_readable_without_the_daemon() -> None:
     assert model.shelf.books[HIDE].texts["3f" * 32] == TEXTS[3]
 
 
+def test_an_address_in_the_filter_asks_the_mesh_and_another_key_shows_all_again() -> None:
+    model = after(shelved(), *keys("/"), Paste("ucxl://any:any@parser:any/"))
+    model, effects = update(model, Key("enter"))
+    assert Ask("context.list", {"limit": 500, "pattern": "ucxl://any:any@parser:any/*^/"}, ("context", "")) in effects
+    assert model.lists["context"].filter == ""
+    none = after(model, Answered(("context", ""), context.listing({"entries": [], "next": None, "complete": True})))
+    shown = "\n".join(words(row) for row in view(none, 80, 24).rows)
+    assert "Nothing is found by ucxl://any:any@parser:any/*^/. = shows everything again." in shown
+    assert "found by ucxl://any" in shown.split("\n")[-1]
+    model, effects = update(none, Key("="))
+    assert Ask("context.list", {"limit": 500}, ("context", "")) in effects
+    assert after(shelved(), *keys("/"), Paste("ucxl://an address")).shelf.pattern == ""
+
+
 @pytest.mark.parametrize(("room", "wanted"), [
     (60, "  worker-1 / worker / parser / t-0002 / notes / decision"),
     (45, "  worker-1 / … / t-0002 / notes / decision"),
@@ -163,9 +179,6 @@ def test_an_opened_thread_stands_at_its_newest_message_and_walks_in_reading_orde
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_until_when_a_plan_may_be_objected_to_is_told_in_a_narrow_window_too(width: int) -> None:
-    from bzzzd.hap.rows import plain as words
-    from bzzzd.hap.view import view
-
     plan = {**MESSAGES[0], "standing": "running", "to": ["lena"]}
     model = after(conversation(width), Came("hmmm", feed.items("hmmm", [{"thread": THREADS[0], "message": plan}]), 8))
     model = after(model, *keys("[ [ [ [ [ ["))
@@ -179,9 +192,6 @@ def test_until_when_a_plan_may_be_objected_to_is_told_in_a_narrow_window_too(wid
 @pytest.mark.parametrize("height", [12, 24, 60])
 def test_the_chosen_message_is_always_in_sight(height: int) -> None:
     model = conversation(60, height)
-    from bzzzd.hap.rows import plain as words
-    from bzzzd.hap.view import view
-
     for _ in range(6):
         rows = [words(row) for row in view(model, 60, height).rows]
         assert any(row.startswith("▌") for row in rows)
@@ -307,9 +317,6 @@ def asked_about(model: Model) -> Model:
 def test_a_task_shows_what_people_were_asked_about_it_and_opens_what_waits() -> None:
     model, effects = update(asked_about(after(online(), *keys("2 G enter"))), Key("p"))
     assert Ask("prompt.list", {"limit": 500}, ("prompts",)) in effects
-    from bzzzd.hap.rows import plain as words
-    from bzzzd.hap.view import view
-
     shown = "\n".join(words(row) for row in view(model, 80, 30).rows)
     assert "▲ open · approve · high risk · keeper" in shown
     assert "otto answered oldest" in shown

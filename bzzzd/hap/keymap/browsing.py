@@ -19,7 +19,7 @@ MODES: Mapping[str, tuple[str, ...]] = {
 ACTIONS: tuple[Action, ...] = (
     action("place", "h left", "fold", "fold the chosen name, or go to what it is below", hint="fold"),
     action("place", "o", "group", "group by agent, project, task or role", hint="group", typed="group [BY]"),
-    action("place", "=", "look", "show everything again; typed with a pattern: only what it finds",
+    action("place", "=", "look", "show everything again; `/` with an address shows only what it finds",
            typed="look [ADDRESS]"),
     action("context page", "c", "contents", "the text of the version", typed="contents"),
     action("context page", "v", "versions", "all versions on a line of time", hint="versions", typed="versions"),

@@ -66,7 +66,7 @@ def state(model: Model) -> str:
     shelf = model.shelf
     parts = [
         f"found by {shelf.pattern}" if shelf.pattern else "",
-        f"only the first {len(shelf.entries)} are shown: name a pattern" if shelf.cut else "",
+        f"only the first {len(shelf.entries)} are shown: / with an address finds more" if shelf.cut else "",
         "" if shelf.complete else "not every node was reached",
     ]
     return " · ".join(part for part in parts if part)

@@ -12,6 +12,7 @@ from bzzzd.hap.offers import applies
 from bzzzd.hap.rows import Row, Segment, clip, joined, on, plain, row_width, spread
 from bzzzd.hap.sources import ROWS
 from bzzzd.hap.text import within
+from bzzzd.hap.views import browser
 
 # Rows that a long notice may take, by what is open: never those of a question that is about to be confirmed.
 _NOTICE_ROWS: Mapping[type, int] = {type(None): 4, Form: 3, Palette: 4, Help: 4, Chooser: 4, Filter: 4}
@@ -162,7 +163,8 @@ def _counts(model: Model, *, named: bool) -> Row:
     """The tasks by state, with their words or by their signs alone; of other lists, where one stands."""
     if model.view != "tasks":
         at, of = lists.position(model)
-        return (("bar", f"{at} of {of}" if of else ""),)
+        more = browser.state(model) if model.view == "context" and model.page is None else ""
+        return joined([(("bar", part),) for part in (f"{at} of {of}" if of else "", more) if part], ("bar", " · "))
     parts: list[Row] = []
     for state in _STATE_ORDER:
         if count := model.counts.get(state, 0):

@@ -74,6 +74,8 @@ def _nothing(model: Model) -> str:
     if model.link.state != "online":
         why = f" Now: {model.link.why}" if model.link.state == "offline" and model.link.why else ""
         return f"Nothing has been seen here yet. It fills when bzzzd answers.{why}"
+    if model.view == "context" and model.shelf.pattern:
+        return f"Nothing is found by {model.shelf.pattern}. = shows everything again."
     if model.me.guest and model.view in _FOR_MEMBERS:
         return "Nothing is shown to guests here. The line at the top says how you get a grant."
     return logs.empty(model) if model.view == "logs" else _EMPTY[model.view]
