@@ -12,11 +12,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from bzzzd.hap.handling import Result
-from bzzzd.hap.messages import Answered, Ask, Came, Due, Effects, Later, Message
+from bzzzd.hap.messages import Answered, Ask, Came, Due, Effects, Later, Message, Refused
 from bzzzd.hap.model import Model
 
 PULSE_S: Final = 10.0
-SILENT_S: Final = 5.0
+SILENT_S: Final = 8.0
 _PULSE: Final = "pulse"
 # `health` waits for nobody; `status` waits for the ledger, which may be another machine's, and tells if that is away.
 _QUESTIONS: Effects = (Ask("health", {}, ("health",)), Ask("status", {}, ("status",)))
@@ -41,7 +41,14 @@ def beat(model: Model) -> Result:
 
 def is_sign(message: Message) -> bool:
     """Whether the message shows that bzzzd is there; what a person does here comes as answers too."""
-    return isinstance(message, Came) or (isinstance(message, Answered) and message.tag[0] in ("health", "status"))
+    match message:
+        case Came():
+            return True
+        case Answered(tag=("health" | "status",)):
+            return True
+        case Refused(tag=("health" | "status",), fault=fault):
+            return fault.code != "UNREACHABLE"
+    return False
 
 
 def missed(model: Model) -> bool:

@@ -22,7 +22,7 @@ answers what agents ask.
 | `interface: {{mode: web}}` in `hap.yaml` | a service for a browser on this machine, see below |
 
 All three run on the same model. Without `bzzzd` the portal shows what was seen last, says so in a banner, and comes
-back by itself. It asks `bzzzd` for a sign of life every 10 seconds; one that owes it for 5 seconds (frozen, or a disk
+back by itself. It asks `bzzzd` for a sign of life every 10 seconds; one that owes it for 8 seconds (frozen, or a disk
 that hangs) counts as away too. While the ledger of the mesh cannot be reached, the banner names the node that keeps it,
 and what is sent waits on this node. Who has no grant as a person works as a guest, and reads which command mends it.
 

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from bzzzd.hap import pulse
 from bzzzd.hap.feeds import mesh
-from bzzzd.hap.messages import Answered, Ask, Came, Due, Later, Offline, Online, Tick, Told
+from bzzzd.hap.messages import Answered, Ask, Came, Due, Later, Offline, Online, Refused, Tick, Told
 from bzzzd.hap.model import Model
 from bzzzd.hap.rows import plain
+from bzzzd.hap.things import Fault
 from bzzzd.hap.ticking import next_tick
 from bzzzd.hap.update import update
 from bzzzd.hap.view import view
@@ -38,15 +39,18 @@ def test_one_question_goes_out_now_and_then_and_an_answer_in_time_is_all() -> No
     _, effects = update(blank(), Online(LENA, STATUS))
     assert Later(pulse.PULSE_S, BEAT) in effects
     assert Later(pulse.PULSE_S, BEAT) not in update(online(), Online(LENA, STATUS))[1]  # it goes on already
-    model, effects = update(after(online(), Tick(NOW + 10)), BEAT)
+    model, effects = update(after(online(), Tick(NOW + 100)), BEAT)
     assert effects == (Ask("health", {}, ("health",)), Ask("status", {}, ("status",)), Later(pulse.PULSE_S, BEAT))
     assert next_tick(model) == pulse.SILENT_S
-    model = after(model, Answered(("health",), HEALTH), Tick(NOW + 60))
-    assert (model.link.state, model.link.seen) == ("online", NOW + 10)
+    model = after(model, Answered(("health",), HEALTH), Tick(NOW + 160))
+    assert (model.link.state, model.link.seen) == ("online", NOW + 100)
 
 
 def test_without_an_answer_bzzzd_is_away_and_anything_from_it_brings_it_back() -> None:
-    model = after(asked(), Tick(NOW + 10 + pulse.SILENT_S))
+    refused = after(asked(), Refused(("health",), Fault("NOT_READY", "it starts")), Tick(NOW + 60))
+    assert refused.link.state == "online"
+    gone = Refused(("health",), Fault("UNREACHABLE", "no answer within 10 s"))
+    model = after(asked(), Tick(NOW + 10 + pulse.SILENT_S), gone)
     assert (model.link.state, model.link.since, model.link.silent) == ("offline", NOW + 10, True)
     assert "bzzzd has not answered" in " ".join(rows(model)[1:3])
     assert update(model, BEAT)[1][0] == Ask("health", {}, ("health",))
