@@ -39,7 +39,8 @@ An opened prompt shows who asks, the risk, the time left, and exactly what will 
 every invisible character written out. The portal computes the digest of the text anew and checks the signature and the
 asker's grant against the authority key that it pinned at its first attach (`portal/authorities.json` in the state
 folder). What does not hold is shown as NOT PROVEN and takes no answer. A daemon that shows another authority is
-refused, with the file to remove when the machine has joined another mesh.
+refused, with the file to remove when the machine has joined another mesh. `o` opens the prompt's evidence, and `O` goes
+on to what comes next and to its task.
 
 `a` answers, `d` denies, and another key confirms: `y` sends after 5 seconds in which `u` takes it back, `Y` at once.
 What is of high risk is confirmed by typing the name of the operation. A prompt takes no answer in its first 0.7 seconds

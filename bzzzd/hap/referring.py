@@ -38,13 +38,13 @@ def _reference(model: Model, args: Args) -> Result:
 
 
 def _refs(model: Model) -> tuple[str, ...]:
-    """What the chosen message of a thread, or the opened prompt, refers to."""
+    """What the chosen message of a thread, or the opened prompt, refers to; of a prompt its task comes last."""
     page = model.page
     if page is not None and page.kind == "threads":
         said = talking.chosen(model, page)
         return said.refs if said is not None else ()
     asked = model.asked.get(page.id) if page is not None and page.kind == "inbox" else None
-    return asked.evidence if asked is not None else ()
+    return (*asked.evidence, asked.task) if asked is not None and asked.task else ()
 
 
 def open_reference(model: Model, name: str) -> Result:

@@ -499,3 +499,13 @@ def test_what_is_about_to_be_said_is_told_in_full_or_says_that_it_is_cut() -> No
     model = after(prompt_page(online(), action=action), *keys("a"))
     panel = [plain(row).strip() for row in view(model, 80, 24).rows][-6:]
     assert any(row.endswith("…") for row in panel)
+
+
+def test_the_task_of_a_prompt_is_opened_from_it_after_its_evidence() -> None:
+    model = after(prompt_page(online(), evidence=("ab" * 32,)), *keys("O"))
+    assert model.notice.text == "next: t-0001"
+    model = after(model, *keys("o"))
+    assert (model.view, model.page.id if model.page is not None else "") == ("tasks", "t-0001")
+    model = after(model, *keys("esc"))
+    assert (model.view, model.page.id if model.page is not None else "") == ("inbox", "p-0001")
+    assert after(prompt_page(online()), *keys("o")).view == "tasks"
