@@ -17,7 +17,7 @@ from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.restart import Restart
 from bzzzd.storage.invitations import Invitations
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 
 
 class Entry:

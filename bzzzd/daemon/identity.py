@@ -24,7 +24,7 @@ from bzzzd.identity.node import NodeIdentity, load_or_found
 from bzzzd.identity.switch import carry_out
 from bzzzd.runtime.services import Health
 from bzzzd.slurp.coordinator import FIRST, Coordinator, read_coordinator
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.rolekeys import RoleKeys
 
 # Levels at which a role is an agent's: what a node lets itself grant without asking anybody.
 _AGENT_LEVELS: Final = frozenset({"coordination", "suggestion", "read_only"})

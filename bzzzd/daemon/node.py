@@ -57,8 +57,8 @@ from bzzzd.runtime.logs import Logs
 from bzzzd.runtime.phases import Phase
 from bzzzd.slurp.ledger import Rules
 from bzzzd.slurp.task import LedgerClock, Task
-from bzzzd.storage.context import Writer
-from bzzzd.storage.records import BLOB_NAMESPACE, HEAD_NAMESPACE, select_record, validate_record
+from bzzzd.storage.versions.context import Writer
+from bzzzd.storage.versions.records import BLOB_NAMESPACE, HEAD_NAMESPACE, select_record, validate_record
 from bzzzd.ucxl.address import Address
 
 # The portal specification's limits for a person's messages (section 13.2); agents have the process's own.

@@ -30,7 +30,7 @@ class Pair(Struct, frozen=True):
 def pairs(old: str, new: str, around: int = AROUND) -> tuple[Pair, ...]:
     """What became of ``old`` in ``new``; equal lines further than ``around`` from a change are skipped."""
     # Imported late: only a comparison needs it.
-    from bzzzd.storage.difference import opcodes
+    from bzzzd.storage.versions.difference import opcodes
 
     a, b = old.split("\n")[:MOST_LINES], new.split("\n")[:MOST_LINES]
     found: list[Pair] = []

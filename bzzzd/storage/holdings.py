@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 
 # Entries of the ledger, versions of content, messages of topics. The names are this file's alone.
 _COUNTED: Final = (

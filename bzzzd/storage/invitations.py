@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from bzzzd.errors import NotFound, Overloaded
 from bzzzd.identity.invitation import Ask, Invitation, Standing, check_open, refused
-from bzzzd.storage.journal import Journal, Schema
+from bzzzd.storage.journal.journal import Journal, Schema
 
 SCHEMA: Final = Schema(
     "invitations",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final, NamedTuple
 
-from bzzzd.storage.database import Schema
+from bzzzd.storage.journal.database import Schema
 
 SCHEMA: Final = Schema(
     "outbox",

@@ -12,7 +12,7 @@ import base64
 import sqlite3
 from typing import Final, NamedTuple
 
-from bzzzd.storage.database import Schema
+from bzzzd.storage.journal.database import Schema
 
 SCHEMA: Final = Schema(
     "threads",

@@ -41,10 +41,10 @@ from bzzzd.config.roles import RolesFile
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.policy import Policy, PolicyRecord
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from bzzzd.ucxl.version import make_header, seal_version
 
 Row = dict[str, Any]

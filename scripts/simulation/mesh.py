@@ -12,7 +12,7 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.identity.charter import CharterKind, Paper, seal_document
 from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.revocations import RevocationList, Revoked
-from bzzzd.storage.order import Source
+from bzzzd.storage.messages.sources import Source
 from simulation.node import SILENT_S, Node
 from simulation.world import World
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 from bzzzd.errors import BzzzError
 from bzzzd.identity.charter import Book, Paper, newer
 from bzzzd.mesh.enough import ENOUGH_MEMBERS, EXPLORE_S, explores
-from bzzzd.storage.exchange import FETCH_WANTS
-from bzzzd.storage.order import Arrival, Ask, Held, Link, Source, Tracker
+from bzzzd.storage.messages.exchange import FETCH_WANTS
+from bzzzd.storage.messages.order import Tracker
+from bzzzd.storage.messages.sources import Arrival, Ask, Held, Link, Source
 
 if TYPE_CHECKING:
     from simulation.mesh import Mesh

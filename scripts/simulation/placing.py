@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, Final
 
-from bzzzd.storage.placement import holders, owed_to
+from bzzzd.storage.versions.placement import holders, owed_to
 
 ADDRESSES: Final = 300
 REPLICAS: Final = 3

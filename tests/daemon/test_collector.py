@@ -10,12 +10,12 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.daemon.replicas.collector import Collector
 from bzzzd.errors import NotFound, Unavailable
 from bzzzd.slurp.commands import Author
-from bzzzd.storage import held
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.questions import Lacking
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import held
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore
+from bzzzd.storage.versions.questions import Lacking
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from bzzzd.ucxl.version import make_header, seal_version
 
 MESH, NOW = "mesh-1", 1_000_000.0

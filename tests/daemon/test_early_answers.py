@@ -13,8 +13,8 @@ from bzzzd.daemon.ledger.remote import RemoteLedger
 from bzzzd.errors import Unavailable, UnknownOutcome
 from bzzzd.slurp.ledger import Outcome
 from bzzzd.slurp.task import LedgerClock, submit
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.rows import Pending
 
 TASK = submit(id="t-1", author="alice", author_kind="person", brief="b" * 64, now=LedgerClock(0.0, 0.0))
 EARLY = wire.encode([wire.Done(Outcome(TASK, ()), upto=("first-1", 5))])

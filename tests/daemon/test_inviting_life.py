@@ -15,7 +15,7 @@ from bzzzd.errors import BzzzError
 from bzzzd.identity.invitation import Token, seal_ask
 from bzzzd.mesh.values import JoinTry
 from bzzzd.storage.invitations import SCHEMA
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 from tests.daemon.membership.test_inviting import CHALLENGE, Desk
 
 JOINERS = [SigningKey.from_seed(bytes([number]) * 32) for number in range(1, 5)]

@@ -15,7 +15,7 @@ from bzzzd.errors import BzzzError, DiskFull, FinalState, NotAllowed, from_map
 from bzzzd.slurp.commands import Answer, Author, Cancel, Command, Submit
 from bzzzd.slurp.ledger import Outcome
 from bzzzd.slurp.task import LedgerClock, submit
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 from bzzzd.storage.outbox import SCHEMA
 
 ALICE = Author("alice", "person", "operator", (), b"k" * 32)

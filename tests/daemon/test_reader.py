@@ -14,14 +14,14 @@ from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.node import make_grant
 from bzzzd.mesh.judging import Judging
 from bzzzd.slurp.commands import Author
-from bzzzd.storage import letting_go
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore
-from bzzzd.storage.held import ids_digest
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.naming import name_of
-from bzzzd.storage.questions import Fetch, Find, Found
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import letting_go
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore
+from bzzzd.storage.versions.held import ids_digest
+from bzzzd.storage.versions.naming import name_of
+from bzzzd.storage.versions.questions import Fetch, Find, Found
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from bzzzd.ucxl.address import parse
 from bzzzd.ucxl.version import make_header, seal_version
 

@@ -14,7 +14,7 @@ from bzzzd.daemon.ledger.replicator import SLOW_S, Candidate, Replicator
 from bzzzd.errors import UnknownOutcome
 from bzzzd.slurp.ledger import Status
 from bzzzd.slurp.replica import Row
-from bzzzd.storage.adopt import Carried
+from bzzzd.storage.versions.adopt import Carried
 
 LIMIT_S = 20.0
 _COPY = msgspec.msgpack.Decoder(wire.Copy)

@@ -14,7 +14,7 @@ from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.slurp import query, replica, sqlite
 from bzzzd.slurp.coordinator import Coordinator
 from bzzzd.slurp.task import LedgerClock
-from bzzzd.storage.adopt import Carried
+from bzzzd.storage.versions.adopt import Carried
 from tests.slurp.kit import Clock, InlineJournal, Maker, person, raw_of, rules
 
 KEEPER = b"k" * 32

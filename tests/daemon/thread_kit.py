@@ -27,12 +27,12 @@ from bzzzd.identity.policy import Policy, PolicyRecord
 from bzzzd.mesh.judging import Judging
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.slurp.brief import Writer
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.journal.journal import Journal
 from bzzzd.storage.threads import SCHEMA as THREADS
 from bzzzd.storage.threads import Kept
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore
+from bzzzd.storage.versions.rolekeys import RoleKeys
 
 NOW = time.time()
 AUTHORITY = SigningKey.from_seed(b"a" * 32)

@@ -32,7 +32,7 @@ from bzzzd.identity.node import make_grant, write_grant
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.rpc.blocking import BlockingClient
 from bzzzd.slurp.coordinator import Coordinator
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from tests.integration.sessions import Session
 from tests.netns.kit import Host
 from tests.ports import free_port

@@ -21,7 +21,7 @@ from bzzzd.errors import NoRoleKey, NotAllowed
 from bzzzd.identity.charter import Paper, seal_document
 from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.revocations import RevocationList, Revoked
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from tests.integration.conftest import ROLES, Node, NodeMaker, wait_for
 from tests.integration.sessions import Session, refusal
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bzzzd.storage.records import blob_key, place_name
+from bzzzd.storage.versions.records import blob_key, place_name
 from tests.integration.conftest import Node, NodeMaker, wait_for
 from tests.integration.sessions import Session
 from tests.integration.test_storage import LIMIT_S, held_by, holders, meet, mesh_of, metric

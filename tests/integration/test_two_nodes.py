@@ -12,7 +12,7 @@ import pytest
 
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.rpc.client import AsyncClient
-from bzzzd.storage.records import HeadRecord, head_key, open_head, seal_head
+from bzzzd.storage.versions.records import HeadRecord, head_key, open_head, seal_head
 from bzzzd.ucxl.version import version_id
 from tests.integration.conftest import Node, NodeMaker, nodes_in, wait_for
 from tests.integration.sessions import Session, Watch, refusal

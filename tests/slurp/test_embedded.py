@@ -11,7 +11,7 @@ from bzzzd.errors import StaleToken, StorageFailed
 from bzzzd.slurp.embedded import EmbeddedLedger
 from bzzzd.slurp.ledger import Backup
 from bzzzd.slurp.schema import MAJOR, NAME, SCHEMA
-from bzzzd.storage.journal import Journal, Schema
+from bzzzd.storage.journal.journal import Journal, Schema
 
 from .conformance import LedgerConformance, World
 from .kit import Clock, InlineJournal, raw_of, rules

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bzzzd.storage.journal import Journal, Schema
+from bzzzd.storage.journal.journal import Journal, Schema
 
 NOTES = Schema("notes", 1, ("CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",))
 

@@ -12,11 +12,11 @@ from bzzzd.errors import GrantRefused, InvalidEnvelope, NotAllowed, NotFound, Un
 from bzzzd.identity.grants import Revocations, Trust, mesh_id_of
 from bzzzd.identity.node import make_grant
 from bzzzd.slurp.commands import Author
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.naming import name_of
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore
+from bzzzd.storage.versions.naming import name_of
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from bzzzd.ucxl.version import make_header, seal_version
 
 NOW = 1_000_000.0

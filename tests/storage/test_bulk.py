@@ -8,7 +8,7 @@ import pytest
 
 from bzzzd.crypto import age
 from bzzzd.errors import NotAllowed
-from bzzzd.storage.bulk import decrypt_large, encrypt_large
+from bzzzd.storage.versions.bulk import decrypt_large, encrypt_large
 
 
 def test_both_ways_speak_the_same_format():

@@ -11,7 +11,7 @@ from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import InvalidEnvelope, TooLarge
 from bzzzd.mesh.values import MAX_MESSAGE_BYTES
-from bzzzd.storage.carry import (
+from bzzzd.storage.messages.carry import (
     MESSAGE_LIMIT,
     PACKET_LIMIT,
     Bundle,
@@ -25,7 +25,7 @@ from bzzzd.storage.carry import (
     seal_message,
     unpack,
 )
-from bzzzd.storage.order import Link, Source
+from bzzzd.storage.messages.sources import Link, Source
 
 MESH = "mesh-1"
 NODE, AUTHOR = SigningKey.from_seed(bytes(32)), SigningKey.from_seed(bytes([1]) * 32)

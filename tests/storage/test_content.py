@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from bzzzd.errors import DiskFull, StorageFailed
-from bzzzd.storage.content import SCHEMA, Blob, ContentStore
 from bzzzd.storage.folder import TEMPORARY
+from bzzzd.storage.versions.content import SCHEMA, Blob, ContentStore
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ from bzzzd.errors import (
 )
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.epoch import seal_epoch
-from bzzzd.storage.bulk import LARGE_BYTES
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore
-from bzzzd.storage.records import head_key, seal_head, validate_record
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.bulk import LARGE_BYTES
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore
+from bzzzd.storage.versions.records import head_key, seal_head, validate_record
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from bzzzd.ucxl.version import make_header, open_version, seal_version, version_id
 
 MESH = "mesh-1"
@@ -381,10 +381,10 @@ import asyncio, sys, time
 from pathlib import Path
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.identity.caller import Caller
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from bzzzd.ucxl.version import make_header, seal_version
 
 async def main():

@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from bzzzd.storage import copies
+from bzzzd.storage.versions import copies
 
 A, B = bytes(32), bytes([1]) * 32
 ONE, TWO = "11" * 32, "22" * 32

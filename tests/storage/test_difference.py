@@ -5,7 +5,7 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bzzzd.storage.difference import MAX_TEXT_BYTES, difference
+from bzzzd.storage.versions.difference import MAX_TEXT_BYTES, difference
 
 texts = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "d"]), max_size=30).map("".join)
 

@@ -13,7 +13,7 @@ from bzzzd.identity.charter import Book, Paper
 from bzzzd.identity.epoch import open_epoch, seal_epoch
 from bzzzd.identity.grants import Trust, mesh_id_of
 from bzzzd.identity.node import make_grant
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.rolekeys import RoleKeys
 
 AUTHORITY, ONE, TWO = (SigningKey.from_seed(bytes([number]) * 32) for number in range(3))
 MESH = mesh_id_of(AUTHORITY.public)

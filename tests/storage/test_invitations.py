@@ -9,7 +9,7 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import InvitationRefused, NotFound
 from bzzzd.identity.invitation import Ask, Invitation, Standing
 from bzzzd.storage.invitations import KEEP_S, SCHEMA, Invitations
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 from tests.storage.conftest import Opener
 
 NOW = time.time()

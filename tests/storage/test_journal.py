@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from bzzzd.errors import AlreadyRunning, BzzzError, DiskFull, NotReady, Overloaded, StorageFailed
-from bzzzd.storage.database import Opened, open_database
-from bzzzd.storage.journal import Journal, Schema
+from bzzzd.storage.journal.database import Opened, open_database
+from bzzzd.storage.journal.journal import Journal, Schema
 
 Work = Callable[[sqlite3.Connection], object]
 
@@ -319,7 +319,7 @@ async def test_a_failed_sync_ends_the_journal_because_nobody_knows_what_is_on_th
         opened.connection.close()
         return Opened(sqlite3.connect(path, isolation_level=None, factory=Failing), opened.incarnation, opened.boot)
 
-    monkeypatch.setattr("bzzzd.storage.journal.open_database", opening)
+    monkeypatch.setattr("bzzzd.storage.journal.journal.open_database", opening)
     journal = await open_journal()
     await journal.write(put(1))
     await journal.read(lambda connection: setattr(connection, "armed", True))
@@ -335,8 +335,8 @@ async def test_a_failed_sync_ends_the_journal_because_nobody_knows_what_is_on_th
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-from bzzzd.storage.database import Opened, open_database
-from bzzzd.storage.journal import Journal, Schema
+from bzzzd.storage.journal.database import Opened, open_database
+from bzzzd.storage.journal.journal import Journal, Schema
 NOTES = Schema("notes", 1, ("CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT",))
 
 async def writer(journal, start, step):
@@ -382,8 +382,8 @@ AS_NOBODY = """
 import asyncio, os, sys
 from pathlib import Path
 from bzzzd.errors import BzzzError
-from bzzzd.storage.database import Opened, open_database
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.database import Opened, open_database
+from bzzzd.storage.journal.journal import Journal
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)

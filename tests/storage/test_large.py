@@ -10,9 +10,9 @@ import pytest
 
 from bzzzd.crypto import age
 from bzzzd.errors import InvalidEnvelope, StorageFailed, Unavailable
-from bzzzd.storage.incoming import Incoming
-from bzzzd.storage.large import Opening, Sealing
-from bzzzd.storage.naming import CHUNK_BYTES, Naming, name_of
+from bzzzd.storage.versions.incoming import Incoming
+from bzzzd.storage.versions.large import Opening, Sealing
+from bzzzd.storage.versions.naming import CHUNK_BYTES, Naming, name_of
 from bzzzd.ucxl.version import PlaintextDigest
 
 SECRET = age.new_identity()

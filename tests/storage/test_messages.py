@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import NotFound
-from bzzzd.storage.carry import (
+from bzzzd.storage.journal.database import open_database
+from bzzzd.storage.messages.carry import (
     Bundle,
     Carry,
     Received,
@@ -19,10 +20,9 @@ from bzzzd.storage.carry import (
     seal_carry,
     seal_message,
 )
-from bzzzd.storage.database import open_database
-from bzzzd.storage.messages import SCHEMA, Clone, Limits, MessageStore, Skip
-from bzzzd.storage.order import Held, Link, Source
-from bzzzd.storage.ring import IDLE_JOURNALS
+from bzzzd.storage.messages.ring import IDLE_JOURNALS
+from bzzzd.storage.messages.sources import Held, Link, Source
+from bzzzd.storage.messages.store import SCHEMA, Clone, Limits, MessageStore, Skip
 
 MESH = "mesh-1"
 NODE, PEER, AUTHOR = (SigningKey.from_seed(bytes([number]) * 32) for number in range(3))

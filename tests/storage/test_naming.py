@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bzzzd.errors import InvalidEnvelope
-from bzzzd.storage.naming import CHUNK_BYTES, Naming, chunk_span, chunks_of, name_of, name_of_list
+from bzzzd.storage.versions.naming import CHUNK_BYTES, Naming, chunk_span, chunks_of, name_of, name_of_list
 
 
 @given(st.integers(0, 3 * CHUNK_BYTES + 1), st.lists(st.integers(1, CHUNK_BYTES), max_size=8))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bzzzd.storage.gaps import ASKS_PER_PEER
-from bzzzd.storage.order import Arrival, Ask, Held, Link, Lost, Source, Tracker
-from bzzzd.storage.sources import MAX_JOURNALS, MAX_SOURCES
+from bzzzd.storage.messages.gaps import ASKS_PER_PEER
+from bzzzd.storage.messages.order import Tracker
+from bzzzd.storage.messages.sources import MAX_JOURNALS, MAX_SOURCES, Arrival, Ask, Held, Link, Lost, Source
 
 N, M, P = b"n", b"m", b"p"
 A, B = Source(N, "a"), Source(N, "b")

@@ -6,7 +6,16 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bzzzd.storage.placement import Kept, holders, may_drop, over_retention, owed_to, present, ranked, substitute
+from bzzzd.storage.versions.placement import (
+    Kept,
+    holders,
+    may_drop,
+    over_retention,
+    owed_to,
+    present,
+    ranked,
+    substitute,
+)
 
 NODES = [hashlib.sha256(bytes([number])).digest() for number in range(20)]
 nodes = st.sets(st.sampled_from(NODES), min_size=1)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bzzzd.storage.plaintexts import Plaintexts
+from bzzzd.storage.versions.plaintexts import Plaintexts
 
 READERS = frozenset({"worker"})
 

@@ -5,7 +5,7 @@ import pytest
 from bzzzd.crypto.envelope import seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BzzzError, InvalidEnvelope, TooLarge
-from bzzzd.storage.records import (
+from bzzzd.storage.versions.records import (
     MAX_VALUE_BYTES,
     HeadRecord,
     PointerRecord,

@@ -8,11 +8,11 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import NoRoleKey, StorageFailed
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.epoch import seal_epoch
-from bzzzd.storage.bulk import LARGE_BYTES
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore
-from bzzzd.storage.reseal import Resealing
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.bulk import LARGE_BYTES
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore
+from bzzzd.storage.versions.reseal import Resealing
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from bzzzd.ucxl.version import make_header, seal_version
 
 MESH = "mesh-1"

@@ -7,8 +7,8 @@ from bzzzd.crypto import age
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, KeyExposed, NoRoleKey, NotAllowed, NotReady, StorageFailed
 from bzzzd.identity.epoch import EpochRecord, open_epoch, seal_epoch
-from bzzzd.storage.bulk import LARGE_BYTES
-from bzzzd.storage.rolekeys import RoleKeys, recovery_of
+from bzzzd.storage.versions.bulk import LARGE_BYTES
+from bzzzd.storage.versions.rolekeys import RoleKeys, recovery_of
 
 MESH = "mesh-1"
 AUTHORITY = SigningKey.from_seed(bytes(32))

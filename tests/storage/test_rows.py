@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import BadInput, Conflict, NotFound
-from bzzzd.storage import copies, letting_go, rows
-from bzzzd.storage.content import SCHEMA as CONTENT
-from bzzzd.storage.content import Blob
+from bzzzd.storage.versions import copies, letting_go, rows
+from bzzzd.storage.versions.content import SCHEMA as CONTENT
+from bzzzd.storage.versions.content import Blob
 from bzzzd.ucxl.address import parse
 from bzzzd.ucxl.history import Entry, heads, order
 from bzzzd.ucxl.version import make_header, seal_version, version_id

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bzzzd.errors import StorageFailed
-from bzzzd.storage.transactions import Kind, Operation, Transactions
+from bzzzd.storage.journal.transactions import Kind, Operation, Transactions
 
 Work = Callable[[sqlite3.Connection], object]
 

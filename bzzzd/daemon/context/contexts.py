@@ -15,9 +15,9 @@ from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import attached
 from bzzzd.rpc.registry import Registry
 from bzzzd.slurp.commands import Author
-from bzzzd.storage.content import Blob
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.records import HeadRecord
+from bzzzd.storage.versions.content import Blob
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.records import HeadRecord
 from bzzzd.ucxl.address import parse
 from bzzzd.ucxl.version import DEFAULT_CONTENT_TYPE, VersionHeader, VersionId
 

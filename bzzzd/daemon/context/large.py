@@ -23,12 +23,12 @@ from bzzzd.identity.caller import Caller
 from bzzzd.rpc.access import attached
 from bzzzd.rpc.registry import Registry
 from bzzzd.slurp.commands import Author
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import ContextStore, VersionRow
-from bzzzd.storage.large import Opening, Sealing
-from bzzzd.storage.naming import CHUNK_BYTES
-from bzzzd.storage.pipe import IDLE_S
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import ContextStore, VersionRow
+from bzzzd.storage.versions.large import Opening, Sealing
+from bzzzd.storage.versions.naming import CHUNK_BYTES
+from bzzzd.storage.versions.pipe import IDLE_S
+from bzzzd.storage.versions.rolekeys import RoleKeys
 from bzzzd.ucxl.address import parse
 
 PIECE_BYTES: Final = 1_048_576

@@ -18,15 +18,15 @@ from bzzzd.runtime.services import Health
 from bzzzd.slurp import replica
 from bzzzd.slurp.schema import MAJOR, NAME
 from bzzzd.slurp.schema import SCHEMA as LEDGER_TABLES
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import SCHEMAS, ContextStore, Writer
 from bzzzd.storage.invitations import SCHEMA as INVITATIONS
-from bzzzd.storage.journal import Journal, Schema
-from bzzzd.storage.messages import SCHEMA as MESSAGES
-from bzzzd.storage.messages import Limits, MessageStore
+from bzzzd.storage.journal.journal import Journal, Schema
+from bzzzd.storage.messages.store import SCHEMA as MESSAGES
+from bzzzd.storage.messages.store import Limits, MessageStore
 from bzzzd.storage.outbox import SCHEMA as OUTBOX
-from bzzzd.storage.reseal import Resealing
 from bzzzd.storage.threads import SCHEMA as THREADS
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import SCHEMAS, ContextStore, Writer
+from bzzzd.storage.versions.reseal import Resealing
 from bzzzd.ucxl.address import Address
 
 _REST_S: Final = 10.0

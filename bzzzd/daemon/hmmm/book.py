@@ -14,10 +14,10 @@ from bzzzd.errors import BzzzError
 from bzzzd.hmmm.message import Message, read_message
 from bzzzd.hmmm.thread import BOUNDS, EMPTY, Bounds, Said, Speaker, Thread, thread_of
 from bzzzd.storage import threads
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.journal.journal import Journal
 from bzzzd.storage.threads import MARK_BYTES, Head, Kept
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.rows import Pending
 
 MOST_THREADS: Final = 10_000
 # A thread without a word for so long is forgotten here; a month after it was closed by the same silence.

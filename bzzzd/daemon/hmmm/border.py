@@ -13,9 +13,9 @@ from bzzzd.hmmm.message import Message, check_named, check_text, message_id, ope
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.grants import Trust
 from bzzzd.slurp.commands import Author
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.rows import Pending
 from bzzzd.storage.threads import Kept
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.rows import Pending
 
 # A message that waited in a portal's outbox is still taken after so many seconds; its own time stands.
 POST_AGE_S = 300.0

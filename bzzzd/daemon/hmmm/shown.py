@@ -11,8 +11,8 @@ from bzzzd.errors import BadInput, NotAllowed, NotFound, StorageFailed, TooLarge
 from bzzzd.hmmm.message import Message, Text, open_text
 from bzzzd.hmmm.thread import Said
 from bzzzd.identity.caller import Caller
-from bzzzd.storage.context import ContextStore
 from bzzzd.storage.threads import Kept
+from bzzzd.storage.versions.context import ContextStore
 
 # Decrypted texts in memory, in characters.
 _TEXT_CHARS: Final = 2_000_000

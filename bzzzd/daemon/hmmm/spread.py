@@ -19,9 +19,9 @@ from bzzzd.daemon.hmmm.border import Border
 from bzzzd.errors import BzzzError, NotFound
 from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.peer_id import key_of
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.rows import Pending
 from bzzzd.storage.threads import Kept, mark_of
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.rows import Pending
 
 _EVERY_S: Final = 30.0
 _GATHER_S: Final = 0.1

@@ -14,8 +14,8 @@ from msgspec import Meta, Struct
 
 from bzzzd.errors import UNREADABLE, InvalidEnvelope
 from bzzzd.hmmm.message import MESSAGE_LIMIT, ThreadId
-from bzzzd.storage.adopt import Carried
 from bzzzd.storage.threads import MARK_BYTES
+from bzzzd.storage.versions.adopt import Carried
 
 TOPIC: Final = "bzzz/hmmm/1"
 PROTOCOL: Final = "/bzzz/hmmm/1"

@@ -27,7 +27,7 @@ from bzzzd.identity.node import NodeIdentity
 from bzzzd.identity.policy import Policy
 from bzzzd.rpc.access import kinds
 from bzzzd.rpc.registry import NoParams, Registry
-from bzzzd.storage.rolekeys import RoleKeys, recovery_of
+from bzzzd.storage.versions.rolekeys import RoleKeys, recovery_of
 
 # An administrator's client that removes a member makes the new keys itself, at once.
 _PATIENCE_S: Final = 10.0

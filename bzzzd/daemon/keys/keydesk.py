@@ -33,7 +33,7 @@ from bzzzd.mesh.peer_id import key_of
 from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
-from bzzzd.storage.rolekeys import Missing, RoleKeys, Secret, recovery_of
+from bzzzd.storage.versions.rolekeys import Missing, RoleKeys, Secret, recovery_of
 
 KEYS_PROTOCOL: Final = "/bzzz/keys/1"
 MAX_SECRETS: Final = 512

@@ -17,8 +17,8 @@ import structlog
 from bzzzd.errors import BzzzError, NotAllowed, NotFound
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
-from bzzzd.storage.reseal import Resealing
-from bzzzd.storage.rolekeys import RoleKeys
+from bzzzd.storage.versions.reseal import Resealing
+from bzzzd.storage.versions.rolekeys import RoleKeys
 
 _PAGE: Final = 500
 # Readers that found the old file's name just before get this long to read it.

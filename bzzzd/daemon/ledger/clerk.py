@@ -15,7 +15,7 @@ from bzzzd.daemon.membership.members import Members
 from bzzzd.errors import BzzzError, InvalidEnvelope
 from bzzzd.slurp.commands import Author, Command, author_of, open_command
 from bzzzd.slurp.ledger import Outcome
-from bzzzd.storage.context import ContextStore, Pending
+from bzzzd.storage.versions.context import ContextStore, Pending
 
 C = TypeVar("C", bound=Command)
 

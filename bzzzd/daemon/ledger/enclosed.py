@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.rows import Pending
 
 
 class Enclosed:

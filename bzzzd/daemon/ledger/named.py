@@ -9,7 +9,7 @@ from bzzzd.slurp.brief import brief_address
 from bzzzd.slurp.commands import Answer, Ask, Author, Command, Complete, Fail, Submit
 from bzzzd.slurp.question import PROMPT_TYPE, prompt_address, value_address
 from bzzzd.slurp.refusals import ValueChanged
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.versions.rows import Pending
 from bzzzd.ucxl.address import parse
 
 # The roles that may read content of this type by an author of this role.

@@ -26,7 +26,7 @@ from bzzzd.slurp.commands import Answer, Author, Cancel, Command, Complete, Fail
 from bzzzd.slurp.ledger import Outcome
 from bzzzd.slurp.task import LedgerClock
 from bzzzd.storage import outbox
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 
 MOST: Final = 10_000
 MOST_BYTES: Final = 268_435_456

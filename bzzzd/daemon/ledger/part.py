@@ -38,8 +38,8 @@ from bzzzd.rpc.streams import Stream
 from bzzzd.slurp import replica, schema
 from bzzzd.slurp.ledger import Outcome, Rules
 from bzzzd.slurp.task import LedgerClock, Task
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.rows import Pending
 
 _SERVICE: Final = "ledger"
 

@@ -27,8 +27,8 @@ from bzzzd.slurp.ledger import (
 )
 from bzzzd.slurp.prompt import Prompt, PromptState
 from bzzzd.slurp.task import State, Task
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.rows import Pending
 
 T = TypeVar("T")
 _LOOK_S: Final = 5.0

@@ -22,7 +22,7 @@ from bzzzd.daemon.ledger import wire
 from bzzzd.errors import BzzzError
 from bzzzd.slurp import replica
 from bzzzd.slurp.ledger import Status
-from bzzzd.storage.adopt import Carried
+from bzzzd.storage.versions.adopt import Carried
 
 SLOW_S: Final = 3.0
 _CATCH_UP_S: Final = 30.0

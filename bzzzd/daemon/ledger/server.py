@@ -20,9 +20,9 @@ from bzzzd.identity.grants import Grant
 from bzzzd.mesh.peer_id import key_of, peer_id_of
 from bzzzd.slurp.commands import Author, Claim, Command, author_of, open_command
 from bzzzd.slurp.ledger import EventPage, Outcome
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.rows import Pending
 
 _WAIT_MOST_S = 30.0
 _LOG = structlog.get_logger()

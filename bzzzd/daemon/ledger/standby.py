@@ -16,9 +16,9 @@ from bzzzd.daemon.ledger.succession import Succession
 from bzzzd.errors import BzzzError, Conflict, NotAllowed, Unavailable
 from bzzzd.mesh.peer_id import key_of
 from bzzzd.slurp import replica
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.rows import Pending
 
 
 class Standby:

@@ -20,7 +20,7 @@ from bzzzd.slurp import backup, replica
 from bzzzd.slurp.coordinator import FIRST
 from bzzzd.slurp.ledger import Ledger
 from bzzzd.slurp.task import LedgerClock
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 
 _FIX: Final = (
     "compare with bzzz task list and submit again what is missing, or make the file the mesh's ledger instead "

@@ -37,7 +37,7 @@ from bzzzd.slurp.commands import (
     Retry,
     Submit,
 )
-from bzzzd.storage.context import ContextStore, Pending
+from bzzzd.storage.versions.context import ContextStore, Pending
 
 C = TypeVar("C", bound=Command)
 

@@ -20,7 +20,7 @@ from bzzzd.slurp.ledger import EventPage, Outcome
 from bzzzd.slurp.prompt import PromptState
 from bzzzd.slurp.replica import Row
 from bzzzd.slurp.task import State
-from bzzzd.storage.adopt import Carried
+from bzzzd.storage.versions.adopt import Carried
 
 LEDGER_PROTOCOL: Final = "/bzzz/ledger/1"
 OFFERS_PROTOCOL: Final = "/bzzz/offers/1"

@@ -42,7 +42,7 @@ from bzzzd.rpc.access import guest
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.session import Call
 from bzzzd.storage.holdings import holdings
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 
 _ASKS_KEPT: Final = 16
 

@@ -21,9 +21,9 @@ from bzzzd.daemon.messages.speakers import Speakers, Unknown
 from bzzzd.errors import BzzzError
 from bzzzd.mesh.judging import is_sender_s
 from bzzzd.mesh.peer_id import peer_id_of
-from bzzzd.storage.carry import Bundle, Numbered, Received, digest_of, open_bundle, open_numbered, unpack
-from bzzzd.storage.messages import MessageStore, Skip
-from bzzzd.storage.order import Arrival, Link, Source
+from bzzzd.storage.messages.carry import Bundle, Numbered, Received, digest_of, open_bundle, open_numbered, unpack
+from bzzzd.storage.messages.sources import Arrival, Link, Source
+from bzzzd.storage.messages.store import MessageStore, Skip
 
 _BATCH_PACKETS: Final = 64
 _BATCH_BYTES: Final = 262_144

@@ -16,8 +16,8 @@ from bzzzd.daemon.messages.arrivals import Arrivals, Intake, Packet
 from bzzzd.daemon.messages.channels import Channel, Channels
 from bzzzd.errors import BzzzError
 from bzzzd.mesh.peer_id import key_of, peer_id_of
-from bzzzd.storage.carry import Bundle, Received
-from bzzzd.storage.exchange import (
+from bzzzd.storage.messages.carry import Bundle, Received
+from bzzzd.storage.messages.exchange import (
     FETCH_WANTS,
     FOUND_BYTES,
     PROTOCOL,
@@ -36,8 +36,8 @@ from bzzzd.storage.exchange import (
     read_request,
     read_told,
 )
-from bzzzd.storage.messages import MessageStore, Skip
-from bzzzd.storage.order import Ask, Held, Lost, Source
+from bzzzd.storage.messages.sources import Ask, Held, Lost, Source
+from bzzzd.storage.messages.store import MessageStore, Skip
 
 TELL_S: Final = 5.0
 _LOOK_S: Final = 0.05

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from bzzzd.errors import Overloaded
 from bzzzd.rpc.streams import Stream
-from bzzzd.storage.messages import Topic
-from bzzzd.storage.order import Tracker
+from bzzzd.storage.messages.order import Tracker
+from bzzzd.storage.messages.store import Topic
 
 MESH_PREFIX: Final = "bzzz/topic/"
 MAX_TOPICS: Final = 1024

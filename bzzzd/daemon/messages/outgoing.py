@@ -17,8 +17,8 @@ from typing import Any, Final, NamedTuple
 from bzzzd.crypto.envelope import Envelope
 from bzzzd.daemon.messages.channels import Channel
 from bzzzd.errors import BzzzError, NotReady, from_map
-from bzzzd.storage.carry import CARRY_BYTES, CARRY_MESSAGES, Bundle, Message, pack
-from bzzzd.storage.messages import MessageStore
+from bzzzd.storage.messages.carry import CARRY_BYTES, CARRY_MESSAGES, Bundle, Message, pack
+from bzzzd.storage.messages.store import MessageStore
 
 _PACKET_BYTES: Final = 262_144
 _MOST_BYTES: Final = 4_194_304

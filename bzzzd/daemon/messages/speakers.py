@@ -17,7 +17,7 @@ from bzzzd.daemon.gate import Gate
 from bzzzd.daemon.membership.members import Members
 from bzzzd.errors import BzzzError, GrantRefused, NotAllowed
 from bzzzd.identity.grants import Grant, Trust
-from bzzzd.storage.messages import MessageStore
+from bzzzd.storage.messages.store import MessageStore
 
 # How long a message waits for a grant that no peer has shown, in seconds.
 PATIENCE_S: Final = 60.0

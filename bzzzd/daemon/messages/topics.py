@@ -32,10 +32,10 @@ from bzzzd.mesh.values import MeshEvent, PeerInfo, RequestHandler
 from bzzzd.rpc.access import attached
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Feed, Stream, StreamTable
-from bzzzd.storage.carry import Message, Received, open_message
-from bzzzd.storage.exchange import PROTOCOL
-from bzzzd.storage.messages import Clone, MessageStore, Stored
-from bzzzd.storage.order import Lost, Source
+from bzzzd.storage.messages.carry import Message, Received, open_message
+from bzzzd.storage.messages.exchange import PROTOCOL
+from bzzzd.storage.messages.sources import Lost, Source
+from bzzzd.storage.messages.store import Clone, MessageStore, Stored
 
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z")]
 _SNAPSHOT: Final = 64

@@ -39,8 +39,8 @@ from bzzzd.runtime.breaker import CircuitBreaker
 from bzzzd.runtime.ports import holder
 from bzzzd.runtime.services import Health
 from bzzzd.slurp.task import Task
-from bzzzd.storage.content import Blob
-from bzzzd.storage.records import HeadRecord, PointerRecord, blob_key, head_key, seal_head, seal_pointer
+from bzzzd.storage.versions.content import Blob
+from bzzzd.storage.versions.records import HeadRecord, PointerRecord, blob_key, head_key, seal_head, seal_pointer
 from bzzzd.ucxl.version import open_version
 
 DECISIONS_TOPIC: Final = "bzzz/decisions/1"

@@ -38,7 +38,7 @@ from bzzzd.slurp.commands import (
 from bzzzd.slurp.ledger import Outcome
 from bzzzd.slurp.question import Question, action_digest, check_digest
 from bzzzd.slurp.refusals import ActionChanged, NeedsPerson
-from bzzzd.storage.context import ContextStore, Pending
+from bzzzd.storage.versions.context import ContextStore, Pending
 
 C = TypeVar("C", bound=PromptCommand)
 

@@ -12,7 +12,7 @@ from bzzzd.daemon.prompts.questions import Questions
 from bzzzd.daemon.prompts.view import PromptView
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Stream, StreamTable
-from bzzzd.storage.context import ContextStore
+from bzzzd.storage.versions.context import ContextStore
 
 _STREAM_KEPT: Final = 4096
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from bzzzd.errors import BadInput, BzzzError, NotAllowed, NotFound, StorageFailed
 from bzzzd.slurp.question import Question, check_digest
-from bzzzd.storage.context import ContextStore
+from bzzzd.storage.versions.context import ContextStore
 
 _KEPT: Final = 4096
 _TITLE_CHARS: Final = 200

@@ -14,11 +14,11 @@ import structlog
 from bzzzd.daemon.replicas.blobs import BlobDesk
 from bzzzd.errors import BzzzError, DiskFull, NotAllowed, NotFound, StorageFailed
 from bzzzd.mesh.peer_id import key_of
-from bzzzd.storage import copies, held, rows
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.context import ContextStore, Pending
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.questions import (
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import copies, held, rows
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.context import ContextStore, Pending
+from bzzzd.storage.versions.questions import (
     MESSAGE_BYTES,
     MOST_VERSIONS,
     Browse,

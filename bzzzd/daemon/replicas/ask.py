@@ -8,7 +8,14 @@ from typing import Final, TypeVar
 
 from bzzzd.daemon.replicas.nodes import Nodes
 from bzzzd.mesh.judging import Judging
-from bzzzd.storage.questions import BLOB_PROTOCOL, VERSIONS_PROTOCOL, BlobQuestion, Question, encode, open_answer
+from bzzzd.storage.versions.questions import (
+    BLOB_PROTOCOL,
+    VERSIONS_PROTOCOL,
+    BlobQuestion,
+    Question,
+    encode,
+    open_answer,
+)
 
 ASK_S: Final = 10.0
 T = TypeVar("T")

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from bzzzd.daemon.replicas.ask import Asker
 from bzzzd.errors import BzzzError, DiskFull, InvalidEnvelope, NotFound, StorageFailed, Unavailable
-from bzzzd.storage.content import Blob, ContentStore
-from bzzzd.storage.incoming import Incoming
-from bzzzd.storage.naming import HASH_BYTES, chunks_of
-from bzzzd.storage.questions import Chunk, ChunkList, Chunks, encode, open_answer, open_blob_question
+from bzzzd.storage.versions.content import Blob, ContentStore
+from bzzzd.storage.versions.incoming import Incoming
+from bzzzd.storage.versions.naming import HASH_BYTES, chunks_of
+from bzzzd.storage.versions.questions import Chunk, ChunkList, Chunks, encode, open_answer, open_blob_question
 
 _WINDOW: Final = 4
 _TRANSFERS: Final = 2

@@ -17,12 +17,12 @@ import structlog
 from bzzzd.daemon.replicas.ask import Asker
 from bzzzd.daemon.replicas.nodes import Nodes
 from bzzzd.errors import BzzzError
-from bzzzd.storage import held, letting_go
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.held import HeldVersion, Place
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.placement import Kept, may_drop, over_retention
-from bzzzd.storage.questions import MOST_IDS, Lacking, Offer
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import held, letting_go
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.held import HeldVersion, Place
+from bzzzd.storage.versions.placement import Kept, may_drop, over_retention
+from bzzzd.storage.versions.questions import MOST_IDS, Lacking, Offer
 
 _FIRST_S: Final = 120.0
 _EVERY_S: Final = 3600.0

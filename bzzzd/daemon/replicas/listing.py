@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from bzzzd.daemon.replicas.service import Replicas
 from bzzzd.errors import BzzzError
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.questions import Entry
-from bzzzd.storage.rows import Listed, Listing
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.questions import Entry
+from bzzzd.storage.versions.rows import Listed, Listing
 from bzzzd.ucxl.address import Address, matches, parse
 
 

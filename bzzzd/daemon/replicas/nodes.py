@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 from bzzzd.mesh.peer_id import key_of, peer_id_of
 from bzzzd.mesh.values import PeerInfo
-from bzzzd.storage.journal import Journal, Schema
-from bzzzd.storage.placement import holders, present, ranked
+from bzzzd.storage.journal.journal import Journal, Schema
+from bzzzd.storage.versions.placement import holders, present, ranked
 
 SCHEMA: Final = Schema(
     "nodes", 1, ("CREATE TABLE IF NOT EXISTS nodes (key BLOB PRIMARY KEY, seen REAL NOT NULL) STRICT, WITHOUT ROWID",)

@@ -20,9 +20,9 @@ from bzzzd.crypto.keys import SigningKey
 from bzzzd.daemon.replicas.nodes import Nodes
 from bzzzd.errors import BzzzError, NotFound
 from bzzzd.mesh.mesh import Mesh
-from bzzzd.storage import copies, held, rows
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.records import (
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import copies, held, rows
+from bzzzd.storage.versions.records import (
     MAX_HEADS,
     HeadRecord,
     PointerRecord,
@@ -33,7 +33,7 @@ from bzzzd.storage.records import (
     seal_head,
     seal_pointer,
 )
-from bzzzd.storage.rows import VersionRow
+from bzzzd.storage.versions.rows import VersionRow
 from bzzzd.ucxl.address import parse
 
 # Half of the time after which libp2p forgets a record.

@@ -19,12 +19,12 @@ from bzzzd.daemon.replicas.ask import Asker
 from bzzzd.daemon.replicas.blobs import BlobDesk
 from bzzzd.daemon.replicas.nodes import Nodes
 from bzzzd.errors import BzzzError, NotFound, StorageFailed, Unavailable, UnknownOutcome
-from bzzzd.storage import held
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.content import ContentStore
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.questions import (
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import held
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.content import ContentStore
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.questions import (
     MOST_IDS,
     Browse,
     Browsed,

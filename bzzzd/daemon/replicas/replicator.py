@@ -1,6 +1,6 @@
 """Brings versions to the nodes that shall hold them: right after they were written, and again when holders change.
 
-What is owed lies in the journal (``storage/copies.py``), so a crash forgets nothing. For each node that is
+What is owed lies in the journal (``storage/versions/copies.py``), so a crash forgets nothing. For each node that is
 connected and owed something there is one task, which offers, pushes and notes what was confirmed. When the
 nodes that count have changed, every address is looked at again and what is missing becomes owed; the copies
 that were there before stay until the others have theirs.
@@ -21,13 +21,13 @@ from bzzzd.daemon.replicas.answers import WAIT
 from bzzzd.daemon.replicas.ask import Asker
 from bzzzd.daemon.replicas.nodes import Nodes
 from bzzzd.errors import BzzzError, DiskFull, NotAllowed, NotFound, StorageFailed
-from bzzzd.storage import copies, held
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.copies import Due
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.placement import owed_to, substitute
-from bzzzd.storage.questions import MESSAGE_BYTES, Lacking, Offer, Push, Taken
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import copies, held
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.copies import Due
+from bzzzd.storage.versions.placement import owed_to, substitute
+from bzzzd.storage.versions.questions import MESSAGE_BYTES, Lacking, Offer, Push, Taken
 
 _BATCH: Final = 256
 _LONGEST_S: Final = 2.0

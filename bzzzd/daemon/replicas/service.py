@@ -27,11 +27,11 @@ from bzzzd.mesh.mesh import Mesh
 from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
 from bzzzd.runtime.services import Health
-from bzzzd.storage import copies
-from bzzzd.storage.content import Blob, ContentStore
-from bzzzd.storage.context import ContextStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.questions import BLOB_PROTOCOL, VERSIONS_PROTOCOL, Entry
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import copies
+from bzzzd.storage.versions.content import Blob, ContentStore
+from bzzzd.storage.versions.context import ContextStore
+from bzzzd.storage.versions.questions import BLOB_PROTOCOL, VERSIONS_PROTOCOL, Entry
 from bzzzd.ucxl.address import Address
 
 _LOOK_S: Final = 2.0

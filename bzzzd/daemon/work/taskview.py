@@ -20,7 +20,7 @@ from bzzzd.rpc.streams import Feed, Stream, StreamTable
 from bzzzd.slurp.commands import Half, Id
 from bzzzd.slurp.ledger import Ledger, LedgerEvent
 from bzzzd.slurp.task import State, Task
-from bzzzd.storage.context import ContextStore
+from bzzzd.storage.versions.context import ContextStore
 
 _PROGRESS_KEPT: Final = 4096
 _LATEST_SHOWN: Final = 200

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from bzzzd.errors import BadInput, NotAllowed, NotFound, StorageFailed
 from bzzzd.slurp.brief import Brief, open_brief
-from bzzzd.storage.context import ContextStore, Found
+from bzzzd.storage.versions.context import ContextStore, Found
 
 _KEPT: Final = 16_384
 

@@ -28,7 +28,7 @@ from bzzzd.mesh.judging import Judging
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.mesh.values import PeerInfo
 from bzzzd.rpc.streams import Stream
-from bzzzd.storage.rolekeys import RoleKeys, recovery_of
+from bzzzd.storage.versions.rolekeys import RoleKeys, recovery_of
 from tests.mesh.kit import eventually
 
 AUTHORITY = SigningKey.from_seed(bytes([200]) * 32)

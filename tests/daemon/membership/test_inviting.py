@@ -36,7 +36,7 @@ from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.mesh.values import JoinTry
 from bzzzd.rpc.registry import NoParams
 from bzzzd.storage.invitations import SCHEMA, Invitations
-from bzzzd.storage.journal import Journal
+from bzzzd.storage.journal.journal import Journal
 
 ROLES = yaml.safe_load((Path(__file__).parents[3] / "etc" / "roles.yaml").read_text())
 POLICY = Policy(PolicyRecord(number=1, at=1.0, roles=msgspec.convert(ROLES, RolesFile)))

@@ -21,9 +21,9 @@ from bzzzd.mesh.judging import Judging
 from bzzzd.mesh.peer_id import peer_id_of
 from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
-from bzzzd.storage.carry import seal_message
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.messages import SCHEMA, MessageStore
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.messages.carry import seal_message
+from bzzzd.storage.messages.store import SCHEMA, MessageStore
 
 MESH, TOPIC = "mesh-1", "news"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bzzzd.errors import InvalidEnvelope, NotAllowed
-from bzzzd.storage.adopt import FUTURE_S
+from bzzzd.storage.versions.adopt import FUTURE_S
 from bzzzd.ucxl.address import Address, parse
 from bzzzd.ucxl.version import VersionHeader
 

@@ -24,8 +24,8 @@ from bzzzd.crypto.audience import Audiences, has_audience
 from bzzzd.crypto.keys import SigningKey, read_private, write_private
 from bzzzd.errors import BadInput, BzzzError, InvalidEnvelope, NoRoleKey, NotAllowed, NotReady
 from bzzzd.identity.epoch import EPOCH_LIMIT, Epoch, EpochRecord, open_epoch, seal_epoch
-from bzzzd.storage.bulk import LARGE_BYTES, decrypt_large, encrypt_large
 from bzzzd.storage.folder import prepare_folder
+from bzzzd.storage.versions.bulk import LARGE_BYTES, decrypt_large, encrypt_large
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

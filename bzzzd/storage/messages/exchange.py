@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.errors import UNREADABLE, InvalidEnvelope
-from bzzzd.storage.carry import Bundle, JournalName, Topic
-from bzzzd.storage.order import Held, Source
+from bzzzd.storage.messages.carry import Bundle, JournalName, Topic
+from bzzzd.storage.messages.sources import Held, Source
 
 PROTOCOL: Final = "/bzzz/messages/1"
 TELL_TOPICS: Final = 1024

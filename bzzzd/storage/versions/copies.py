@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from bzzzd.storage.journal import Schema
+from bzzzd.storage.journal.journal import Schema
 
 SCHEMA: Final = Schema(
     "copies",

@@ -16,13 +16,13 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from bzzzd.errors import NotReady, StorageFailed
-from bzzzd.storage import rows
-from bzzzd.storage.bulk import LARGE_BYTES
-from bzzzd.storage.content import Blob, ContentStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.large import Opening, Sealing
-from bzzzd.storage.rolekeys import RoleKeys
-from bzzzd.storage.rows import VersionRow
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import rows
+from bzzzd.storage.versions.bulk import LARGE_BYTES
+from bzzzd.storage.versions.content import Blob, ContentStore
+from bzzzd.storage.versions.large import Opening, Sealing
+from bzzzd.storage.versions.rolekeys import RoleKeys
+from bzzzd.storage.versions.rows import VersionRow
 
 Which = Literal["heads", "all"]
 # Larger content is worked on as a stream.

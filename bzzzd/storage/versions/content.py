@@ -23,9 +23,9 @@ from msgspec import Struct
 from bzzzd.errors import BadInput, BzzzError, StorageFailed
 from bzzzd.storage.faults import from_os
 from bzzzd.storage.folder import TEMPORARY, prepare_folder, settle, sync_folder, write_whole
-from bzzzd.storage.incoming import PART, Incoming
-from bzzzd.storage.journal import Journal, Schema
-from bzzzd.storage.naming import Naming, chunk_span, chunks_of, name_of
+from bzzzd.storage.journal.journal import Journal, Schema
+from bzzzd.storage.versions.incoming import PART, Incoming
+from bzzzd.storage.versions.naming import Naming, chunk_span, chunks_of, name_of
 
 SCHEMA: Final = Schema(
     "content",
@@ -45,7 +45,7 @@ _NAME: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Blob(Struct, frozen=True):
-    """Ciphertext with its name: ``hash`` (``storage/naming.py``), and ``data``, unless it is in a file.
+    """Ciphertext with its name: ``hash`` (``storage/versions/naming.py``), and ``data``, unless it is in a file.
 
     ``sealed`` is the tag of the epoch that it is encrypted for (``identity/epoch.py``), empty when unknown.
     """

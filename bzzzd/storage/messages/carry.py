@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 from bzzzd.crypto.envelope import Envelope, open_envelope, seal
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import UNREADABLE, InvalidEnvelope, TooLarge
-from bzzzd.storage.order import Link, Source
+from bzzzd.storage.messages.sources import Link, Source
 
 # What an author's message may measure, encoded: one alone in its bundle fits into what the mesh takes (1,044,480).
 MESSAGE_LIMIT: Final = 1_043_000

@@ -30,19 +30,19 @@ from bzzzd.errors import (
 )
 from bzzzd.identity.epoch import Epoch
 from bzzzd.identity.grants import Trust
-from bzzzd.storage import copies, letting_go, rows
-from bzzzd.storage.adopt import Carried, Customs
-from bzzzd.storage.bulk import LARGE_BYTES
-from bzzzd.storage.content import SCHEMA as CONTENT_SCHEMA
-from bzzzd.storage.content import Blob, ContentStore
-from bzzzd.storage.difference import difference
-from bzzzd.storage.journal import Journal, Schema
-from bzzzd.storage.plaintexts import Plaintexts
-from bzzzd.storage.records import MAX_HEADS, HeadRecord
-from bzzzd.storage.rolekeys import RoleKeys
-from bzzzd.storage.rows import History, Listing, Pending, VersionRow
-from bzzzd.storage.traffic import ID, Traffic, check_id
-from bzzzd.storage.writing import Writer, check_now, check_writer
+from bzzzd.storage.journal.journal import Journal, Schema
+from bzzzd.storage.versions import copies, letting_go, rows
+from bzzzd.storage.versions.adopt import Carried, Customs
+from bzzzd.storage.versions.bulk import LARGE_BYTES
+from bzzzd.storage.versions.content import SCHEMA as CONTENT_SCHEMA
+from bzzzd.storage.versions.content import Blob, ContentStore
+from bzzzd.storage.versions.difference import difference
+from bzzzd.storage.versions.plaintexts import Plaintexts
+from bzzzd.storage.versions.records import MAX_HEADS, HeadRecord
+from bzzzd.storage.versions.rolekeys import RoleKeys
+from bzzzd.storage.versions.rows import History, Listing, Pending, VersionRow
+from bzzzd.storage.versions.traffic import ID, Traffic, check_id
+from bzzzd.storage.versions.writing import Writer, check_now, check_writer
 from bzzzd.ucxl.address import Address, Temporal, parse
 from bzzzd.ucxl.version import VersionHeader, open_version, version_id
 
@@ -50,7 +50,7 @@ __all__ = ["SCHEMAS", "Carried", "ContextStore", "Found", "History", "Listing", 
 
 SCHEMAS: Final[tuple[Schema, ...]] = (CONTENT_SCHEMA, rows.SCHEMA, copies.SCHEMA, letting_go.SCHEMA)
 MAX_CONTENT_BYTES: Final = 1 << 40
-# What is put or got in one piece; more goes as a stream (``storage/large.py``).
+# What is put or got in one piece; more goes as a stream (``storage/versions/large.py``).
 WHOLE_BYTES: Final = 67_108_864
 CACHE_BYTES: Final = 8_388_608
 # What one node has may be damaged as well, or not what the author signed.

@@ -15,10 +15,10 @@ import msgspec
 from msgspec import Struct
 
 from bzzzd.errors import BadInput, Conflict, NotFound
-from bzzzd.storage import copies
-from bzzzd.storage.content import Blob, ContentStore
-from bzzzd.storage.journal import Schema
-from bzzzd.storage.letting_go import was_let_go
+from bzzzd.storage.journal.journal import Schema
+from bzzzd.storage.versions import copies
+from bzzzd.storage.versions.content import Blob, ContentStore
+from bzzzd.storage.versions.letting_go import was_let_go
 from bzzzd.ucxl.address import WILDCARD, Address, matches, parse
 from bzzzd.ucxl.history import Entry, comes_last, heads, order, resolve
 from bzzzd.ucxl.version import VersionHeader, read_version

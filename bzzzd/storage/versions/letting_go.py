@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from bzzzd.storage.journal import Schema
+from bzzzd.storage.journal.journal import Schema
 
 SCHEMA: Final = Schema(
     "letting_go",

@@ -16,9 +16,9 @@ from msgspec import Meta, Struct
 from bzzzd.crypto.keys import PUBLIC_BYTES
 from bzzzd.errors import GrantRefused, InvalidEnvelope, NotAllowed
 from bzzzd.identity.grants import CHAIN_LIMIT, CLOCK_TOLERANCE_S, GRANT_LIMIT, Grant, Trust
-from bzzzd.storage.content import Blob
-from bzzzd.storage.naming import HASH_BYTES, name_of
-from bzzzd.storage.rows import Pending
+from bzzzd.storage.versions.content import Blob
+from bzzzd.storage.versions.naming import HASH_BYTES, name_of
+from bzzzd.storage.versions.rows import Pending
 from bzzzd.ucxl.address import Address, parse
 from bzzzd.ucxl.version import HEADER_LIMIT, open_version
 

@@ -23,8 +23,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from bzzzd.storage.gaps import Gaps
-from bzzzd.storage.sources import (
+from bzzzd.storage.messages.gaps import Gaps
+from bzzzd.storage.messages.sources import (
     MAX_JOURNALS,
     MAX_SOURCES,
     Arrival,
@@ -37,8 +37,6 @@ from bzzzd.storage.sources import (
     Verdict,
     Why,
 )  # fmt: skip
-
-__all__ = ["Arrival", "Ask", "Held", "Link", "Lost", "Source", "Tracker", "Verdict"]
 
 GRACE_S: Final = 0.05
 SETTLE_S: Final = 1.0

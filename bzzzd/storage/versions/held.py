@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.letting_go import was_let_go
-from bzzzd.storage.naming import HASH_BYTES
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.letting_go import was_let_go
+from bzzzd.storage.versions.naming import HASH_BYTES
 from bzzzd.ucxl.version import read_version
 
 _PAGE: Final = 500

@@ -20,11 +20,11 @@ from msgspec import Struct
 from bzzzd.crypto.envelope import Envelope
 from bzzzd.crypto.keys import SigningKey
 from bzzzd.errors import NotFound
-from bzzzd.storage import ring
-from bzzzd.storage.carry import Bundle, Carry, Message, Received, digest_of, seal_carry, signed_digest
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.order import Held, Link, Source
-from bzzzd.storage.ring import SCHEMA, Limits, Page, Position, Ring, Stored
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.messages import ring
+from bzzzd.storage.messages.carry import Bundle, Carry, Message, Received, digest_of, seal_carry, signed_digest
+from bzzzd.storage.messages.ring import SCHEMA, Limits, Page, Position, Ring, Stored
+from bzzzd.storage.messages.sources import Held, Link, Source
 
 __all__ = ["SCHEMA", "Accepted", "Clone", "Limits", "MessageStore", "Page", "Published", "Skip", "Stored"]
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from bzzzd.storage.carry import Bundle
-from bzzzd.storage.database import Schema
-from bzzzd.storage.order import Held, Link, Source
+from bzzzd.storage.journal.database import Schema
+from bzzzd.storage.messages.carry import Bundle
+from bzzzd.storage.messages.sources import Held, Link, Source
 
 SCHEMA: Final = Schema(
     "messages",

@@ -11,11 +11,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from bzzzd.errors import BadInput, DiskFull, NotAllowed, NotFound
-from bzzzd.storage import rows
-from bzzzd.storage.adopt import CARRIED_BYTES, Carried, Customs
-from bzzzd.storage.content import Blob, ContentStore
-from bzzzd.storage.journal import Journal
-from bzzzd.storage.rows import Pending, VersionRow
+from bzzzd.storage.journal.journal import Journal
+from bzzzd.storage.versions import rows
+from bzzzd.storage.versions.adopt import CARRIED_BYTES, Carried, Customs
+from bzzzd.storage.versions.content import Blob, ContentStore
+from bzzzd.storage.versions.rows import Pending, VersionRow
 from bzzzd.ucxl.version import version_id
 
 # An adopted version's other holders are asked about it only when its writer's node has had the time to tell them.

@@ -24,8 +24,8 @@ from pyrage import x25519
 from bzzzd.errors import BzzzError, InvalidEnvelope, NotAllowed, StorageFailed, Unavailable
 from bzzzd.storage.faults import from_os
 from bzzzd.storage.folder import TEMPORARY, prepare_folder
-from bzzzd.storage.naming import Naming
-from bzzzd.storage.pipe import Inward, Outward
+from bzzzd.storage.versions.naming import Naming
+from bzzzd.storage.versions.pipe import Inward, Outward
 from bzzzd.ucxl.version import VersionHeader
 
 if TYPE_CHECKING:

@@ -32,9 +32,9 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from bzzzd.errors import BzzzError, NotReady, Overloaded, StorageFailed
-from bzzzd.storage.database import Opened, Schema, open_database, quick_check, write_backup
 from bzzzd.storage.faults import is_fatal
-from bzzzd.storage.transactions import Answer, Kind, Operation, Transactions, fault_in
+from bzzzd.storage.journal.database import Opened, Schema, open_database, quick_check, write_backup
+from bzzzd.storage.journal.transactions import Answer, Kind, Operation, Transactions, fault_in
 
 __all__ = ["Figures", "Journal", "Schema"]
 

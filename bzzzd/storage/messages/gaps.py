@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from bzzzd.storage.sources import Ask, Chain, Held, Source, Why
+from bzzzd.storage.messages.sources import Ask, Chain, Held, Source, Why
 
 ASKS_PER_PEER: Final = 4
 LOOK: Final = 2048

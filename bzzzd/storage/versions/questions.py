@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from bzzzd.errors import UNREADABLE, InvalidEnvelope
-from bzzzd.storage.adopt import Carried
-from bzzzd.storage.naming import HASH_BYTES
+from bzzzd.storage.versions.adopt import Carried
+from bzzzd.storage.versions.naming import HASH_BYTES
 
 VERSIONS_PROTOCOL: Final = "/bzzz/versions/1"
 BLOB_PROTOCOL: Final = "/bzzz/blob/1"

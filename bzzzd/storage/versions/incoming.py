@@ -14,7 +14,7 @@ from typing import Final
 from bzzzd.errors import InvalidEnvelope
 from bzzzd.storage.faults import from_os
 from bzzzd.storage.folder import prepare_folder, sync_folder
-from bzzzd.storage.naming import chunk_span, name_of_list
+from bzzzd.storage.versions.naming import chunk_span, name_of_list
 
 PART: Final = ".part"
 
