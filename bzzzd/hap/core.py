@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bzzzd.errors import BzzzError
+from bzzzd.hap.files.quoting import read_texts
+from bzzzd.hap.files.state import StateFolder, seen_of
 from bzzzd.hap.messages import (
     Ask,
     Attach,
@@ -44,11 +46,9 @@ from bzzzd.hap.messages import (
     Unlock,
     Unsaved,
 )
-from bzzzd.hap.model import Model
-from bzzzd.hap.quoting import read_texts
-from bzzzd.hap.state import StateFolder, seen_of
 from bzzzd.hap.ticking import next_tick
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Model
 
 _TICK_S = 1.0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bzzzd.hap.messages import Effects
-from bzzzd.hap.model import Model
+from bzzzd.hap.values.model import Model
 
 Result = tuple[Model, Effects]
 Args = Mapping[str, Any]

@@ -20,12 +20,12 @@ from bzzzd.config.load import load
 from bzzzd.config.options import answered, parser
 from bzzzd.config.settings import Settings, Surroundings
 from bzzzd.errors import BadInput, BzzzError
-from bzzzd.hap import terminal
-from bzzzd.hap.custom import Hands, faults, hands
+from bzzzd.hap.files.custom import Hands, faults, hands
+from bzzzd.hap.files.state import StateFolder
 from bzzzd.hap.links import can_link
-from bzzzd.hap.painter import Painter
+from bzzzd.hap.screen import terminal
+from bzzzd.hap.screen.painter import Painter
 from bzzzd.hap.start import first_model, in_window
-from bzzzd.hap.state import StateFolder
 from bzzzd.hap.themes import fitting, theme
 from bzzzd.hap.view import view
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from bzzzd.hap.asked import Prompt, Sending
-from bzzzd.hap.feed import Item
-from bzzzd.hap.model import Draft, Me
-from bzzzd.hap.things import Fault, Status, Task
+from bzzzd.hap.feeds.feed import Item
+from bzzzd.hap.values.asked import Prompt, Sending
+from bzzzd.hap.values.model import Draft, Me
+from bzzzd.hap.values.things import Fault, Status, Task
 from bzzzd.hmmm.forms import Composed, Form
 
 Tag = tuple[str, ...]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bzzzd.hap import actions, answering, orders
+from bzzzd.hap import actions, orders
 from bzzzd.hap.keymap.action import Action
-from bzzzd.hap.model import Model, chosen_id, mode_below
-from bzzzd.hap.things import Content
+from bzzzd.hap.values.model import Model, chosen_id, mode_below
+from bzzzd.hap.values.things import Content
+from bzzzd.hap.writing import answering
 
 _MOVING = frozenset({"list", "page"})
 

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from bzzzd.hap.handling import Handlers, Result
 from bzzzd.hap.messages import Due, Effects, Later, Order
-from bzzzd.hap.model import UNDO_S, Model, Notice, Pending, chosen_id
-from bzzzd.hap.things import FINAL, Task
+from bzzzd.hap.values.model import UNDO_S, Model, Notice, Pending, chosen_id
+from bzzzd.hap.values.things import FINAL, Task
 from bzzzd.hap.words import called
 
 NOTICE_S = 8.0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from bzzzd import __version__
 from bzzzd.config.settings import Settings
-from bzzzd.hap.model import Model
+from bzzzd.hap.values.model import Model
 from bzzzd.runtime.health_http import HealthHttp
 from bzzzd.runtime.metrics import Family, Metrics
 from bzzzd.runtime.services import ServiceRow, State

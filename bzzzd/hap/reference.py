@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bzzzd.hap import headless
 from bzzzd.hap.actions import ACTIONS, load
 from bzzzd.hap.actions import reference as keys
+from bzzzd.hap.lines import headless
 from bzzzd.hap.themes import STYLES
 
 _OPENING = """\

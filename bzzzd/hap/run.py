@@ -14,19 +14,19 @@ from getpass import getpass
 from bzzzd.config.settings import Settings, Surroundings
 from bzzzd.errors import BzzzError, KeyLocked
 from bzzzd.hap.core import Core
-from bzzzd.hap.keys import Decoder
-from bzzzd.hap.lines import Headless, LineSurface, Plain, Speaker
+from bzzzd.hap.files.outbox import Outbox
+from bzzzd.hap.files.state import StateFolder
+from bzzzd.hap.lines.surface import Headless, LineSurface, Plain, Speaker
+from bzzzd.hap.link.session import Session
+from bzzzd.hap.link.signing import Person
 from bzzzd.hap.messages import Sheets
-from bzzzd.hap.model import Model
-from bzzzd.hap.outbox import Outbox
-from bzzzd.hap.painter import Painter
-from bzzzd.hap.session import Session
-from bzzzd.hap.signing import Person
-from bzzzd.hap.state import StateFolder
-from bzzzd.hap.surface import TerminalSurface
-from bzzzd.hap.terminal import Window, ascii_only, blessed_namer
+from bzzzd.hap.screen.keys import Decoder
+from bzzzd.hap.screen.painter import Painter
+from bzzzd.hap.screen.surface import TerminalSurface
+from bzzzd.hap.screen.terminal import Window, ascii_only, blessed_namer
 from bzzzd.hap.text import clean
 from bzzzd.hap.themes import Theme
+from bzzzd.hap.values.model import Model
 from bzzzd.hmmm.folders import form_folders, read_forms
 from bzzzd.identity.pins import pins_in
 

@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from bzzzd.config.settings import Settings
 from bzzzd.hap.actions import Registry
-from bzzzd.hap.lists import whole, with_tasks
-from bzzzd.hap.logbook import Logbook, arranged
-from bzzzd.hap.model import Draft, Link, Model
-from bzzzd.hap.shelf import Shelf
-from bzzzd.hap.state import StateFolder
-from bzzzd.hap.talk import Talk, with_threads
+from bzzzd.hap.files.state import StateFolder
 from bzzzd.hap.themes import THEMES
+from bzzzd.hap.values.lists import whole, with_tasks
+from bzzzd.hap.values.logbook import Logbook, arranged
+from bzzzd.hap.values.model import Draft, Link, Model
+from bzzzd.hap.values.shelf import Shelf
+from bzzzd.hap.values.talk import Talk, with_threads
 
 
 def first_model(settings: Settings, state: StateFolder, registry: Registry, now: float) -> Model:

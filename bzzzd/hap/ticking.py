@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bzzzd.hap.asked import WAITING
-from bzzzd.hap.model import Model
-from bzzzd.hap.pulse import SILENT_S
+from bzzzd.hap.handlers.pulse import SILENT_S
+from bzzzd.hap.values.asked import WAITING
+from bzzzd.hap.values.model import Model
 
 _BY_SECONDS = 60.0
 """A time that is left is shown to the second from here on."""

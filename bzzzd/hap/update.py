@@ -9,36 +9,26 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from bzzzd.hap import (
-    answering,
+from bzzzd.hap import orders
+from bzzzd.hap.handlers import (
     arrivals,
     browsing,
-    choosing,
-    composing,
-    filling,
     following,
     hands,
     helping,
     inbox,
-    lists,
     moving,
     naming,
     opened,
-    orders,
     pointer,
     pulse,
     reading,
     referring,
-    replying,
     rooms,
-    sending,
     talking,
-    unlocking,
 )
-from bzzzd.hap import buffer as buffers
-from bzzzd.hap.buffer import EDITS, Buffer
+from bzzzd.hap.handlers.moving import SHORT, filtering
 from bzzzd.hap.handling import Args, Handler, Handlers, Result
-from bzzzd.hap.layout import layout
 from bzzzd.hap.messages import (
     Act,
     Answered,
@@ -72,7 +62,12 @@ from bzzzd.hap.messages import (
     Told,
     Unsaved,
 )
-from bzzzd.hap.model import (
+from bzzzd.hap.orders import say
+from bzzzd.hap.values import buffer as buffers
+from bzzzd.hap.values import lists
+from bzzzd.hap.values.buffer import EDITS, Buffer
+from bzzzd.hap.values.layout import layout
+from bzzzd.hap.values.model import (
     Answering,
     Chooser,
     Filter,
@@ -85,12 +80,11 @@ from bzzzd.hap.model import (
     Secret,
     mode,
 )
-from bzzzd.hap.moving import SHORT, filtering
-from bzzzd.hap.orders import say
 from bzzzd.hap.view import view
 from bzzzd.hap.views.form import scrolled
 from bzzzd.hap.views.overlays import help_lines
 from bzzzd.hap.views.page import last_scroll
+from bzzzd.hap.writing import answering, choosing, composing, filling, replying, sending, unlocking
 
 LEAVE_S = 3.0
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from bzzzd.hap.layout import head_rows, layout
-from bzzzd.hap.model import Answering, Bare, Chooser, Filter, Form, Help, Model, Naming, Palette, Secret
 from bzzzd.hap.rows import Frame, Row, frame
+from bzzzd.hap.values.layout import head_rows, layout
+from bzzzd.hap.values.model import Answering, Bare, Chooser, Filter, Form, Help, Model, Naming, Palette, Secret
 from bzzzd.hap.views import chrome
 from bzzzd.hap.views.answer import panel, room
 from bzzzd.hap.views.bare import bare_view

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bzzzd.hap.proof import prove
+from bzzzd.hap.link.proof import prove
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.pins import pins_in
 from tests.hap.asking import FORGERIES, TRUST, Asking

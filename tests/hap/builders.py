@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from bzzzd.hap import actions
 from bzzzd.hap.feeds import prompts as prompt_feed
+from bzzzd.hap.link.proof import prove
 from bzzzd.hap.messages import Answered, Due, Effects, Key, Message, Online, Prompts, Snapshot
-from bzzzd.hap.model import Link, Me, Model
-from bzzzd.hap.proof import prove
-from bzzzd.hap.things import (
+from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Link, Me, Model
+from bzzzd.hap.values.things import (
     Agent,
     Content,
     Health,
@@ -25,7 +26,6 @@ from bzzzd.hap.things import (
     Task,
     Version,
 )
-from bzzzd.hap.update import update
 from bzzzd.slurp.question import Choice, Field
 
 from .asking import TRUST, Asking

@@ -18,7 +18,7 @@ from typing import Any
 
 import pyte
 
-from bzzzd.hap.state import StateFolder, seen_of
+from bzzzd.hap.files.state import StateFolder, seen_of
 
 from .builders import online
 from .desk import until

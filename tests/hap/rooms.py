@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bzzzd.hap import feed
-from bzzzd.hap.feeds import context, logs, talk
+from bzzzd.hap.feeds import context, feed, logs, talk
 from bzzzd.hap.messages import Answered, Began, Came
-from bzzzd.hap.model import Model
+from bzzzd.hap.values.model import Model
 
 from .builders import NOW, after, keys, online
 

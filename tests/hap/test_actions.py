@@ -8,8 +8,8 @@ from bzzzd.hap import actions, offers
 from bzzzd.hap.actions import ACTIONS, MODES
 from bzzzd.hap.keymap.action import Action
 from bzzzd.hap.messages import Act
-from bzzzd.hap.model import LISTS
 from bzzzd.hap.update import act
+from bzzzd.hap.values.model import LISTS
 
 from .builders import after, online, prompt_page
 

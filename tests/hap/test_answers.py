@@ -10,14 +10,15 @@ import msgspec
 import pytest
 
 from bzzzd.errors import BzzzError, DiskFull, GrantRefused, NotAllowed
-from bzzzd.hap import actions, carrier
+from bzzzd.hap import actions
 from bzzzd.hap.core import Core
+from bzzzd.hap.files.outbox import MOST, Letter, Outbox
+from bzzzd.hap.files.state import StateFolder
+from bzzzd.hap.link import carrier
+from bzzzd.hap.link.session import Session
+from bzzzd.hap.link.signing import Person
 from bzzzd.hap.messages import Act, Key
-from bzzzd.hap.model import Link, Model
-from bzzzd.hap.outbox import MOST, Letter, Outbox
-from bzzzd.hap.session import Session
-from bzzzd.hap.signing import Person
-from bzzzd.hap.state import StateFolder
+from bzzzd.hap.values.model import Link, Model
 from bzzzd.identity.grants import mesh_id_of
 from bzzzd.identity.pins import Pins
 from bzzzd.slurp.question import Field

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bzzzd.hap.state import StateFolder
+from bzzzd.hap.files.state import StateFolder
 
 from .desk import Desk, serving, until
 from .portals import PROGRAM, Home, Terminal, piped

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bzzzd.hap.beside import Pair, pairs
+from bzzzd.hap.values.beside import Pair, pairs
 
 TEXTS = st.lists(st.sampled_from(("one", "two", "three", "")), max_size=40).map("\n".join)
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bzzzd.hap import buffer
-from bzzzd.hap.buffer import EDITS, Buffer
+from bzzzd.hap.values import buffer
+from bzzzd.hap.values.buffer import EDITS, Buffer
 
 TEXT = st.text(alphabet="ab \n漢e\u0301👩\u200d👧🇩🇪", max_size=30)
 EDIT = st.sampled_from(sorted(EDITS))

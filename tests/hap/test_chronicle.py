@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bzzzd.hap import chronicle
-from bzzzd.hap.chronicle import Event
+from bzzzd.hap.values import chronicle
+from bzzzd.hap.values.chronicle import Event
 
 
 def event(at: float, text: str = "node-2 joined the mesh") -> Event:

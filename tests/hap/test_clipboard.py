@@ -3,7 +3,7 @@ from __future__ import annotations
 import base64
 import re
 
-from bzzzd.hap.clipboard import COPY_BYTES, bounded, can_copy, sequence
+from bzzzd.hap.screen.clipboard import COPY_BYTES, bounded, can_copy, sequence
 
 
 def _carried(data: str) -> str:

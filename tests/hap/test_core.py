@@ -7,9 +7,9 @@ import pytest
 
 from bzzzd.errors import DiskFull
 from bzzzd.hap.core import Core
+from bzzzd.hap.files.state import Seen, StateFolder
 from bzzzd.hap.messages import Act, Ask, Attach, Key, Message, Offline, Online, Order, Paste, Submit
-from bzzzd.hap.model import Draft, Model
-from bzzzd.hap.state import Seen, StateFolder
+from bzzzd.hap.values.model import Draft, Model
 
 from .builders import LENA, NOW, STATUS, TASKS, blank, keys, online
 from .desk import until

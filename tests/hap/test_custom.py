@@ -7,7 +7,7 @@ import pytest
 from bzzzd.config.load import load
 from bzzzd.config.settings import Settings
 from bzzzd.errors import ConfigInvalid
-from bzzzd.hap.custom import hands
+from bzzzd.hap.files.custom import hands
 from bzzzd.hap.themes import Look
 
 HEAD = "binary_type: hap\nagent: {}\nai: {}\nnetwork: {}\nsecurity: {}\ninterface:\n"

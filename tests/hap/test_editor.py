@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bzzzd.hap.editor import command, edit
-from bzzzd.hap.scratch import TEXT_BYTES, left
-from bzzzd.hap.state import StateFolder
+from bzzzd.hap.files.scratch import TEXT_BYTES, left
+from bzzzd.hap.files.state import StateFolder
+from bzzzd.hap.screen.editor import command, edit
 
 
 def _editor(folder: Path, script: str) -> dict[str, str]:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import msgpack
 import pytest
 
-from bzzzd.hap import feed
 from bzzzd.hap.feeds import content as content_feed
+from bzzzd.hap.feeds import feed
 from bzzzd.hap.feeds import tasks as task_feed
-from bzzzd.hap.things import Progress
+from bzzzd.hap.values.things import Progress
 
 
 def test_a_task_list_becomes_tasks() -> None:

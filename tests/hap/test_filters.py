@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bzzzd.hap import filters, lists
 from bzzzd.hap.messages import Act
+from bzzzd.hap.values import filters, lists
 
 from .builders import LENA, after, keys, online
 from .rooms import logged, talking

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bzzzd.hap.messages import Act, Offline, Online, Paste, Sheets, Snapshot
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Frame, plain
+from bzzzd.hap.values.model import Model
 from bzzzd.hap.view import view
 from bzzzd.hmmm.folders import read_forms
 

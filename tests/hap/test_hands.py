@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 from bzzzd.hap.messages import Copy, Edit, Edited, Key, Paste, Redraw, SaveDrafts, Told
-from bzzzd.hap.model import Bare, Form
 from bzzzd.hap.rows import plain
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Bare, Form
 from bzzzd.hap.view import view
 
 from .builders import ADDRESS, DECISION, after, effects_of, keys, online, opened

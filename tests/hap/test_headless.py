@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from bzzzd.errors import BadInput, Conflict
-from bzzzd.hap import feed, headless
-from bzzzd.hap.asked import Reception
+from bzzzd.hap.feeds import feed
 from bzzzd.hap.feeds import tasks as task_feed
+from bzzzd.hap.lines import headless
 from bzzzd.hap.messages import Act, Answered, Came, Key, Message, Offline, Online, Refused, Snapshot
-from bzzzd.hap.model import Model, Notice
-from bzzzd.hap.things import Fault
+from bzzzd.hap.values.asked import Reception
+from bzzzd.hap.values.model import Model, Notice
+from bzzzd.hap.values.things import Fault
 from bzzzd.hap.views import chrome
 
 from .builders import LENA, NOW, STATUS, TASKS, after, blank, online, opened, prompt_page

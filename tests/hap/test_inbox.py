@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from bzzzd.hap.asked import Asked, Prompt, Reception
 from bzzzd.hap.feeds import prompts as prompt_feed
 from bzzzd.hap.feeds.prompts import PromptChanged
+from bzzzd.hap.link.proof import prove
 from bzzzd.hap.messages import (
     Act,
     Answered,
@@ -26,13 +26,13 @@ from bzzzd.hap.messages import (
     SaveCache,
     SendAnswer,
 )
-from bzzzd.hap.model import Answering, Model, Notice
-from bzzzd.hap.proof import prove
 from bzzzd.hap.rows import plain, row_width
-from bzzzd.hap.talk import Thread, Threads
-from bzzzd.hap.things import Fault, Task
 from bzzzd.hap.ticking import next_tick
 from bzzzd.hap.update import update
+from bzzzd.hap.values.asked import Asked, Prompt, Reception
+from bzzzd.hap.values.model import Answering, Model, Notice
+from bzzzd.hap.values.talk import Thread, Threads
+from bzzzd.hap.values.things import Fault, Task
 from bzzzd.hap.view import view
 from bzzzd.slurp.question import Action, Choice, Field, To
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bzzzd.hap.keys import BURST, Decoder
 from bzzzd.hap.messages import Key, Paste
-from bzzzd.hap.terminal import blessed_namer
+from bzzzd.hap.screen.keys import BURST, Decoder
+from bzzzd.hap.screen.terminal import blessed_namer
 
 LIMIT = 1000
 

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bzzzd.hap import links
-from bzzzd.hap.painter import Painter
 from bzzzd.hap.rows import frame, on
+from bzzzd.hap.screen.painter import Painter
 from bzzzd.hap.text import clean, wrap
 from bzzzd.hap.themes import theme
 

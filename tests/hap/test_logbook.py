@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bzzzd.hap import logbook
-from bzzzd.hap.logbook import Line, Logbook, Tail
+from bzzzd.hap.values import logbook
+from bzzzd.hap.values.logbook import Line, Logbook, Tail
 
 LINES = tuple(Line("", float(number), level, "words") for number, level in enumerate(("debug", "info", "error")))
 

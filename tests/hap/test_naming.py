@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bzzzd.errors import BadInput, Conflict, NotFound, StorageFailed
-from bzzzd.hap import naming
-from bzzzd.hap.books import Edition
+from bzzzd.hap.files.saving import save, target
+from bzzzd.hap.handlers import naming
 from bzzzd.hap.messages import Act, Answered, Key, Paste, Refused, SaveContent
-from bzzzd.hap.model import Naming
-from bzzzd.hap.saving import save, target
-from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
+from bzzzd.hap.values.books import Edition
+from bzzzd.hap.values.model import Naming
+from bzzzd.hap.values.things import Fault
 from bzzzd.runtime.newfile import NewFile
 from bzzzd.ucxl.address import build
 

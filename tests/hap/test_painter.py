@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from bzzzd.hap.feeds.tasks import TaskChanged, TaskProgressed
 from bzzzd.hap.messages import Act, Came, Key, Message, Offline, Paste, Tick
-from bzzzd.hap.model import Model
-from bzzzd.hap.painter import Painter
 from bzzzd.hap.rows import Frame
+from bzzzd.hap.screen.painter import Painter
 from bzzzd.hap.text import clean
 from bzzzd.hap.themes import THEMES, theme
-from bzzzd.hap.things import Progress
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Model
+from bzzzd.hap.values.things import Progress
 from bzzzd.hap.view import view
 
 from .builders import TASKS, after, keys, online, opened

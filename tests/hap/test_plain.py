@@ -4,12 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from bzzzd.errors import BadInput
-from bzzzd.hap import plain
 from bzzzd.hap.feeds import tasks as task_feed
+from bzzzd.hap.lines import plain
 from bzzzd.hap.messages import Act, Answered, Came, Message, Offline, Online, Snapshot
-from bzzzd.hap.model import Draft, Model
-from bzzzd.hap.sheets import TASK
-from bzzzd.hap.things import Progress
+from bzzzd.hap.values.model import Draft, Model
+from bzzzd.hap.values.sheets import TASK
+from bzzzd.hap.values.things import Progress
 
 from .builders import GUEST, LENA, NOW, STATUS, TASKS, after, blank, keys, online, opened
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from bzzzd.errors import BadInput
-from bzzzd.hap import headless, plain
+from bzzzd.hap.lines import headless, plain
 from bzzzd.hap.messages import Act, Answered, Prompts, SendAnswer
-from bzzzd.hap.model import Model
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Model
 
 from .builders import CHOICES, FIELDS, after, online, prompt_page, prompted
 

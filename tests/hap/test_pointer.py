@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from bzzzd.hap.keys import Decoder
+from bzzzd.hap.handlers.pointer import meaning
 from bzzzd.hap.messages import Act, Key, Mouse
-from bzzzd.hap.model import Form, Model
-from bzzzd.hap.pointer import meaning
 from bzzzd.hap.rows import plain
+from bzzzd.hap.screen.keys import Decoder
+from bzzzd.hap.values.model import Form, Model
 from bzzzd.hap.view import view
 
 from .builders import after, keys, online, opened

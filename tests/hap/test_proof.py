@@ -5,7 +5,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from bzzzd.hap.proof import exact, prove, shown_args
+from bzzzd.hap.link.proof import exact, prove, shown_args
 from bzzzd.slurp.question import Action
 
 from .asking import AGENT, FORGERIES, TRUST, Asking

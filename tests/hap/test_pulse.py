@@ -11,14 +11,14 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from bzzzd.hap import pulse
 from bzzzd.hap.feeds import mesh
+from bzzzd.hap.handlers import pulse
 from bzzzd.hap.messages import Answered, Ask, Came, Due, Later, Offline, Online, Refused, Tick, Told
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import plain
-from bzzzd.hap.things import Fault
 from bzzzd.hap.ticking import next_tick
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Model
+from bzzzd.hap.values.things import Fault
 from bzzzd.hap.view import view
 
 from .builders import GUEST, HEALTH, LENA, NOW, STATUS, after, blank, keys, online, opened

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bzzzd.hap.model import Model
 from bzzzd.hap.text import width
+from bzzzd.hap.values.model import Model
 from bzzzd.hap.view import view
 
 from .builders import after, keys

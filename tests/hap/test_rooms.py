@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from bzzzd.hap import feed, headless, plain
-from bzzzd.hap.feeds import context, talk
+from bzzzd.hap.feeds import context, feed, talk
+from bzzzd.hap.lines import headless, plain
 from bzzzd.hap.messages import Act, Answered, Ask, Came, Due, Key, Later, Offline, Online, Paste, Refused
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import plain as words
-from bzzzd.hap.shelf import Branch, Entry
-from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Model
+from bzzzd.hap.values.shelf import Branch, Entry
+from bzzzd.hap.values.things import Fault
 from bzzzd.hap.view import view
 from bzzzd.hap.views import browser
 from bzzzd.hap.views.conversation import plain as spoken
@@ -350,7 +350,7 @@ def test_an_answer_is_written_below_the_message_that_was_chosen() -> None:
 
 
 def test_everything_that_was_seen_is_there_at_the_next_start(tmp_path: Path) -> None:
-    from bzzzd.hap.state import StateFolder, seen_of
+    from bzzzd.hap.files.state import StateFolder, seen_of
 
     for model in (book(), conversation(), eventful(), logged(), opened()):
         StateFolder(tmp_path).save_seen(seen_of(model))

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from bzzzd.errors import FinalState
-from bzzzd.hap import session as sessions
 from bzzzd.hap.feeds.tasks import TaskChanged
+from bzzzd.hap.files.outbox import Outbox
+from bzzzd.hap.link import session as sessions
+from bzzzd.hap.link.session import Session
+from bzzzd.hap.link.signing import Person
 from bzzzd.hap.messages import (
     Answered,
     Ask,
@@ -23,9 +26,6 @@ from bzzzd.hap.messages import (
     Submit,
     Told,
 )
-from bzzzd.hap.outbox import Outbox
-from bzzzd.hap.session import Session
-from bzzzd.hap.signing import Person
 from bzzzd.hmmm.forms import Composed
 from bzzzd.identity.pins import Pins
 

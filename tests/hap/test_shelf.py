@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bzzzd.hap import books, shelf
-from bzzzd.hap.books import Book, Edition, Editions
-from bzzzd.hap.shelf import GROUPS, Entry, Listing, Shelf
+from bzzzd.hap.values import books, shelf
+from bzzzd.hap.values.books import Book, Edition, Editions
+from bzzzd.hap.values.shelf import GROUPS, Entry, Listing, Shelf
 
 NAMES = st.sampled_from(("a", "b", "worker-1"))
 PATHS = st.lists(NAMES, max_size=20).map("/".join)

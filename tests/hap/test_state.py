@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bzzzd.errors import DiskFull
+from bzzzd.hap.files.state import StateFolder, seen_of
 from bzzzd.hap.messages import Answered
-from bzzzd.hap.model import Draft
-from bzzzd.hap.state import StateFolder, seen_of
+from bzzzd.hap.values.model import Draft
 
 from .builders import TASKS, after, blank, keys, online, prompt_page
 

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from bzzzd.hap.core import Core
 from bzzzd.hap.feeds import tasks as task_feed
-from bzzzd.hap.keys import Decoder
+from bzzzd.hap.files.state import StateFolder
 from bzzzd.hap.messages import Ask, Attach, Came, Order, Submit
-from bzzzd.hap.painter import Painter
-from bzzzd.hap.state import StateFolder
-from bzzzd.hap.surface import TerminalSurface
-from bzzzd.hap.terminal import Window
+from bzzzd.hap.screen.keys import Decoder
+from bzzzd.hap.screen.painter import Painter
+from bzzzd.hap.screen.surface import TerminalSurface
+from bzzzd.hap.screen.terminal import Window
 from bzzzd.hap.themes import theme
 
 from .builders import NOW, TASKS, online

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bzzzd.hap import talk
-from bzzzd.hap.talk import Said, Talk, Thread
+from bzzzd.hap.values import talk
+from bzzzd.hap.values.talk import Said, Talk, Thread
 
 PLAN = Said("h-1", "proposal", "worker-1", at=1, text="I will remove the old ones.")
 WORRY = Said("h-3", "objection", "lena", at=3, reply_to="h-1", text="Not the newest.")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bzzzd.hap.terminal import Window, ascii_only, colours, usable
+from bzzzd.hap.screen.terminal import Window, ascii_only, colours, usable
 
 from .desk import Desk, serving, until
 from .portals import Home, Terminal

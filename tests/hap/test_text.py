@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bzzzd.hap import feed, text
+from bzzzd.hap import text
+from bzzzd.hap.feeds import feed
 from bzzzd.hap.feeds import tasks as task_feed
 from bzzzd.hap.messages import Came, Snapshot
 from bzzzd.hap.rows import plain

@@ -6,10 +6,10 @@ import pytest
 
 from bzzzd.crypto.keyfile import is_locked, open_key, protect
 from bzzzd.hap.messages import Act, Answered, Key, Locked, Paste, Protect, Refused, Unlock
-from bzzzd.hap.model import Form, Secret
 from bzzzd.hap.rows import plain
-from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Form, Secret
+from bzzzd.hap.values.things import Fault
 from bzzzd.hap.view import view
 
 from .builders import after, blank, keys, online

@@ -28,11 +28,11 @@ from bzzzd.hap.messages import (
     Tick,
     Unsaved,
 )
-from bzzzd.hap.model import UNDO_S, Filter, Form, Help, Model, Palette
 from bzzzd.hap.rows import plain
-from bzzzd.hap.things import Fault, Progress, Task
 from bzzzd.hap.ticking import next_tick
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import UNDO_S, Filter, Form, Help, Model, Palette
+from bzzzd.hap.values.things import Fault, Progress, Task
 from bzzzd.hap.view import view
 from bzzzd.hap.views.overlays import help_lines
 

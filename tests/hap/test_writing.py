@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from bzzzd.hap.choosing import offered
+from bzzzd.hap.files.quoting import read_texts
 from bzzzd.hap.messages import (
     Act,
     Answered,
@@ -23,12 +23,12 @@ from bzzzd.hap.messages import (
     Sheets,
     Submit,
 )
-from bzzzd.hap.model import Chooser, Form, Model
-from bzzzd.hap.quoting import read_texts
 from bzzzd.hap.rows import plain
-from bzzzd.hap.things import Fault
 from bzzzd.hap.update import update
+from bzzzd.hap.values.model import Chooser, Form, Model
+from bzzzd.hap.values.things import Fault
 from bzzzd.hap.view import view
+from bzzzd.hap.writing.choosing import offered
 from bzzzd.hmmm.folders import read_forms
 from bzzzd.hmmm.forms import FILE_LIMIT
 

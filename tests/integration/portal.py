@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import IO, Any
 
 from bzzzd.crypto.keys import write_private
-from bzzzd.hap.outbox import Letter, Outbox
+from bzzzd.hap.files.outbox import Letter, Outbox
 from tests.integration.conftest import LIMIT_S, Node, Program, wait_for
 
 _BUSY_S = 2.0

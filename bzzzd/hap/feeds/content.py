@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bzzzd.hap.feeds.fields import mapping, names, number, rows, whole
 from bzzzd.hap.text import clean, clean_block
-from bzzzd.hap.things import Content, History, Version
+from bzzzd.hap.values.things import Content, History, Version
 from bzzzd.ucxl.readable import text_of
 
 CONTENT_LIMIT = 1_000_000

@@ -8,11 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from bzzzd.errors import InvalidAddress
-from bzzzd.hap.books import Edition, Editions, Reading
 from bzzzd.hap.feeds.content import CONTENT_LIMIT, readable
 from bzzzd.hap.feeds.fields import mapping, names, number, rows, whole
-from bzzzd.hap.shelf import Entry, Listing, words_of
 from bzzzd.hap.text import clean
+from bzzzd.hap.values.books import Edition, Editions, Reading
+from bzzzd.hap.values.shelf import Entry, Listing, words_of
 from bzzzd.ucxl.address import Temporal, parse
 
 

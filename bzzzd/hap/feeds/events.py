@@ -7,10 +7,10 @@ from typing import Any
 
 from msgspec import Struct
 
-from bzzzd.hap.chronicle import Event
 from bzzzd.hap.feeds.fields import number
 from bzzzd.hap.news import News, news
 from bzzzd.hap.text import clean
+from bzzzd.hap.values.chronicle import Event
 
 
 class Happened(Struct, frozen=True):

@@ -6,8 +6,8 @@ import re
 from datetime import datetime
 
 from bzzzd.hap.feeds.fields import mapping, whole
-from bzzzd.hap.logbook import MOST, Line, Tail
 from bzzzd.hap.text import clean, clean_block
+from bzzzd.hap.values.logbook import MOST, Line, Tail
 
 _HEAD = re.compile(r"(\S+) (debug|info|warning|error|critical) +(.*)", re.DOTALL)
 _LINE = 4000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bzzzd.hap.feeds.fields import mapping, names, number, rows, whole
 from bzzzd.hap.text import clean
-from bzzzd.hap.things import Agent, Health, Peer, Service, Status
+from bzzzd.hap.values.things import Agent, Health, Peer, Service, Status
 
 
 def agents(value: object) -> tuple[Agent, ...]:

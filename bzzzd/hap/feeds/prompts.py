@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from bzzzd.hap.asked import Prompt, Reply
 from bzzzd.hap.feeds.fields import mapping, names, number, rows, whole
 from bzzzd.hap.text import clean
+from bzzzd.hap.values.asked import Prompt, Reply
 
 
 class PromptChanged(Struct, frozen=True):

@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import Struct
 
 from bzzzd.hap.feeds.fields import mapping, names, number, rows, whole
-from bzzzd.hap.talk import Said, Spoken, Thread, Threads
 from bzzzd.hap.text import clean, clean_block
+from bzzzd.hap.values.talk import Said, Spoken, Thread, Threads
 
 _TEXT = 200_000
 

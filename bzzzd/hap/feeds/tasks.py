@@ -10,7 +10,7 @@ from msgspec import Struct
 from bzzzd.hap.feeds.content import content
 from bzzzd.hap.feeds.fields import mapping, number, rows, whole
 from bzzzd.hap.text import clean
-from bzzzd.hap.things import Progress, Shown, Step, Task
+from bzzzd.hap.values.things import Progress, Shown, Step, Task
 
 
 class TaskChanged(Struct, frozen=True):

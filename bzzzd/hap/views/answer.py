@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bzzzd.hap.answering import SETTLED, word_of
-from bzzzd.hap.asked import Asked, Field
-from bzzzd.hap.buffer import Buffer
-from bzzzd.hap.layout import layout
-from bzzzd.hap.model import Answering, Model
 from bzzzd.hap.rows import Row, clip, on
 from bzzzd.hap.text import chunks, fit, width, within
+from bzzzd.hap.values.asked import Asked, Field
+from bzzzd.hap.values.buffer import Buffer
+from bzzzd.hap.values.layout import layout
+from bzzzd.hap.values.model import Answering, Model
+from bzzzd.hap.writing.answering import SETTLED, word_of
 
 Cursor = tuple[int, int]
 _LABEL = 16

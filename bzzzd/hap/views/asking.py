@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bzzzd.hap import words
-from bzzzd.hap.asked import Prompt
-from bzzzd.hap.model import Model, Page
 from bzzzd.hap.rows import Row, Segment, joined
 from bzzzd.hap.text import wrap
+from bzzzd.hap.values.asked import Prompt
+from bzzzd.hap.values.model import Model, Page
 from bzzzd.hap.views.prose import told
 
 _DOT: Segment = ("dim", " · ")

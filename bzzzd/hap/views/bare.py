@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from bzzzd.hap import lists
-from bzzzd.hap.model import Model, chosen_id
 from bzzzd.hap.rows import Row, clip, plain
+from bzzzd.hap.values import lists
+from bzzzd.hap.values.model import Model, chosen_id
 from bzzzd.hap.views.facts import facts_of
 from bzzzd.hap.views.listing import list_view
 from bzzzd.hap.views.page import page_text

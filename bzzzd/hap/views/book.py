@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from bzzzd.hap import beside, words
-from bzzzd.hap.books import TABS, Book, Edition
-from bzzzd.hap.model import Model, Page
+from bzzzd.hap import words
 from bzzzd.hap.rows import Row, Segment, clip, joined
 from bzzzd.hap.text import fit, wrap
+from bzzzd.hap.values import beside
+from bzzzd.hap.values.books import TABS, Book, Edition
+from bzzzd.hap.values.model import Model, Page
 from bzzzd.hap.views.prose import prose, told
 
 _DOT: Segment = ("dim", " · ")

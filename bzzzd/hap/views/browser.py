@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bzzzd.hap import words
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Segment
-from bzzzd.hap.shelf import JOIN, Branch, Entry
+from bzzzd.hap.values.model import Model
+from bzzzd.hap.values.shelf import JOIN, Branch, Entry
 from bzzzd.hap.views.tables import Column, Table, widths
 
 EMPTY = "Nothing is kept here yet. Decisions and notes appear under their addresses."

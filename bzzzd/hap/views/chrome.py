@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from bzzzd.hap import lists, standing, words
-from bzzzd.hap.layout import ROOMY
-from bzzzd.hap.model import LISTS, Chooser, Filter, Form, Help, Model, Palette, mode
+from bzzzd.hap import words
 from bzzzd.hap.offers import applies
 from bzzzd.hap.rows import Row, Segment, clip, joined, on, plain, row_width, spread
-from bzzzd.hap.sources import ROWS
 from bzzzd.hap.text import within
+from bzzzd.hap.values import lists, standing
+from bzzzd.hap.values.layout import ROOMY
+from bzzzd.hap.values.model import LISTS, Chooser, Filter, Form, Help, Model, Palette, mode
+from bzzzd.hap.values.sources import ROWS
 from bzzzd.hap.views import browser
 
 # Rows that a long notice may take, by what is open: never those of a question that is about to be confirmed.

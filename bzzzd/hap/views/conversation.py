@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from bzzzd.hap import words
 from bzzzd.hap.links import block
-from bzzzd.hap.model import Model, Page
 from bzzzd.hap.rows import Row, Segment, joined, row_width
-from bzzzd.hap.talk import Placed, Said, Thread, calls, placed
 from bzzzd.hap.text import wrap
+from bzzzd.hap.values.model import Model, Page
+from bzzzd.hap.values.talk import Placed, Said, Thread, calls, placed
 from bzzzd.hap.views import threads
 from bzzzd.hap.views.prose import told
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bzzzd.hap import words
-from bzzzd.hap.chronicle import Event
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Segment
+from bzzzd.hap.values.chronicle import Event
+from bzzzd.hap.values.model import Model
 from bzzzd.hap.views.tables import Column, Table
 
 EMPTY = "Nothing has happened since this portal started."

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 from bzzzd.hap import words
 from bzzzd.hap.links import block
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Row, Segment
 from bzzzd.hap.text import fit
-from bzzzd.hap.things import Agent, Need, Peer, Service, Task
+from bzzzd.hap.values.model import Model
+from bzzzd.hap.values.things import Agent, Need, Peer, Service, Task
 from bzzzd.hap.views import browser, events, logs, threads
 from bzzzd.hap.views.mesh import peer_sign
 

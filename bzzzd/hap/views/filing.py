@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bzzzd.hap import words
-from bzzzd.hap.model import Naming
 from bzzzd.hap.rows import Row, clip, on
 from bzzzd.hap.text import chunks, fit, width, wrap
+from bzzzd.hap.values.model import Naming
 
 _LEAD = " Save to: "
 

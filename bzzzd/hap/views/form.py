@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bzzzd.hap.buffer import Buffer
-from bzzzd.hap.composing import shown
-from bzzzd.hap.layout import FORM_LABEL, layout
-from bzzzd.hap.model import Form, Model
 from bzzzd.hap.rows import Row, Segment, clip, row_width, spread
-from bzzzd.hap.sending import composed
-from bzzzd.hap.sheets import KIND_HELP, Field
 from bzzzd.hap.text import chunks, fit, width
+from bzzzd.hap.values.buffer import Buffer
+from bzzzd.hap.values.layout import FORM_LABEL, layout
+from bzzzd.hap.values.model import Form, Model
+from bzzzd.hap.values.sheets import KIND_HELP, Field
+from bzzzd.hap.writing.composing import shown
+from bzzzd.hap.writing.sending import composed
 
 Cursor = tuple[int, int]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bzzzd.hap import words
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Segment
+from bzzzd.hap.values.model import Model
 from bzzzd.hap.views.tables import Column, Table
 
 EMPTY = (

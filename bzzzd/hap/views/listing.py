@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bzzzd.hap import lists
-from bzzzd.hap.layout import filter_shown, head_rows, list_columns
-from bzzzd.hap.model import Filter, Model
 from bzzzd.hap.rows import Row, clip, spread
 from bzzzd.hap.text import chunks, wrap
+from bzzzd.hap.values import lists
+from bzzzd.hap.values.layout import filter_shown, head_rows, list_columns
+from bzzzd.hap.values.model import Filter, Model
 from bzzzd.hap.views import browser, events, inbox, logs, mesh, tasks, threads
 from bzzzd.hap.views.facts import fact_rows, facts_of
 from bzzzd.hap.views.tables import Table, body_row, heading

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bzzzd.hap import words
-from bzzzd.hap.logbook import Line
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Segment
+from bzzzd.hap.values.logbook import Line
+from bzzzd.hap.values.model import Model
 from bzzzd.hap.views.events import time
 from bzzzd.hap.views.tables import Column, Table
 

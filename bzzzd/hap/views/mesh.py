@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bzzzd.hap import words
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Row, Segment, joined
-from bzzzd.hap.standing import warned
 from bzzzd.hap.text import fit
-from bzzzd.hap.things import Agent, Peer, Service
+from bzzzd.hap.values.model import Model
+from bzzzd.hap.values.standing import warned
+from bzzzd.hap.values.things import Agent, Peer, Service
 from bzzzd.hap.views.tables import Column, Table, state_column, with_sign
 
 SKEW_S = 5.0

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Sequence
 
 from bzzzd.hap import actions, offers
-from bzzzd.hap.choosing import offered
 from bzzzd.hap.keymap.action import Action
-from bzzzd.hap.model import Chooser, Help, Model, Palette, mode_below
 from bzzzd.hap.rows import Row, Segment, clip, lay_over, on, spread
 from bzzzd.hap.text import chunks, fit, width, wrap
+from bzzzd.hap.values.model import Chooser, Help, Model, Palette, mode_below
+from bzzzd.hap.writing.choosing import offered
 
 _PALETTE_ROWS = 10
 _NAME = 21

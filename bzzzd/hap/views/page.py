@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from bzzzd.hap import words
-from bzzzd.hap.layout import ROOMY, layout
-from bzzzd.hap.model import TABS, Model, Page
 from bzzzd.hap.rows import Row, Segment, clip, joined, row_width, spread
 from bzzzd.hap.text import fit, wrap
-from bzzzd.hap.things import FINAL, Content, Task
+from bzzzd.hap.values.layout import ROOMY, layout
+from bzzzd.hap.values.model import TABS, Model, Page
+from bzzzd.hap.values.things import FINAL, Content, Task
 from bzzzd.hap.views import asking, book, conversation, prompt
 from bzzzd.hap.views.facts import fact_rows, facts_of
 from bzzzd.hap.views.prose import prose, told

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bzzzd.hap import words
-from bzzzd.hap.answering import refusal
-from bzzzd.hap.asked import Asked, Prompt, Reception
-from bzzzd.hap.model import Model, Page
 from bzzzd.hap.rows import Row, Segment, joined
 from bzzzd.hap.text import fit, wrap
+from bzzzd.hap.values.asked import Asked, Prompt, Reception
+from bzzzd.hap.values.model import Model, Page
+from bzzzd.hap.writing.answering import refusal
 
 _DOT: Segment = ("dim", " · ")
 _LABEL = 12

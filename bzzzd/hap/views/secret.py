@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bzzzd.hap.model import Model, Secret
 from bzzzd.hap.rows import Row, clip, on
 from bzzzd.hap.text import take, width, wrap
-from bzzzd.hap.unlocking import ASKING
+from bzzzd.hap.values.model import Model, Secret
+from bzzzd.hap.writing.unlocking import ASKING
 
 
 def secret_rows(model: Model, overlay: Secret, columns: int, height: int) -> tuple[tuple[Row, ...], tuple[int, int]]:

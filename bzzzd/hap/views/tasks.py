@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bzzzd.hap import words
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Segment
-from bzzzd.hap.things import Task
+from bzzzd.hap.values.model import Model
+from bzzzd.hap.values.things import Task
 from bzzzd.hap.views.tables import Column, Table, state_column, with_sign
 
 EMPTY = "No tasks yet. n writes the first one; 5 shows which agents there are and what they can do."

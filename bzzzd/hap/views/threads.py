@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bzzzd.hap import words
-from bzzzd.hap.model import Model
 from bzzzd.hap.rows import Segment
-from bzzzd.hap.talk import Thread
+from bzzzd.hap.values.model import Model
+from bzzzd.hap.values.talk import Thread
 from bzzzd.hap.views.tables import Column, Table, state_column, with_sign
 
 EMPTY = "No conversation yet. Agents and people talk on the threads of their tasks; m begins one."

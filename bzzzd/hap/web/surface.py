@@ -16,10 +16,10 @@ import msgspec
 from msgspec.structs import replace
 
 from bzzzd.errors import BadInput
-from bzzzd.hap import headless
 from bzzzd.hap.core import Core
+from bzzzd.hap.lines import headless
 from bzzzd.hap.messages import Message, Tick
-from bzzzd.hap.model import Link, Model
+from bzzzd.hap.values.model import Link, Model
 from bzzzd.hap.web.ring import Ring
 
 # What a browser may ask for. The rest moves a window that it does not have, or would let it name files of the machine.

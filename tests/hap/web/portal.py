@@ -14,8 +14,8 @@ from aiohttp import ClientResponse, ClientSession, CookieJar
 from bzzzd.config.load import load
 from bzzzd.errors import NotFound
 from bzzzd.hap.core import Core
+from bzzzd.hap.files.state import StateFolder
 from bzzzd.hap.messages import Ask, Attach, Order, Submit
-from bzzzd.hap.state import StateFolder
 from bzzzd.hap.web.server import WebPortal
 from tests.ports import free_port
 

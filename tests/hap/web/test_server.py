@@ -12,9 +12,9 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from bzzzd.errors import Conflict
-from bzzzd.hap.asked import Reception
-from bzzzd.hap.feed import TaskChanged
+from bzzzd.hap.feeds.feed import TaskChanged
 from bzzzd.hap.messages import Act, Came, Offline, Order, Submit
+from bzzzd.hap.values.asked import Reception
 from bzzzd.hap.web.guard import HEADERS
 from bzzzd.hap.web.server import MAX_CONNECTIONS
 from bzzzd.hap.web.sessions import IDLE_S, Sessions

@@ -1,0 +1,1 @@
+"""What keys and news do in each room: the handlers that ``update`` calls."""

@@ -1,0 +1,1 @@
+"""What the person writes: answers, forms, messages and passphrases, from the first key to the send."""
