@@ -125,129 +125,157 @@ class Node:
         self._manager.spawn("store", "rest", self._store.rest())
 
     async def _start_process(self) -> None:
-        who, members, store, mesh = self._identity.node, self._identity.members, self._store, self._mesh.mesh
-        charter = self._identity.charter
-        config, door, registry, streams = self._config, self._door, self._door.registry, self._door.streams
+        who, members, mesh = self._identity.node, self._identity.members, self._mesh.mesh
+        self._peering.open(mesh, who, members, self._settings.state_dir)
         gate = Gate(lambda: self._identity.policies.current)
-        titles = Titles(store.contexts)
-        self._ledger = part = LedgerPart(
-            self._identity, store, mesh, gate, titles, self._task_events, self._events, self._rules(), _clock,
-            offer_s=config.slurp.offer_s, folder=self._settings.state_dir, completed=self._decided,
-            spawn=self._manager.spawn,
-        )  # fmt: skip
-        ledger, offers = part.seat, part.offers
-        clerk = Clerk(
-            part.seat, part.keeper, store.contexts, members, gate, who.mesh_id, far=part.far, outbox=part.outbox
-        )
-        tasks = TaskDesk(clerk, part.seat, store.contexts, gate, offers, titles, part.view, epoch=self._epoch)
-        PromptPart(part, clerk, store.contexts, gate, who.mesh_id, self._incarnation).register(registry, streams)
+        part = self._serve_tasks(gate)
         agents = AgentBook(who.id, self._agent_events, part.leases.load, time.time)
         mesh_desk = MeshDesk(mesh, who, members, agents, gate, self._events, spawn=self._manager.spawn)
-        reseal = Resealer(
-            store.resealing, self._identity.rolekeys, self._events, which=config.storage.reencrypt,
-            per_s=config.storage.reencrypt_per_s, spawn=self._manager.spawn,
-        )  # fmt: skip
-        keys = KeyDesk(
-            self._identity.rolekeys, who, self._identity.age_secret, members, mesh, self._events,
-            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed, papers=charter.papers,
-        )  # fmt: skip
+        mesh_desk.register(self._door.registry)
+        topics = self._serve_messages(gate, mesh_desk)
+        keys = self._serve_keys()
         sessions = SessionDesk(
-            members, agents, offers, gate, who.mesh_id, epoch=self._epoch, arrived=lambda _: mesh_desk.announce(),
-            proved=keys.attached,
+            members, agents, part.offers, gate, who.mesh_id, epoch=self._epoch,
+            arrived=lambda _: mesh_desk.announce(), proved=keys.attached,
         )  # fmt: skip
-        topics = TopicDesk(
-            store.messages, members, gate, mesh, who.mesh_id, own_key=who.key.public, trust=who.trust,
-            events=self._events,
-            limit_of=self._limit_of, fresh_s=self._fresh_s, find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
-        )  # fmt: skip
-        self._peering.open(mesh, who, members, self._settings.state_dir)
-        around = MeshCheckup(self._peering)
-        checkup = Checkup(self._settings, self._identity, self._peering)
-        status = StatusDesk(
-            self._manager, ledger, agents, gate,
-            facts=self._facts, peers=self._peering.rows, logs=self._logs.since,
-            checks=(
-                checkup.keys, checkup.grants, checkup.revocations, checkup.machine, checkup.separation, checkup.mesh,
-                topics.check, around.look, part.succession.check,
-            ),
-            asks=(around.ask,),
-            events=self._events, agent_events=self._agent_events, started=self._started,
-        )  # fmt: skip
-        self._threads = threads = ThreadPart(
-            store, mesh, who.trust, gate, self._events, self._incarnation,
-            task_there=ledger.show, spawn=self._manager.spawn,
-        )  # fmt: skip
-        contexts = ContextDesk(
-            store.contexts, gate, self._replicas, epoch=self._epoch, announce=mesh_desk.announce_version
-        )
-        admin = AdminDesk(
-            ledger,
-            members,
-            charter,
-            self._identity.policies,
-            who,
-            self._settings.state_dir / "travel",
-            restored=part.keeper.replaced,
-        )
-        epochs = EpochDesk(
-            self._identity.rolekeys, charter, keys, who, policy=lambda: self._identity.policies.current,
-            signer=members.signer, reseal=reseal, spawn=self._manager.spawn,
-        )  # fmt: skip
-        mesh_desk.kept_chain = topics.speakers.chain_of
+        self._serve_context(gate, mesh_desk)
+        self._serve_status(gate, agents)
         await topics.open()
-        self._mesh_desk, self._topics, self._keys = mesh_desk, topics, keys
-        self._hearers += [keys.happened, mesh_desk.happened, part.happened, topics.happened, threads.happened]
-        tasks.register(registry, streams)
-        GuestDesk(who.key, who.mesh_id, who.id, "node", gate, ledger, tasks.submit_signed, epoch=self._epoch).register(
-            registry
-        )
-        part.view.register(registry, streams)
-        topics.register(registry, streams)
-        threads.register(registry, streams)
-        status.register(registry, streams)
-        contexts.register(registry)
-        LargeDesk(store.contexts, store.content, self._identity.rolekeys, gate, self._replicas).register(registry)
-        admin.register(registry)
-        PromotionDesk(part, charter, who).register(registry)
-        epochs.register(registry)
-        RevokeDesk(charter, members, who, self._events, own_uid=os.geteuid(), clock=self._identity.clock).register(
-            registry
-        )
-        mesh_desk.register(registry)
+        self._mesh_desk, self._keys = mesh_desk, keys
+        self._hearers += [keys.happened, mesh_desk.happened, part.happened, topics.happened, self._threads.happened]
         mesh_desk.open()
         part.open()
-        roll = MemberSync(members, self._identity.member_log, mesh, self._events, self._manager.spawn, "charter")
-        charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
-        self._hearers.append(charter_sync.happened)
-        charter.watch("revocations", lambda _: self._recheck())
-        charter.watch("epoch", keys.in_force)
-        charter.watch("policy", epochs.policy_changed)
-        charter.watch("revocations", epochs.revoked)
-        self._manager.add(part.keeper, Phase.PROCESS)
-        self._manager.add(threads, Phase.PROCESS)
-        self._manager.add(keys, Phase.PROCESS)
-        self._manager.add(reseal, Phase.PROCESS)
-        self._manager.add(charter_sync, Phase.PROCESS)
+        self._serve_members()
         self._renewals = Renewals(
-            who, members, charter, agents, mesh, self._settings.grants_dir, self._events,
+            who, members, self._identity.charter, agents, mesh, self._settings.grants_dir, self._events,
             announce=mesh_desk.announce, recheck=lambda: sessions.recheck(self._door.server.sessions),
             spawn=self._manager.spawn,
         )  # fmt: skip
-        self._renewals.register(registry)
+        self._renewals.register(self._door.registry)
         self._manager.add(self._renewals, Phase.PROCESS)
         self._entry = Entry(
-            self._settings, self._identity, mesh, store.journal, self._events, door.restart,
+            self._settings, self._identity, mesh, self._store.journal, self._events, self._door.restart,
             recovered=keys.met,  # with the authority's key come all role secrets
             spawn=self._manager.spawn,
         )  # fmt: skip
-        self._entry.register(registry)
+        self._entry.register(self._door.registry)
         await self._entry.open()
         await self._manager.start_phase(Phase.PROCESS)
         await part.begin()
         await mesh.open()
-        sessions.register(registry)
+        sessions.register(self._door.registry)
         self._sessions = sessions
-        door.complete(sessions.ended)
+        self._door.complete(sessions.ended)
+
+    def _serve_tasks(self, gate: Gate) -> LedgerPart:
+        """Tasks and the prompts about them: the ledger's part, and the desks before it."""
+        who, charter, contexts = self._identity.node, self._identity.charter, self._store.contexts
+        registry, streams = self._door.registry, self._door.streams
+        titles = Titles(contexts)
+        self._ledger = part = LedgerPart(
+            self._identity, self._store, self._mesh.mesh, gate, titles, self._task_events, self._events, self._rules(),
+            _clock, offer_s=self._config.slurp.offer_s, folder=self._settings.state_dir, completed=self._decided,
+            spawn=self._manager.spawn,
+        )  # fmt: skip
+        clerk = Clerk(
+            part.seat, part.keeper, contexts, self._identity.members, gate, who.mesh_id, far=part.far,
+            outbox=part.outbox,
+        )  # fmt: skip
+        tasks = TaskDesk(clerk, part.seat, contexts, gate, part.offers, titles, part.view, epoch=self._epoch)
+        tasks.register(registry, streams)
+        guests = GuestDesk(
+            who.key, who.mesh_id, who.id, "node", gate, part.seat, tasks.submit_signed, epoch=self._epoch
+        )
+        guests.register(registry)
+        PromptPart(part, clerk, contexts, gate, who.mesh_id, self._incarnation).register(registry, streams)
+        part.view.register(registry, streams)
+        PromotionDesk(part, charter, who).register(registry)
+        admin = AdminDesk(
+            part.seat, self._identity.members, charter, self._identity.policies, who,
+            self._settings.state_dir / "travel", restored=part.keeper.replaced,
+        )  # fmt: skip
+        admin.register(registry)
+        self._manager.add(part.keeper, Phase.PROCESS)
+        return part
+
+    def _serve_messages(self, gate: Gate, mesh_desk: MeshDesk) -> TopicDesk:
+        """Topics, and the threads of conversation."""
+        who, registry, streams = self._identity.node, self._door.registry, self._door.streams
+        self._topics = topics = TopicDesk(
+            self._store.messages, self._identity.members, gate, self._mesh.mesh, who.mesh_id, own_key=who.key.public,
+            trust=who.trust, events=self._events, limit_of=self._limit_of, fresh_s=self._fresh_s,
+            find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
+        )  # fmt: skip
+        mesh_desk.kept_chain = topics.speakers.chain_of
+        topics.register(registry, streams)
+        self._threads = ThreadPart(
+            self._store, self._mesh.mesh, who.trust, gate, self._events, self._incarnation,
+            task_there=self._ledger.seat.show, spawn=self._manager.spawn,
+        )  # fmt: skip
+        self._threads.register(registry, streams)
+        self._manager.add(self._threads, Phase.PROCESS)
+        return topics
+
+    def _serve_keys(self) -> KeyDesk:
+        """Role keys: their epochs, who gets them, and what is sealed anew."""
+        who, charter, rolekeys = self._identity.node, self._identity.charter, self._identity.rolekeys
+        reseal = Resealer(
+            self._store.resealing, rolekeys, self._events, which=self._config.storage.reencrypt,
+            per_s=self._config.storage.reencrypt_per_s, spawn=self._manager.spawn,
+        )  # fmt: skip
+        keys = KeyDesk(
+            rolekeys, who, self._identity.age_secret, self._identity.members, self._mesh.mesh, self._events,
+            clock=self._identity.clock, spawn=self._manager.spawn, changed=reseal.changed, papers=charter.papers,
+        )  # fmt: skip
+        epochs = EpochDesk(
+            rolekeys, charter, keys, who, policy=lambda: self._identity.policies.current,
+            signer=self._identity.members.signer, reseal=reseal, spawn=self._manager.spawn,
+        )  # fmt: skip
+        epochs.register(self._door.registry)
+        charter.watch("revocations", lambda _: self._recheck())
+        charter.watch("epoch", keys.in_force)
+        charter.watch("policy", epochs.policy_changed)
+        charter.watch("revocations", epochs.revoked)
+        self._manager.add(keys, Phase.PROCESS)
+        self._manager.add(reseal, Phase.PROCESS)
+        return keys
+
+    def _serve_context(self, gate: Gate, mesh_desk: MeshDesk) -> None:
+        """Content at UCXL addresses, small and large."""
+        store, registry = self._store, self._door.registry
+        ContextDesk(
+            store.contexts, gate, self._replicas, epoch=self._epoch, announce=mesh_desk.announce_version
+        ).register(registry)
+        LargeDesk(store.contexts, store.content, self._identity.rolekeys, gate, self._replicas).register(registry)
+
+    def _serve_status(self, gate: Gate, agents: AgentBook) -> None:
+        """How everything is, and what the doctor finds."""
+        around = MeshCheckup(self._peering)
+        checkup = Checkup(self._settings, self._identity, self._peering)
+        status = StatusDesk(
+            self._manager, self._ledger.seat, agents, gate,
+            facts=self._facts, peers=self._peering.rows, logs=self._logs.since,
+            checks=(
+                checkup.keys, checkup.grants, checkup.revocations, checkup.machine, checkup.separation, checkup.mesh,
+                self._topics.check, around.look, self._ledger.succession.check,
+            ),
+            asks=(around.ask,),
+            events=self._events, agent_events=self._agent_events, started=self._started,
+        )  # fmt: skip
+        status.register(self._door.registry, self._door.streams)
+
+    def _serve_members(self) -> None:
+        """Who is in the mesh: revoking, and agreement with the other members about it."""
+        who, members, charter, mesh = (
+            self._identity.node, self._identity.members, self._identity.charter, self._mesh.mesh
+        )  # fmt: skip
+        RevokeDesk(charter, members, who, self._events, own_uid=os.geteuid(), clock=self._identity.clock).register(
+            self._door.registry
+        )
+        roll = MemberSync(members, self._identity.member_log, mesh, self._events, self._manager.spawn, "charter")
+        charter_sync = CharterSync(charter, roll, mesh, self._events, self._manager.spawn)
+        self._hearers.append(charter_sync.happened)
+        self._manager.add(charter_sync, Phase.PROCESS)
 
     async def _start_monitoring(self) -> None:
         self._peering.look_around(self._identity.node)
