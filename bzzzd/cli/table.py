@@ -114,6 +114,8 @@ COMMANDS: tuple[Command, ...] = (
         Arg("id", "the member's id, or its key", metavar="ID"),
         Arg("--kind", "which one, where members of several kinds have this id", metavar="KIND",
             choices=("node", "person")))),
+    Command(("mesh", "settle"), "stop telling of a node that ran twice, or whose disk was put back", "mesh:settle",
+            (Arg("node", "the node's id, or its key", metavar="NODE"),)),
     Command(("mesh", "admin", "add"), "make a local user, or a person of the mesh, an administrator", "mesh:admin_add",
             (Arg("user", "user name of this machine, or id of a person", metavar="USER"),)),
     Command(("mesh", "admin", "remove"), "take an administrator's rights back; the person stays", "revoke:admin_remove",

@@ -13,7 +13,7 @@ NAMES = """
 status peers health doctor logs
 config check
 mesh init, mesh invite, mesh join, mesh members, mesh revoke, mesh renew, mesh admin add, mesh admin remove,
-mesh policy apply, mesh requests, mesh confirm, mesh refuse, mesh uninvite, mesh export, mesh import,
+mesh policy apply, mesh settle, mesh requests, mesh confirm, mesh refuse, mesh uninvite, mesh export, mesh import,
 mesh policy show, mesh epoch show, mesh epoch new, mesh authority split, mesh authority recover,
 mesh authority show, mesh authority release, mesh authority remove
 ledger status, ledger backup, ledger restore, ledger promote

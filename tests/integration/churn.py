@@ -19,9 +19,9 @@ TOPIC = "churn"
 SETTLE_S = 60.0
 
 
-def mesh_of(make: NodeMaker, count: int) -> list[Node]:
+def mesh_of(make: NodeMaker, count: int, authority: SigningKey | None = None) -> list[Node]:
     """That many nodes of one mesh, each with the earlier ones as static peers, all connected to all."""
-    authority = SigningKey.generate()
+    authority = authority or SigningKey.generate()
     nodes = [make(f"n{number + 1}") for number in range(count)]
     for number, node in enumerate(nodes):
         node.write_daemon(network={"static_peers": [other.address for other in nodes[:number]]})

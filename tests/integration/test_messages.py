@@ -85,8 +85,9 @@ def clones(node: Node) -> list[str]:
     return [row["node"] for row in node.json("status")["clones"]]
 
 
-def test_a_disk_that_was_put_back_is_shown_and_loses_nothing_new(make_node: NodeMaker) -> None:
-    one, two = mesh_of(make_node, 2)
+def test_a_disk_that_was_put_back_is_shown_until_that_is_settled_and_loses_nothing_new(make_node: NodeMaker) -> None:
+    authority = SigningKey.generate()
+    one, two = mesh_of(make_node, 2, authority)
     with two.person() as bob, one.person() as alice:
         watch, events = Watch(bob, "topic:news"), Watch(bob, "events")
         Watch(alice, "topic:news")
@@ -126,7 +127,21 @@ def test_a_disk_that_was_put_back_is_shown_and_loses_nothing_new(make_node: Node
         (bad,) = [row for row in findings if row["level"] == "bad"]
         assert bad["what"] == "node n1"
         assert "put back to an older state; last seen 20" in bad["why"]
+        assert bad["fix"].endswith("bzzz mesh settle n1")
     assert "key of n1, or its disk was put back" in two.bzzz("status").stdout.decode()
+    assert two.daemon is not None
+    assert two.daemon.stop() == 0
+    two.make_admin(authority)
+    two.start()
+    assert clones(two) == ["n1"]
+    unknown = two.bzzz("mesh", "settle", "n2")
+    assert (unknown.returncode, b"no node 'n2' was seen running twice here" in unknown.stderr) == (4, True)
+    assert two.json("mesh", "settle", "n1")["node"] == "n1"
+    assert clones(two) == []
+    assert b"node n1" not in two.bzzz("doctor").stdout
+    assert two.daemon.stop() == 0
+    two.start()
+    assert clones(two) == []
 
 
 def test_a_node_that_runs_twice_is_shown(make_node: NodeMaker) -> None:

@@ -150,6 +150,13 @@ async def test_clones_are_remembered_once(store):
     assert await store.clones() == [clone]
 
 
+async def test_until_when_a_clone_is_settled_is_remembered(store):
+    assert await store.settled() == {}
+    await store.settle(PEER.public, NOW)
+    await store.settle(PEER.public, NOW + 1)
+    assert await store.settled() == {PEER.public: NOW + 1}
+
+
 async def test_a_node_cannot_fill_the_disk_with_journals(store):
     for number in range(3 * IDLE_JOURNALS):
         await accept(store, arrival(say(number, at=NOW + number / 10), 1, journal=f"{number:032x}"))

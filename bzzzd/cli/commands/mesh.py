@@ -36,6 +36,14 @@ def _member(row: Mapping[str, Any]) -> tuple[object, ...]:
     return row.get("id"), kind, row.get("role"), capabilities, state, until, row.get("issuer"), row.get("key")
 
 
+def settle(run: Run) -> int:
+    found = mapping(person_of(run).read("mesh.settle", {"node": run.args["node"]}))
+    run.answer(
+        found, lambda: run.print(f"{clean(found.get('node'))} is settled; if it is seen again, it is told again")
+    )
+    return 0
+
+
 def admin_add(run: Run) -> int:
     """Works for root and for bzzzd's own user without a session: the kernel says who calls."""
     found = mapping(as_root_or_admin(run, "mesh.admin_add", {"user": run.args["user"]}))

@@ -6,6 +6,7 @@ The parts: ``channels`` (a topic's state), ``outgoing``, ``arrivals``, ``catchup
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -25,11 +26,11 @@ from bzzzd.daemon.messages.catchup import CatchUp, Requests
 from bzzzd.daemon.messages.channels import Channel, Channels
 from bzzzd.daemon.messages.outgoing import Outgoing
 from bzzzd.daemon.messages.speakers import Speakers
-from bzzzd.errors import BzzzError, InvalidEnvelope, NotAllowed
+from bzzzd.errors import BzzzError, Conflict, InvalidEnvelope, NotAllowed, NotFound
 from bzzzd.identity.caller import Caller
 from bzzzd.identity.grants import Trust
 from bzzzd.mesh.values import MeshEvent, PeerInfo, RequestHandler
-from bzzzd.rpc.access import attached
+from bzzzd.rpc.access import attached, kinds
 from bzzzd.rpc.registry import Registry
 from bzzzd.rpc.streams import Feed, Stream, StreamTable
 from bzzzd.storage.messages.carry import Message, Received, open_message
@@ -59,6 +60,12 @@ class PublishParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     topic: TopicName
     envelope: bytes
+
+
+class SettleParams(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``node``: its id, or its public key in hexadecimal digits."""
+
+    node: Annotated[str, Meta(max_length=128)]
 
 
 class TopicDesk:
@@ -92,6 +99,7 @@ class TopicDesk:
         self._spawn = spawn
         self._channels = Channels(store.incarnation)
         self._clones: dict[tuple[bytes, str], Clone] = {}
+        self._settled: dict[bytes, float] = {}
         self._outgoing = Outgoing(store, mesh.publish, shown=self._sent, spawn=spawn)
         self.speakers = Speakers(
             store, members, gate, trust=trust, find_chain=find_chain,
@@ -117,6 +125,7 @@ class TopicDesk:
         loop, now = asyncio.get_running_loop(), time.time()
         await self.speakers.load()
         self._clones = {(clone.node, clone.journal): clone for clone in await self._store.clones()}
+        self._settled = await self._store.settled()
         for topic in await self._store.topics():
             channel = self._channels.load(topic, loop.time())
             if topic.followed is not None and topic.followed > now - _FOLLOW_S:
@@ -262,18 +271,50 @@ class TopicDesk:
             "detail": f"two machines run with the key of {node}, or its disk was put back to an older state",
         }  # fmt: skip
 
+    def _open_clones(self) -> list[Clone]:
+        """Those that nobody has settled since they were seen."""
+        return [clone for clone in self._clones.values() if clone.at > self._settled.get(clone.node, -math.inf)]
+
     def clone_rows(self) -> list[dict[str, Any]]:
-        """For status: nodes that were seen running twice."""
-        return [self._clone_row(clone) for clone in self._clones.values()]
+        """For status: nodes that were seen running twice, until somebody settles it."""
+        return [self._clone_row(clone) for clone in self._open_clones()]
+
+    async def settle(self, call: Any, params: SettleParams) -> dict[str, Any]:
+        """Stop telling of a node that was seen running twice: its twin is gone, or its disk was put back on purpose.
+
+        Here alone; when it is seen again, it is told again.
+        """
+        nodes = {
+            clone.node: self._members.name_of(clone.node)
+            for clone in self._open_clones()
+            if params.node in (self._members.name_of(clone.node), clone.node.hex())
+        }
+        if not nodes:
+            raise NotFound(
+                f"no node {params.node[:64]!r} was seen running twice here; bzzz doctor lists those that were"
+            )
+        if len(nodes) > 1:
+            keys = ", ".join(node.hex() for node in nodes)
+            raise Conflict(f"several nodes were called {params.node}; name the one that is meant by its key: {keys}")
+        ((node, name),) = nodes.items()
+        at = time.time()
+        await self._store.settle(node, at)
+        self._settled[node] = at
+        detail = f"{call.caller.id} has settled that {name} was seen running twice"
+        self._events.append({"source": "messages", "kind": "clone_settled", "node": name, "at": at, "detail": detail})
+        return {"node": name, "key": key_text(node)}
 
     def check(self) -> list[Finding]:
         """For the doctor."""
-        fix = "stop one of the two and give it a key of its own; after a restored backup there is nothing to do"
+        fix = (
+            "stop one of the two and give it a key of its own; after that, or when the disk was put back on purpose or "
+            "lost its power: bzzz mesh settle NODE"
+        )
         rows = {row["node"]: row for row in sorted(self.clone_rows(), key=lambda row: row["at"])}
         found: list[Finding] = []
         for node, row in rows.items():
             seen = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(row["at"]))
-            found.append(("bad", f"node {node}", f"{row['detail']}; last seen {seen}", fix))
+            found.append(("bad", f"node {node}", f"{row['detail']}; last seen {seen}", fix.replace("NODE", node)))
         return found or [("ok", "messages", "no node was seen running twice", "")]
 
     @property
@@ -290,7 +331,7 @@ class TopicDesk:
 
     @property
     def clones(self) -> int:
-        return len(self._clones)
+        return len({clone.node for clone in self._open_clones()})
 
     def gauges(self) -> dict[str, tuple[float, str]]:
         """For the metrics."""
@@ -299,11 +340,12 @@ class TopicDesk:
             "bzzz_messages_refused": (self.refused, "Messages from the mesh that did not hold."),
             "bzzz_messages_fetched": (self.fetched, "Messages asked for, because gossip had not brought them."),
             "bzzz_messages_trimmed": (self.trimmed, "Messages of others that nobody had any more."),
-            "bzzz_clones_seen": (self.clones, "Nodes that were seen running twice, or with an older disk."),
+            "bzzz_clones_seen": (self.clones, "Nodes seen running twice, or with an older disk, until settled."),
         }
 
     def register(self, registry: Registry, streams: StreamTable) -> None:
         registry.add("publish", attached(), PublishParams, self.publish, result="{number}")
+        registry.add("mesh.settle", kinds("admin"), SettleParams, self.settle, result="{node, key}")
         streams.add("topic:", attached(), self._feed, "signed messages of a topic, here and from the mesh")
 
 

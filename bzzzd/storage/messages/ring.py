@@ -36,6 +36,7 @@ SCHEMA: Final = Schema(
         "STRICT, WITHOUT ROWID",
         "CREATE TABLE IF NOT EXISTS clones (node BLOB NOT NULL, journal TEXT NOT NULL, topic TEXT NOT NULL, "
         "at REAL NOT NULL, PRIMARY KEY (node, journal)) STRICT, WITHOUT ROWID",
+        "CREATE TABLE IF NOT EXISTS clones_settled (node BLOB PRIMARY KEY, at REAL NOT NULL) STRICT, WITHOUT ROWID",
     ),
 )
 KEEP_MESSAGES: Final = 10_000

@@ -206,6 +206,18 @@ class MessageStore:
             )
         )
 
+    async def settled(self) -> dict[bytes, float]:
+        """Until when what was seen of a node is settled: somebody has looked."""
+        return await self._journal.read(
+            lambda connection: dict(connection.execute("SELECT node, at FROM clones_settled").fetchall())
+        )
+
+    async def settle(self, node: bytes, at: float) -> None:
+        """Remember that what was seen of ``node`` up to the Unix time ``at`` is settled; its clones stay known."""
+        await self._journal.write(
+            lambda connection: connection.execute("INSERT OR REPLACE INTO clones_settled VALUES (?, ?)", (node, at))
+        )
+
     async def chains(self, most: int) -> list[tuple[bytes, tuple[bytes, ...]]]:
         """Grant chains of those whose messages are kept, the oldest first; older ones than ``most`` are dropped."""
 
