@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,6 +59,16 @@ def make_folder(folder: Path) -> None:
         raise write_failed(folder, error) from error
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[NewFile]:
+    """A new file that is gone again, unless it was kept."""
+    file = NewFile(path)
+    try:
+        yield file
+    finally:
+        file.drop()
+
+
 def write_new(path: Path, content: bytes) -> None:
     """As ``write_pieces``, in one."""
     write_pieces(path, (content,))
@@ -69,10 +80,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> int:
     Only its owner can read it: what was decrypted must not spread by itself. Raises ``Conflict`` when the name is
     taken, ``DiskFull`` or ``StorageFailed``.
     """
-    file = NewFile(path)
-    try:
+    with new_file(path) as file:
         for piece in pieces:
             file.write(piece)
         return file.keep()
-    finally:
-        file.drop()

@@ -78,15 +78,20 @@ def send_file(run: Run, person: Person, address: Address, path: Path, content_ty
 
 def receive_file(run: Run, person: Person, address: str, path: Path) -> tuple[Mapping[str, Any], int]:
     """Write a version's content to a new file, whole or not at all; gives what is known of it, and its bytes."""
+    found, pieces = receive(run, person, address)
+    return found, write_pieces(path, pieces)
+
+
+def receive(run: Run, person: Person, address: str) -> tuple[Mapping[str, Any], Iterator[bytes]]:
+    """What is known of a version, and its content piece by piece."""
     progress = Progress(run, "received", 0)
     while True:
         found = mapping(person.read("context.receive_begin", {"address": address}, timeout=_PIECE_S))
         if found.get("download"):
             break
         progress.at(_number(found.get("have")), what="fetched from another node", total=_number(found.get("total")))
-    total = write_pieces(path, _pieces(person, found, progress))
-    progress.end()
-    return {name: value for name, value in found.items() if name != "download"}, total
+    pieces = _pieces(person, found, progress)
+    return {name: value for name, value in found.items() if name != "download"}, pieces
 
 
 def _pieces(person: Person, found: Mapping[str, Any], progress: Progress) -> Iterator[bytes]:
@@ -96,8 +101,9 @@ def _pieces(person: Person, found: Mapping[str, Any], progress: Progress) -> Ite
         answer = mapping(person.tell("context.receive", asked, timeout=_PIECE_S))
         data = answer.get("data")
         if not isinstance(data, bytes):
-            raise StorageFailed("bzzzd sent content with a gap; start again: bzzz context get --output PATH")
+            raise StorageFailed("bzzzd sent content with a gap; start again")
         if answer.get("last"):
+            progress.end()
             return
         yield data
         offset += len(data)

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyrage
 from pyrage import x25519
@@ -17,6 +19,9 @@ from pyrage import x25519
 from bzzzd.crypto.bech32 import bech32
 from bzzzd.crypto.keys import SEED_BYTES, read_private, write_private
 from bzzzd.errors import BadInput, NotAllowed, StorageFailed
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 
 def new_identity() -> str:
@@ -62,6 +67,60 @@ def encrypt(data: bytes, recipients: Sequence[str]) -> bytes:
     if not recipients:
         raise BadInput("nothing is encrypted for nobody: name at least one recipient")
     return pyrage.encrypt(data, [_recipient(text) for text in recipients])
+
+
+class _Pieces(io.BufferedIOBase):
+    """An iterable of pieces as a file to read; keeps the error that ends it, of which pyrage tells its own alone."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._left = b""
+        self.error: Exception | None = None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            while not self._left and (piece := next(self._pieces, None)) is not None:
+                self._left = piece
+        except Exception as error:
+            self.error = error
+            raise
+        end = len(self._left) if size is None or size < 0 else size
+        taken, self._left = self._left[:end], self._left[end:]
+        return taken
+
+
+class _Written(io.BufferedIOBase):
+    """A function that takes pieces as a file to write; keeps its error."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self._write = write
+        self.error: Exception | None = None
+
+    def write(self, piece: Buffer, /) -> int:
+        data = bytes(piece)
+        try:
+            self._write(data)
+        except Exception as error:
+            self.error = error
+            raise
+        return len(data)
+
+
+def encrypt_pieces(pieces: Iterable[bytes], write: Callable[[bytes], object], recipients: Sequence[str]) -> None:
+    """As ``encrypt``, for what is never held whole: ``write`` gets the ciphertext by and by.
+
+    Raises what ``pieces`` and ``write`` raise.
+    """
+    if not recipients:
+        raise BadInput("nothing is encrypted for nobody: name at least one recipient")
+    reader, writer = _Pieces(pieces), _Written(write)
+    try:
+        pyrage.encrypt_io(reader, writer, [_recipient(text) for text in recipients])
+    except (OSError, pyrage.EncryptError):
+        for error in (reader.error, writer.error):
+            if error is not None:
+                raise error from None
+        raise
 
 
 def decrypt(data: bytes, identities: Sequence[str]) -> bytes:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,31 @@ def test_each_recipient_can_read_and_nobody_else() -> None:
     assert age.decrypt(sealed, [one]) == age.decrypt(sealed, [three, two]) == b"text"
     with pytest.raises(NotAllowed):
         age.decrypt(sealed, [three])
+
+
+def test_what_comes_in_pieces_is_encrypted_as_one() -> None:
+    identity = age.new_identity()
+    out: list[bytes] = []
+    pieces = [b"", b"a" * 100_000, b"b", b"c" * 70_000]
+    age.encrypt_pieces(iter(pieces), out.append, [age.recipient_of(identity)])
+    assert age.decrypt(b"".join(out), [identity]) == b"".join(pieces)
+
+
+def test_what_breaks_off_between_pieces_is_told_with_its_own_reason() -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"a" * 100_000
+        raise NotFound("the download has ended")
+
+    def full(piece: bytes) -> None:
+        raise StorageFailed("the disk is full")
+
+    recipients = [age.recipient_of(age.new_identity())]
+    with pytest.raises(NotFound, match="the download has ended"):
+        age.encrypt_pieces(broken(), lambda piece: None, recipients)
+    with pytest.raises(StorageFailed, match="the disk is full"):
+        age.encrypt_pieces([b"a" * 100_000], full, recipients)
+    with pytest.raises(BadInput, match="nobody"):
+        age.encrypt_pieces([b"a"], lambda piece: None, [])
 
 
 def test_nothing_is_encrypted_for_nobody() -> None:

@@ -261,6 +261,16 @@ def test_debians_age_decrypts_an_exported_version(make_node: NodeMaker) -> None:
         )
         assert (opened.returncode, opened.stdout) == (0, b"a well in the north"), opened.stderr
         assert output.stat().st_mode & 0o777 == 0o600
+    large = random.Random(1).randbytes(9 * 1024 * 1024 + 5)  # more than one message may carry
+    (node.folder / "plan.bin").write_bytes(large)
+    node.json("context", "put", address, "--file", str(node.folder / "plan.bin"))
+    output = node.folder / "large.age"
+    told = node.json("context", "export", address, "--output", str(output), "--to", recipient)
+    assert told["size"] == output.stat().st_size
+    opened = subprocess.run(
+        [age, "--decrypt", "-i", str(identity), str(output)], capture_output=True, timeout=30, check=True
+    )
+    assert opened.stdout == large
 
 
 def test_removing_a_member_starts_an_epoch(three: tuple[Node, Node, Node]) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bzzzd.cli.files import file_size, read_file, write_new
+from bzzzd.cli.files import file_size, new_file, read_file
 from bzzzd.cli.output import clean, mapping, readable, rows_of, size, table, when
 from bzzzd.cli.paging import listed
 from bzzzd.cli.person import person_of
 from bzzzd.cli.run import Run
-from bzzzd.cli.transfer import AT_ONCE_BYTES, receive_file, send_file
+from bzzzd.cli.transfer import AT_ONCE_BYTES, receive, receive_file, send_file
 from bzzzd.errors import BadInput
 from bzzzd.ucxl.address import parse
 
@@ -55,7 +55,7 @@ def export(run: Run) -> int:
     if not run.args["output"]:
         raise BadInput("name the new file: --output PATH")
     person = person_of(run)
-    found = mapping(person.read("context.get", {"address": parse(run.args["address"]).canonical}))
+    found, pieces = receive(run, person, parse(run.args["address"]).canonical)
     if run.args["to"]:
         wanted = {text.strip(): text.strip() for text in run.args["to"].split(",")}
     else:
@@ -66,13 +66,14 @@ def export(run: Run) -> int:
         }
     from bzzzd.crypto import age  # no other command needs it, and it takes a while to import
 
-    sealed = age.encrypt(content_of(found), list(wanted.values()))
-    write_new(Path(run.args["output"]), sealed)
+    with new_file(Path(run.args["output"])) as file:
+        age.encrypt_pieces(pieces, file.write, list(wanted.values()))
+        written = file.keep()
     told = {
-        "output": run.args["output"], "size": len(sealed), "version_id": found.get("version_id"),
+        "output": run.args["output"], "size": written, "version_id": found.get("version_id"),
         "address": found.get("address"), "to": list(wanted),
     }  # fmt: skip
-    run.answer(told, lambda: run.print(f"{run.args['output']}: {size(len(sealed))} for {', '.join(wanted)}"))
+    run.answer(told, lambda: run.print(f"{run.args['output']}: {size(written)} for {', '.join(wanted)}"))
     return 0
 
 
