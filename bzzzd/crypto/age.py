@@ -75,13 +75,13 @@ class _Pieces(io.BufferedIOBase):
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
         self._left = b""
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def read(self, size: int | None = -1, /) -> bytes:
         try:
             while not self._left and (piece := next(self._pieces, None)) is not None:
                 self._left = piece
-        except Exception as error:
+        except BaseException as error:  # also a person's Ctrl-C
             self.error = error
             raise
         end = len(self._left) if size is None or size < 0 else size
@@ -94,13 +94,13 @@ class _Written(io.BufferedIOBase):
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self._write = write
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def write(self, piece: Buffer, /) -> int:
         data = bytes(piece)
         try:
             self._write(data)
-        except Exception as error:
+        except BaseException as error:  # also a person's Ctrl-C
             self.error = error
             raise
         return len(data)

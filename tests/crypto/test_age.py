@@ -31,7 +31,13 @@ def test_what_breaks_off_between_pieces_is_told_with_its_own_reason() -> None:
     def full(piece: bytes) -> None:
         raise StorageFailed("the disk is full")
 
+    def stopped() -> Iterator[bytes]:
+        yield b"a" * 100_000
+        raise KeyboardInterrupt
+
     recipients = [age.recipient_of(age.new_identity())]
+    with pytest.raises(KeyboardInterrupt):
+        age.encrypt_pieces(stopped(), lambda piece: None, recipients)
     with pytest.raises(NotFound, match="the download has ended"):
         age.encrypt_pieces(broken(), lambda piece: None, recipients)
     with pytest.raises(StorageFailed, match="the disk is full"):
