@@ -32,7 +32,12 @@ def run(quick: bool) -> list[Row]:
             count = full // 10 if quick else full
             given = {**more, **(besieged.misfit() if what == "forger" else {})}
             outcome = besieged.attack(what, count, **given)
-            print(f"{what}: {outcome}", file=sys.stderr)
+            report = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in outcome.report.items())
+            counted = ", ".join(f"{value:.0f} {name}" for name, value in outcome.counted.items() if value)
+            print(
+                f"  {what}: {report}; {outcome.cpu_s:.1f} s of CPU in {outcome.took_s:.0f} s; {counted}",
+                file=sys.stderr,
+            )
             name = f"abuse: {count:,} {words}"
             rows += [
                 {"name": f"{name}: memory", "asked": "< 20 MiB more", "measured": outcome.growth_mib,
