@@ -140,9 +140,8 @@ class Node:
         )  # fmt: skip
         self._serve_context(gate, mesh_desk)
         self._serve_status(gate, agents)
-        await topics.open()
         self._mesh_desk, self._keys = mesh_desk, keys
-        self._hearers += [keys.happened, mesh_desk.happened, part.happened, topics.happened, self._threads.happened]
+        self._hearers += [keys.happened, mesh_desk.happened, part.happened, self._threads.happened]
         mesh_desk.open()
         part.open()
         self._serve_members()
@@ -159,6 +158,10 @@ class Node:
             spawn=self._manager.spawn,
         )  # fmt: skip
         self._entry.register(self._door.registry)
+        # Until here nothing has waited, so nobody was served by a part that was not made yet.
+        await topics.open()
+        topics.register(self._door.registry, self._door.streams)
+        self._hearers.append(topics.happened)
         await self._entry.open()
         await self._manager.start_phase(Phase.PROCESS)
         await part.begin()
@@ -199,7 +202,7 @@ class Node:
         return part
 
     def _serve_messages(self, gate: Gate, mesh_desk: MeshDesk) -> TopicDesk:
-        """Topics, and the threads of conversation."""
+        """Topics, which serve nobody before they are open, and the threads of conversation."""
         who, registry, streams = self._identity.node, self._door.registry, self._door.streams
         self._topics = topics = TopicDesk(
             self._store.messages, self._identity.members, gate, self._mesh.mesh, who.mesh_id, own_key=who.key.public,
@@ -207,7 +210,6 @@ class Node:
             find_chain=mesh_desk.find_chain, spawn=self._manager.spawn,
         )  # fmt: skip
         mesh_desk.kept_chain = topics.speakers.chain_of
-        topics.register(registry, streams)
         self._threads = ThreadPart(
             self._store, self._mesh.mesh, who.trust, gate, self._events, self._incarnation,
             task_there=self._ledger.seat.show, spawn=self._manager.spawn,

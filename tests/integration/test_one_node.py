@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bzzzd.crypto.keys import SigningKey
+from bzzzd.errors import BzzzError
 from bzzzd.rpc.blocking import BlockingClient
 from tests.integration.conftest import BIN, Node, NodeMaker, nodes_in, wait_for
 from tests.integration.sessions import Session, Watch, as_uid, refusal
@@ -76,6 +78,28 @@ def test_status_health_and_doctor_tell_a_node_that_is_well(office: Node) -> None
     assert not [finding for finding in findings if finding["level"] == "bad"]
     assert office.http("/healthz")[0] == office.http("/readyz")[0] == 200
     assert json.loads(office.http("/health")[1])["ready"] is True
+
+
+def test_whoever_asks_while_a_node_starts_gets_an_answer_or_is_told_to_wait(make_node: NodeMaker) -> None:
+    node = make_node()
+    answered: list[str] = []
+    for _ in range(2):  # the second start finds a journal
+        node.start(ready=False)
+        wait_for("the socket", node.socket.exists)
+        until = time.monotonic() + 30.0
+        while time.monotonic() < until:
+            try:
+                with node.guest() as guest:
+                    while not guest.call("status", effects=False)["ready"]:
+                        answered.append("")
+                    break
+            except BzzzError as error:
+                answered.append(error.code)
+        else:
+            pytest.fail("bzzzd was not ready in 30 s")
+        assert node.daemon is not None
+        assert node.daemon.stop() == 0
+    assert set(answered) <= {"", "NOT_READY", "UNREACHABLE"}, set(answered)
 
 
 def test_agents_are_listed_with_what_they_can_do(office: Node) -> None:
