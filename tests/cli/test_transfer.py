@@ -2,6 +2,7 @@
 
 import io
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ def test_fetching_and_receiving_have_a_rate_each(monkeypatch: pytest.MonkeyPatch
     times = iter([0.0, 10.0, 10.0, 12.0])
     monkeypatch.setattr("time.monotonic", lambda: next(times))
     screen = Screen()
-    progress = Progress(SimpleNamespace(json=False, err=screen), "received", 0)  # type: ignore[arg-type]
+    run: Any = SimpleNamespace(json=False, err=screen)  # all that it asks of a command's run
+    progress = Progress(run, "received", 0)
     progress.at(100 * MIB, what="fetched from another node", total=100 * MIB)
     progress.at(1 * MIB, total=100 * MIB)
     progress.at(81 * MIB, total=100 * MIB)

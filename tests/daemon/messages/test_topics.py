@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from bzzzd.crypto.keys import SigningKey
-from bzzzd.daemon.messages.topics import PublishParams, TopicDesk
-from bzzzd.errors import GrantRefused, Unavailable
+from bzzzd.daemon.messages.topics import PublishParams, SettleParams, TopicDesk
+from bzzzd.errors import Conflict, GrantRefused, NotFound, Unavailable
 from bzzzd.mesh.conduct import Offence
 from bzzzd.mesh.judging import Judging
 from bzzzd.mesh.peer_id import peer_id_of
@@ -23,6 +23,7 @@ from bzzzd.mesh.values import MeshEvent
 from bzzzd.rpc.streams import Stream
 from bzzzd.storage.journal.journal import Journal
 from bzzzd.storage.messages.carry import seal_message
+from bzzzd.storage.messages.sources import Source
 from bzzzd.storage.messages.store import SCHEMA, MessageStore
 
 MESH, TOPIC = "mesh-1", "news"
@@ -245,3 +246,37 @@ async def test_a_body_that_cannot_be_read_is_refused_and_what_follows_it_is_hear
     await one.say(author, "after")
     await until(lambda: stream.number == 2)
     assert heard(stream) == ["before", "after"]
+
+
+async def test_a_node_that_ran_twice_is_told_of_until_that_is_settled_and_again_when_it_is_seen_again(
+    town: Towns,
+) -> None:
+    (site,) = await town(1)
+    desk, node, other = site.desk, bytes([7]) * 32, bytes([8]) * 32
+    call = SimpleNamespace(caller=SimpleNamespace(id="alice"))
+    desk._cloned(None, Source(node, "first"))
+    desk._cloned(None, Source(other, "first"))
+    assert desk.clones == 2
+    assert (await desk.settle(call, SettleParams(node=node.hex())))["node"] == node.hex()
+    assert [row["node"] for row in desk.clone_rows()] == [other.hex()]
+    with pytest.raises(NotFound, match="was seen running twice here"):
+        await desk.settle(call, SettleParams(node=node.hex()))
+    desk._cloned(None, Source(node, "first"))  # the same again is nothing new
+    assert desk.clones == 1
+    desk._cloned(None, Source(node, "second"))
+    assert {row["node"] for row in desk.clone_rows()} == {node.hex(), other.hex()}
+
+
+async def test_one_of_several_nodes_of_a_name_is_settled_by_its_key_alone(
+    town: Towns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site,) = await town(1)
+    desk, nodes = site.desk, [bytes([7]) * 32, bytes([8]) * 32]
+    monkeypatch.setattr(desk._members, "name_of", lambda key: "n1")
+    call = SimpleNamespace(caller=SimpleNamespace(id="alice"))
+    for node in nodes:
+        desk._cloned(None, Source(node, "first"))
+    with pytest.raises(Conflict, match=nodes[1].hex()):
+        await desk.settle(call, SettleParams(node="n1"))
+    await desk.settle(call, SettleParams(node=nodes[0].hex()))
+    assert desk.clones == 1
